@@ -1,0 +1,4 @@
+//! The language crate against recorded results.
+
+mod expressions;
+mod golden;
