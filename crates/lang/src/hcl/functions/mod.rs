@@ -14,6 +14,7 @@ mod number;
 mod text;
 mod time;
 mod yaml;
+mod yaml_reader;
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -141,6 +142,7 @@ static FUNCTIONS: &[Function] = &[
     fixed("jsondecode", &[("str", Text)], encoding::json_decode),
     fixed("jsonencode", &[("val", Nullable)], encoding::json_encode),
     fixed("urlencode", &[("str", Text)], encoding::url_encode),
+    fixed("yamldecode", &[("src", Text)], yaml::decode),
     fixed("yamlencode", &[("value", Nullable)], yaml::encode),
     fixed("cidrhost", &[("prefix", Text), ("hostnum", Number)], net::host),
     fixed("cidrnetmask", &[("prefix", Text)], net::netmask),

@@ -1,6 +1,6 @@
 //! YAML out and in.
 
-use super::{Context, Outcome};
+use super::{Context, Outcome, string, yaml_reader};
 use crate::hcl::value::Value;
 
 pub(super) fn encode(_: &Context<'_>, arguments: &[Value]) -> Outcome {
@@ -10,6 +10,10 @@ pub(super) fn encode(_: &Context<'_>, arguments: &[Value]) -> Outcome {
         out.push_str("...\n");
     }
     Ok(Value::string(out))
+}
+
+pub(super) fn decode(_: &Context<'_>, arguments: &[Value]) -> Outcome {
+    yaml_reader::read(string(&arguments[0]))
 }
 
 /// Writes a value and its line end; `inline` when something stands on the line already.
