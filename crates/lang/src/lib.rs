@@ -6,5 +6,6 @@
 pub mod diag;
 pub mod duration;
 pub mod hcl;
+pub mod jobspec;
 
 pub use diag::{Problem, Severity, Source, Span};

@@ -9,7 +9,7 @@ use super::ast::{
     Attribute, BinaryOperator, Block, Body, Call, Expr, ExprKind, File, For, Name, Part, Reference, Step, UnaryOperator,
 };
 use super::number::Number;
-use super::template::{self, Flat, Heredoc};
+use super::template::{self, Flat};
 use super::value::{Value, is_identifier_part, is_identifier_start};
 use crate::diag::{Problem, Source, Span};
 
@@ -58,11 +58,11 @@ pub(crate) fn parse_string_template(source: &Source, text: &str, offset: usize) 
     let mut literal = String::new();
     let start = parser.at;
     while parser.at < parser.text.len() {
-        if !parser.sequence(&mut flats, &mut literal, true) {
+        if !parser.sequence(&mut flats, &mut literal) {
             parser.literal_char(&mut literal);
         }
     }
-    template::flush(&mut flats, &mut literal, false);
+    template::flush(&mut flats, &mut literal);
     let span = parser.span_from(start);
     let expr = parser.finish_template(flats, span);
     if parser.problems.is_empty() { Ok(expr) } else { Err(parser.problems) }
@@ -1077,7 +1077,7 @@ impl<'a> Parser<'a> {
             if self.eat("\"") {
                 break;
             }
-            if self.sequence(&mut flats, &mut literal, false) {
+            if self.sequence(&mut flats, &mut literal) {
                 continue;
             }
             if self.peek() == b'\\' {
@@ -1086,7 +1086,7 @@ impl<'a> Parser<'a> {
                 self.literal_char(&mut literal);
             }
         }
-        template::flush(&mut flats, &mut literal, false);
+        template::flush(&mut flats, &mut literal);
         let span = self.span_from(start);
         Some(self.finish_template(flats, span))
     }
@@ -1139,13 +1139,13 @@ impl<'a> Parser<'a> {
     }
 
     /// Reads a `${…}` or `%{…}` that starts here; `false` when none does. After a problem the sequence is passed over.
-    fn sequence(&mut self, flats: &mut Vec<Flat>, literal: &mut String, line_start: bool) -> bool {
+    fn sequence(&mut self, flats: &mut Vec<Flat>, literal: &mut String) -> bool {
         let directive = match self.peek() {
             b'$' if self.ahead("${") => false,
             b'%' if self.ahead("%{") => true,
             _ => return false,
         };
-        template::flush(flats, literal, line_start);
+        template::flush(flats, literal);
         let start = self.at;
         self.at += 2;
         let trim_left = self.eat("~");
@@ -1235,7 +1235,7 @@ impl<'a> Parser<'a> {
             self.problem(self.here(), "Invalid heredoc", "The marker of a heredoc must be the last thing on its line.");
             return None;
         }
-        let mut heredoc = Heredoc::default();
+        let mut flats = Vec::new();
         let mut literal = String::new();
         let mut line_start = true;
         loop {
@@ -1247,35 +1247,34 @@ impl<'a> Parser<'a> {
                     break;
                 }
                 if rest.is_empty() {
-                    let span = self.span(start, start + 2);
+                    let line = self.source.place(self.span(start, start + 2)).line;
                     self.problem(
-                        span,
+                        self.here(),
                         "Unterminated template string",
-                        format!("There is no line with the marker \"{}\" that ends this heredoc.", marker.text),
+                        format!("There is no line \"{}\" that ends the heredoc of line {line}.", marker.text),
                     );
                     return None;
                 }
-                heredoc.line_starts.push(heredoc.flats.len());
                 line_start = false;
             }
             if self.at_end() {
                 line_start = true;
                 continue;
             }
-            if self.sequence(&mut heredoc.flats, &mut literal, true) {
+            if self.sequence(&mut flats, &mut literal) {
                 continue;
             }
             let newline = self.peek() == b'\n';
             self.literal_char(&mut literal);
             if newline {
-                template::flush(&mut heredoc.flats, &mut literal, true);
+                template::flush(&mut flats, &mut literal);
                 line_start = true;
             }
         }
         if indented {
-            heredoc.remove_indentation();
+            template::remove_indentation(&mut flats);
         }
         let span = self.span_from(start);
-        Some(self.finish_template(heredoc.flats, span))
+        Some(self.finish_template(flats, span))
     }
 }

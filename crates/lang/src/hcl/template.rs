@@ -26,8 +26,8 @@ pub(super) enum Kind {
     EndFor,
 }
 
-/// Ends the text collected so far; an empty text is only kept where a line starts.
-pub(super) fn flush(flats: &mut Vec<Flat>, literal: &mut String, _line_start: bool) {
+/// Ends the text collected so far.
+pub(super) fn flush(flats: &mut Vec<Flat>, literal: &mut String) {
     if !literal.is_empty() {
         flats.push(Flat {
             kind: Kind::Literal(std::mem::take(literal)),
@@ -38,48 +38,11 @@ pub(super) fn flush(flats: &mut Vec<Flat>, literal: &mut String, _line_start: bo
     }
 }
 
-/// The pieces of a heredoc and the indexes at which its lines start.
-#[derive(Default)]
-pub(super) struct Heredoc {
-    pub(super) flats: Vec<Flat>,
-    pub(super) line_starts: Vec<usize>,
-}
-
-impl Heredoc {
-    /// Takes the smallest common indentation from all lines that are not blank.
-    pub(super) fn remove_indentation(&mut self) {
-        let blank = |text: &str| text.ends_with('\n') && text.trim().is_empty();
-        let mut smallest = usize::MAX;
-        for start in &self.line_starts {
-            match self.flats.get(*start).map(|flat| &flat.kind) {
-                Some(Kind::Literal(text)) if blank(text) => {}
-                Some(Kind::Literal(text)) => {
-                    smallest = smallest.min(text.chars().take_while(|c| c.is_whitespace()).count());
-                }
-                Some(_) => smallest = 0,
-                None => {}
-            }
-        }
-        if smallest == 0 || smallest == usize::MAX {
-            return;
-        }
-        for start in &self.line_starts {
-            if let Some(Flat { kind: Kind::Literal(text), .. }) = self.flats.get_mut(*start)
-                && !blank(text)
-            {
-                let cut: usize = text.chars().take(smallest).map(char::len_utf8).sum();
-                text.drain(..cut);
-            }
-        }
-    }
-}
-
-type Found = (Span, &'static str, String);
-
-/// Applies strip markers and nests the directives.
-pub(super) fn build(mut flats: Vec<Flat>, whole: Span) -> (Vec<Part>, Vec<Found>) {
+/// Applies the strip markers: each takes the blanks from the text that it touches, in a heredoc up to the line end.
+fn strip(flats: &mut [Flat]) {
     for at in 0..flats.len() {
-        let (left, right) = (flats[at].trim_left, flats[at].trim_right);
+        let left = std::mem::take(&mut flats[at].trim_left);
+        let right = std::mem::take(&mut flats[at].trim_right);
         if left && at > 0
             && let Kind::Literal(text) = &mut flats[at - 1].kind
         {
@@ -92,6 +55,49 @@ pub(super) fn build(mut flats: Vec<Flat>, whole: Span) -> (Vec<Part>, Vec<Found>
             text.drain(..cut);
         }
     }
+}
+
+/// Takes the smallest common indentation from all lines of a heredoc that are not blank.
+///
+/// # Compatibility
+///
+/// Strip markers act first, so a line whose start was stripped counts as not indented, and text whose line break was
+/// stripped no longer starts a line.
+pub(super) fn remove_indentation(flats: &mut [Flat]) {
+    strip(flats);
+    let mut smallest = usize::MAX;
+    let mut starts = Vec::new();
+    let mut line_start = true;
+    for (at, flat) in flats.iter().enumerate() {
+        let text = match &flat.kind {
+            Kind::Literal(text) => Some(text),
+            _ => None,
+        };
+        if std::mem::take(&mut line_start) {
+            match text {
+                Some(text) if text.ends_with('\n') && text.trim().is_empty() => {}
+                Some(text) => {
+                    smallest = smallest.min(text.chars().take_while(|c| c.is_whitespace()).count());
+                    starts.push(at);
+                }
+                None => smallest = 0,
+            }
+        }
+        line_start = text.is_some_and(|text| text.ends_with('\n'));
+    }
+    for at in starts {
+        if let Kind::Literal(text) = &mut flats[at].kind {
+            let cut: usize = text.chars().take(smallest).map(char::len_utf8).sum();
+            text.drain(..cut);
+        }
+    }
+}
+
+type Found = (Span, &'static str, String);
+
+/// Applies strip markers and nests the directives.
+pub(super) fn build(mut flats: Vec<Flat>, whole: Span) -> (Vec<Part>, Vec<Found>) {
+    strip(&mut flats);
     let mut builder = Builder { flats: flats.into_iter(), problems: Vec::new(), whole, depth: 0 };
     let mut parts = Vec::new();
     loop {

@@ -37,6 +37,8 @@ struct Variable {
     kind: Option<Type>,
     /// The value and, for messages, where it is from.
     value: Option<(Value, &'static str)>,
+    /// Where the default stands.
+    default_span: Option<Span>,
     rules: Vec<Rule>,
     broken: bool,
 }
@@ -44,6 +46,8 @@ struct Variable {
 struct Rule {
     condition: Option<Expr>,
     message: Option<String>,
+    /// The block.
+    block: Span,
     span: Span,
 }
 
@@ -112,6 +116,7 @@ impl Resolver<'_> {
                             span: attribute.name.span,
                             kind: value.as_ref().map(Value::kind),
                             broken: value.is_none(),
+                            default_span: Some(attribute.value.span),
                             value: value.map(|value| (value, "default")),
                             rules: Vec::new(),
                         });
@@ -161,6 +166,7 @@ impl Resolver<'_> {
             span: label.span,
             kind: None,
             value: None,
+            default_span: None,
             rules: Vec::new(),
             broken: false,
         };
@@ -191,6 +197,7 @@ impl Resolver<'_> {
             }
         }
         if let Some(attribute) = block.body.attributes.iter().find(|attribute| &*attribute.name.text == "default") {
+            variable.default_span = Some(attribute.value.span);
             match self.literal(self.source, &attribute.value) {
                 Some(value) => {
                     match &variable.kind {
@@ -227,7 +234,7 @@ impl Resolver<'_> {
     }
 
     fn rule(&mut self, name: &str, block: &Block) -> Rule {
-        let mut rule = Rule { condition: None, message: None, span: block.kind.span };
+        let mut rule = Rule { condition: None, message: None, block: block.kind.span, span: block.kind.span };
         self.no_blocks(&block.body);
         for attribute in &block.body.attributes {
             match &*attribute.name.text {
@@ -258,7 +265,7 @@ impl Resolver<'_> {
         }
         for needed in ["condition", "error_message"] {
             if !block.body.attributes.iter().any(|attribute| &*attribute.name.text == needed) {
-                self.problem(block.body.end, "Missing required argument", format!("A validation rule needs \"{needed}\"."));
+                self.problem(block.open, "Missing required argument", format!("A validation rule needs \"{needed}\"."));
             }
         }
         rule
@@ -459,8 +466,9 @@ impl Resolver<'_> {
             Ok(Value::Bool(true)) => return,
             Ok(Value::Bool(false)) => {
                 let message = rule.message.as_deref().unwrap_or("the value is refused by a validation rule");
+                let place = variable.default_span.filter(|_| from == "default").unwrap_or(rule.block);
                 Problem::error("Invalid value for variable", message.to_owned())
-                    .at(self.source, variable.span)
+                    .at(self.source, place)
                     .hint(format!("The value from the {from} was checked by a validation rule of \"{}\".", variable.name))
             }
             Ok(_) => Problem::error("Invalid variable validation result", "The condition must be true or false.").at(self.source, rule.span),
