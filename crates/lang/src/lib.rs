@@ -3,6 +3,7 @@
 //! Everything here is pure: text and values in, values and problems out. Files, randomness and time come in through the
 //! caller. All readers are bounded, report all problems at once, and never panic on what they read.
 
+pub mod config;
 pub mod diag;
 pub mod duration;
 pub mod hcl;

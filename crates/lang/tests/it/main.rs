@@ -1,5 +1,6 @@
 //! The language crate against recorded results.
 
+mod agent_config;
 mod expressions;
 mod golden;
 mod jobs;
