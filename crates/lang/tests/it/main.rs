@@ -4,3 +4,4 @@ mod agent_config;
 mod expressions;
 mod golden;
 mod jobs;
+mod small;
