@@ -1,0 +1,91 @@
+//! Two kinds of time that do not convert: `WallTime` is persisted and shown, `Monotonic` drives local deadlines.
+
+use std::fmt;
+use std::ops::{Add, Sub};
+use std::time::Duration;
+
+use minicbor::{Decode, Encode};
+
+/// Nanoseconds since the Unix epoch; replicated, so it never comes from a clock inside logic. Zero means "never".
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[cbor(transparent)]
+pub struct WallTime(#[n(0)] pub i64);
+
+impl WallTime {
+    /// The moment that stands for "never" or "not set".
+    pub const ZERO: Self = Self(0);
+
+    /// Whether this is [`Self::ZERO`].
+    pub fn is_zero(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The time from `earlier` until this, or zero if it lies in the future.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// Whole seconds since the epoch.
+    pub fn seconds(self) -> i64 {
+        self.0.div_euclid(1_000_000_000)
+    }
+
+    /// RFC 3339 in UTC with as many fractional digits as needed.
+    pub fn rfc3339(self) -> String {
+        jiff::Timestamp::from_nanosecond(i128::from(self.0)).map_or_else(|_| String::new(), |time| time.to_string())
+    }
+}
+
+impl Add<Duration> for WallTime {
+    type Output = Self;
+    fn add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)))
+    }
+}
+
+impl Sub<Duration> for WallTime {
+    type Output = Self;
+    fn sub(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)))
+    }
+}
+
+impl fmt::Debug for WallTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.rfc3339())
+    }
+}
+
+/// Nanoseconds since some fixed moment of this process; never persisted, never compared between machines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Monotonic(pub u64);
+
+impl Monotonic {
+    /// The time from `earlier` until this, or zero.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Duration> for Monotonic {
+    type Output = Self;
+    fn add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wall_time_is_shown_in_rfc_3339() {
+        assert_eq!(WallTime(1_500_000_000).rfc3339(), "1970-01-01T00:00:01.5Z");
+    }
+
+    #[test]
+    fn arithmetic_saturates() {
+        assert_eq!((WallTime(i64::MAX) + Duration::from_secs(1)).0, i64::MAX);
+        assert_eq!(WallTime(5).since(WallTime(9)), Duration::ZERO);
+    }
+}

@@ -1,0 +1,143 @@
+//! The `Wire` derive: serde impls that follow the API's JSON conventions.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::{Attribute, Data, DeriveInput, Error, Fields, Ident, LitStr, Result, Type};
+
+struct Field {
+    ident: Ident,
+    ty: Type,
+    name: String,
+    omit_empty: bool,
+}
+
+pub(crate) fn derive(input: DeriveInput) -> Result<TokenStream> {
+    let Data::Struct(data) = &input.data else {
+        return Err(Error::new_spanned(&input.ident, "Wire is for structs with named fields"));
+    };
+    let Fields::Named(named) = &data.fields else {
+        return Err(Error::new_spanned(&input.ident, "Wire is for structs with named fields"));
+    };
+    let whole = options(&input.attrs)?;
+    let mut fields = Vec::new();
+    for field in &named.named {
+        let ident = field.ident.clone().ok_or_else(|| Error::new_spanned(field, "a field needs a name"))?;
+        let own = options(&field.attrs)?;
+        fields.push(Field {
+            name: own.name.unwrap_or_else(|| pascal_case(&ident.to_string())),
+            omit_empty: whole.omit_empty || own.omit_empty,
+            ty: field.ty.clone(),
+            ident,
+        });
+    }
+    let encode = encode(&input.ident, &fields);
+    let decode = decode(&input.ident, &fields);
+    Ok(quote! { #encode #decode })
+}
+
+#[derive(Default)]
+struct Options {
+    name: Option<String>,
+    omit_empty: bool,
+}
+
+fn options(attributes: &[Attribute]) -> Result<Options> {
+    let mut options = Options::default();
+    for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("wire")) {
+        if let Ok(name) = attribute.parse_args::<LitStr>() {
+            options.name = Some(name.value());
+            continue;
+        }
+        attribute.parse_nested_meta(|meta| {
+            if meta.path.is_ident("omit_empty") {
+                options.omit_empty = true;
+                Ok(())
+            } else {
+                Err(meta.error("expected a name or `omit_empty`"))
+            }
+        })?;
+    }
+    Ok(options)
+}
+
+fn pascal_case(snake: &str) -> String {
+    snake
+        .split('_')
+        .map(|word| match word {
+            "id" => "ID".to_owned(),
+            word => {
+                let mut letters = word.chars();
+                letters.next().map(|first| first.to_uppercase().chain(letters).collect::<String>()).unwrap_or_default()
+            }
+        })
+        .collect()
+}
+
+fn encode(ident: &Ident, fields: &[Field]) -> TokenStream {
+    let type_name = ident.to_string();
+    let count = fields.len();
+    let writes = fields.iter().map(|field| {
+        let (ident, name) = (&field.ident, &field.name);
+        let write = quote! { serde::ser::SerializeStruct::serialize_field(&mut out, #name, &self.#ident)?; };
+        if field.omit_empty {
+            quote! { if !crate::wire::Empty::is_empty(&self.#ident) { #write } }
+        } else {
+            write
+        }
+    });
+    let empties = fields.iter().map(|field| {
+        let ident = &field.ident;
+        quote! { crate::wire::Empty::is_empty(&self.#ident) }
+    });
+    let names = fields.iter().map(|field| &field.name);
+    quote! {
+        impl serde::Serialize for #ident {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let mut out = serde::Serializer::serialize_struct(serializer, #type_name, #count)?;
+                #( #writes )*
+                serde::ser::SerializeStruct::end(out)
+            }
+        }
+        impl crate::wire::Empty for #ident {
+            fn is_empty(&self) -> bool { true #( && #empties )* }
+        }
+        impl crate::wire::Wire for #ident {
+            const TYPE_NAME: &'static str = #type_name;
+            const FIELDS: &'static [&'static str] = &[ #( #names ),* ];
+        }
+    }
+}
+
+fn decode(ident: &Ident, fields: &[Field]) -> TokenStream {
+    let type_name = ident.to_string();
+    let arms = fields.iter().enumerate().map(|(position, field)| {
+        let (ident, ty) = (&field.ident, &field.ty);
+        quote! { Some(#position) => out.#ident = map.next_value::<Option<#ty>>()?.unwrap_or_default(), }
+    });
+    quote! {
+        impl<'de> serde::Deserialize<'de> for #ident {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Visitor;
+                impl<'de> serde::de::Visitor<'de> for Visitor {
+                    type Value = #ident;
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str(concat!("an object (", #type_name, ")"))
+                    }
+                    fn visit_unit<E: serde::de::Error>(self) -> Result<Self::Value, E> { Ok(<#ident>::default()) }
+                    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                        let mut out = <#ident>::default();
+                        let names = <#ident as crate::wire::Wire>::FIELDS;
+                        while let Some(field) = map.next_key_seed(crate::wire::FieldKey(names))? {
+                            match field {
+                                #( #arms )*
+                                _ => { map.next_value::<serde::de::IgnoredAny>()?; }
+                            }
+                        }
+                        Ok(out)
+                    }
+                }
+                deserializer.deserialize_any(Visitor)
+            }
+        }
+    }
+}
