@@ -176,9 +176,29 @@ fn reset_signals() {
     }
 }
 
+/// Runs the program; a name without a slash is looked for in the directories of the child's own `PATH`.
 fn execute(spec: &ChildSpec<'_>) -> Result<Never, SpawnError> {
-    match nix::unistd::execve(spec.program, spec.args, spec.env) {
-        Ok(never) => match never {},
-        Err(error) => at(format!("run {}", spec.program.to_string_lossy()), Err(error)),
+    let name = spec.program.to_bytes();
+    let mut failure = nix::errno::Errno::ENOENT;
+    if name.contains(&b'/') {
+        match nix::unistd::execve(spec.program, spec.args, spec.env) {
+            Ok(never) => match never {},
+            Err(error) => failure = error,
+        }
+    } else {
+        let path = spec.env.iter().find_map(|entry| entry.to_bytes().strip_prefix(b"PATH=")).unwrap_or(DEFAULT_PATH);
+        for directory in path.split(|byte| *byte == b':') {
+            let candidate = [directory, b"/", name].concat();
+            let Ok(candidate) = CString::new(candidate) else { continue };
+            match nix::unistd::execve(&candidate, spec.args, spec.env) {
+                Ok(never) => match never {},
+                Err(nix::errno::Errno::ENOENT | nix::errno::Errno::ENOTDIR) => {}
+                Err(error) => failure = error,
+            }
+        }
     }
+    at(format!("run {}", spec.program.to_string_lossy()), Err(failure))
 }
+
+/// Where programs are looked for when the environment does not say.
+const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

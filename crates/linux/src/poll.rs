@@ -75,6 +75,21 @@ pub fn child_signals() -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
+/// Frees the numbers 0 to 2, which the null device takes from now on, and returns what was 0 under a higher number.
+///
+/// To be called once, at the start of a program that was given a socket as its standard input.
+pub fn take_standard_input() -> io::Result<OwnedFd> {
+    let given = inherited(0)?;
+    let moved = rustix::io::fcntl_dupfd_cloexec(&given, 3)?;
+    // The number stays taken: it is overwritten by the null device next, never closed.
+    std::mem::forget(given);
+    let null = rustix::fs::open("/dev/null", rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC, rustix::fs::Mode::empty())?;
+    nix::unistd::dup2_stdin(&null)?;
+    nix::unistd::dup2_stdout(&null)?;
+    nix::unistd::dup2_stderr(&null)?;
+    Ok(moved)
+}
+
 /// Makes reads and writes of this descriptor return at once.
 pub fn set_nonblocking(fd: &impl AsFd) -> io::Result<()> {
     rustix::io::ioctl_fionbio(fd, true).map_err(io::Error::from)
@@ -118,4 +133,21 @@ pub fn inherited(number: RawFd) -> io::Result<OwnedFd> {
     unsafe { libc::fcntl(number, libc::F_SETFD, flags | libc::FD_CLOEXEC) };
     // SAFETY: the descriptor is open and, as the caller promises by calling at the start, owned by nothing else in the process.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Time since some fixed moment, for deadlines in programs without a runtime.
+pub fn monotonic() -> Duration {
+    read_clock(libc::CLOCK_MONOTONIC)
+}
+
+/// Nanoseconds since the Unix epoch, for programs without a runtime.
+pub fn wall_nanoseconds() -> i64 {
+    i64::try_from(read_clock(libc::CLOCK_REALTIME).as_nanos()).unwrap_or(i64::MAX)
+}
+
+fn read_clock(clock: libc::clockid_t) -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a valid place for the result; both clocks exist on every Linux.
+    unsafe { libc::clock_gettime(clock, &raw mut time) };
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }

@@ -1,0 +1,3 @@
+//! Real processes under real shims.
+
+mod shim;
