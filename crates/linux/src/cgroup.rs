@@ -89,6 +89,11 @@ impl Hierarchy {
         Self { version, root: root.to_owned(), parent }
     }
 
+    /// The name of the parent of all tasks' groups.
+    pub fn parent(&self) -> &str {
+        &self.parent
+    }
+
     /// Prepares the parents of all tasks' groups; to be called once before tasks start.
     pub fn prepare(&self) -> io::Result<()> {
         match self.version {

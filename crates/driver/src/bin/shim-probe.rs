@@ -3,10 +3,14 @@
 
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use drover_driver::exec::{ExecConfig, IsolatedExec};
+use drover_driver::raw_exec::{RawExec, RawExecConfig};
 use drover_driver::shim::agent::{ShimConfig, ShimHandle, Shims};
 use drover_driver::shim::protocol::{Launch, Logs};
+use drover_driver::{Driver, Executor};
 use drover_rt::TaskScope;
 
 fn main() {
@@ -18,6 +22,7 @@ fn main() {
         match words.as_slice() {
             ["agent", directory] => agent(Path::new(directory)).await,
             ["measure", directory, count] => measure(Path::new(directory), count.parse().expect("count")).await,
+            ["fingerprint", directory] => fingerprint(Path::new(directory)),
             _ => panic!("usage: shim-probe agent DIRECTORY | measure DIRECTORY COUNT"),
         }
     });
@@ -118,5 +123,16 @@ async fn measure(directory: &Path, count: usize) {
     for shim in &running {
         shim.stop(9, Duration::ZERO).await.expect("stop");
         shim.wait().await;
+    }
+}
+
+/// Prints which drivers this user could use.
+fn fingerprint(directory: &Path) {
+    let hierarchy = drover_linux::cgroup::Hierarchy::of_host(None);
+    let executor = Arc::new(Executor::new(Arc::new(shims(directory)), hierarchy, drover_rt::Entropy::system()));
+    let raw = RawExec::new(RawExecConfig { enabled: true, ..RawExecConfig::default() }, Arc::clone(&executor));
+    let exec = IsolatedExec::new(ExecConfig::default(), executor);
+    for found in [raw.fingerprint(), exec.fingerprint()] {
+        println!("{:?}: {}", found.health, found.description);
     }
 }

@@ -669,14 +669,15 @@ impl Owner {
             at: poll::wall_nanoseconds(),
             error: None,
         };
-        for (_, connection) in self.connections.iter_mut().filter(|(_, connection)| connection.attached) {
-            connection.send(0, &Reply::Exited(exited.clone()));
-        }
-        let written = record::write(Path::new(&self.launch.record), &exited, self.launch.durable);
+        // Whoever hears of the end may start the task again at once, under the same names.
         if let Some(group) = &self.group {
             drop(group.remove());
         }
         drop(std::fs::remove_file(&self.launch.socket));
+        for (_, connection) in self.connections.iter_mut().filter(|(_, connection)| connection.attached) {
+            connection.send(0, &Reply::Exited(exited.clone()));
+        }
+        let written = record::write(Path::new(&self.launch.record), &exited, self.launch.durable);
         for (_, connection) in &mut self.connections {
             say_farewell(connection);
         }
