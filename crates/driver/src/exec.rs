@@ -255,6 +255,10 @@ impl Driver for IsolatedExec {
         .boxed()
     }
 
+    fn confirm(&self, id: String) -> BoxFuture<'_, ()> {
+        async move { self.executor.confirm(&id).await }.boxed()
+    }
+
     fn recover(&self, id: String, handle: TaskHandle) -> BoxFuture<'_, Result<(), DriverError>> {
         self.executor.recover(id, handle).boxed()
     }

@@ -121,6 +121,13 @@ impl Executor {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned().ok_or(DriverError::NotFound)
     }
 
+    pub(crate) async fn confirm(&self, id: &str) {
+        if let Ok(known) = self.known(id) {
+            // A shim that is gone has nothing to go on with.
+            drop(known.shim.confirm().await);
+        }
+    }
+
     pub(crate) async fn recover(&self, id: String, handle: TaskHandle) -> Result<(), DriverError> {
         if self.known(&id).is_ok() {
             return Ok(());

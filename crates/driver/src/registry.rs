@@ -39,6 +39,11 @@ pub trait Driver: Send + Sync {
     /// Starts a task. The handle must be stored before the task counts as running.
     fn start(&self, task: TaskConfig) -> BoxFuture<'_, Result<Started, StartError>>;
 
+    /// The handle of a started task is stored, so the task may outlive this agent.
+    fn confirm(&self, _id: String) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
     /// Finds a task again. Does nothing for one that is known already.
     fn recover(&self, id: String, handle: TaskHandle) -> BoxFuture<'_, Result<(), DriverError>>;
 

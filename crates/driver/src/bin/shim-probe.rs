@@ -81,6 +81,7 @@ async fn agent(directory: &Path) {
             let next = directory.join("handle.tmp");
             std::fs::write(&next, shim.handle().to_bytes()).expect("write");
             std::fs::rename(&next, &stored).expect("rename");
+            shim.confirm().await.expect("confirm");
             shim
         }
     };

@@ -518,6 +518,14 @@ impl Shim {
         }
     }
 
+    /// Says that the handle is stored, so that the task may outlive this agent.
+    pub async fn confirm(&self) -> Result<(), RequestError> {
+        match &self.connection {
+            Some(connection) => connection.send(0, &Request::Confirm).await,
+            None => Ok(()),
+        }
+    }
+
     /// Sends a signal to the task's process.
     pub async fn signal(&self, number: i32) -> Result<(), RequestError> {
         self.simple(Request::Signal(SendSignal { number })).await

@@ -35,6 +35,8 @@ const EXECS_MAX: usize = 32;
 const PENDING_BYTES_MAX: usize = 1024 * 1024;
 /// How long the last words to an agent may take.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// How long a task goes on alone whose handle nobody has stored: no agent could ever find it again.
+const UNCONFIRMED_LIMIT: Duration = Duration::from_secs(10);
 /// Rounds of killing descendants where there is no control group.
 const KILL_ROUNDS_MAX: u32 = 100;
 const SIGKILL: i32 = 9;
@@ -115,6 +117,8 @@ struct Owner {
     ended: Option<ProcessEnded>,
     kill_at: Option<Duration>,
     alone_since: Option<Duration>,
+    /// Some agent has stored the task's handle.
+    confirmed: bool,
 }
 
 /// Starts the task, tells the agent at the other end of `control`, and returns when the task is over and written down.
@@ -157,6 +161,7 @@ fn start(launch: Launch) -> Result<Owner, (Launch, String)> {
             ended: None,
             kill_at: None,
             alone_since: None,
+            confirmed: false,
             launch,
         }),
         Err(message) => Err((launch, message)),
@@ -360,9 +365,22 @@ impl Owner {
     }
 
     fn timeout(&self) -> Option<Duration> {
-        let orphaned = self.alone_since.map(|since| since + Duration::from_millis(self.launch.orphan_limit_ms));
+        let orphaned = self.orphaned_at();
         let deadlines = self.kill_at.into_iter().chain(orphaned).chain(self.execs.iter().filter_map(|exec| exec.deadline));
         deadlines.min().map(|deadline| deadline.saturating_sub(poll::monotonic()))
+    }
+
+    /// How long the task goes on without an agent; none without end.
+    fn orphan_limit(&self) -> Option<Duration> {
+        match self.launch.orphan_limit_ms {
+            0 if self.confirmed => None,
+            0 => Some(UNCONFIRMED_LIMIT),
+            limit => Some(Duration::from_millis(limit)),
+        }
+    }
+
+    fn orphaned_at(&self) -> Option<Duration> {
+        Some(self.alone_since? + self.orphan_limit()?)
     }
 
     fn serve(&mut self, source: Source, interest: &Interest) {
@@ -382,14 +400,12 @@ impl Owner {
         self.finish_execs();
         self.connections.retain(|(_, connection)| !connection.closed);
         let now = poll::monotonic();
-        if self.connections.iter().any(|(_, connection)| connection.attached) || self.launch.orphan_limit_ms == 0 {
+        if self.connections.iter().any(|(_, connection)| connection.attached) {
             self.alone_since = None;
         } else if self.alone_since.is_none() {
             self.alone_since = Some(now);
         }
-        let orphaned = self
-            .alone_since
-            .is_some_and(|since| now >= since + Duration::from_millis(self.launch.orphan_limit_ms));
+        let orphaned = self.orphaned_at().is_some_and(|deadline| now >= deadline);
         if orphaned || self.kill_at.is_some_and(|deadline| now >= deadline) {
             self.kill_at = None;
             self.alone_since = None;
@@ -487,6 +503,8 @@ impl Owner {
                 return Some(Reply::failed("this is another task"));
             }
             connection.attached = true;
+            // The token comes from a stored handle.
+            self.confirmed = true;
             return Some(self.hello());
         }
         if !connection.attached {
@@ -495,6 +513,10 @@ impl Owner {
         }
         match request {
             Request::Status => Some(self.hello()),
+            Request::Confirm => {
+                self.confirmed = true;
+                None
+            }
             Request::Signal(signal) => Some(done(process::kill(self.task, signal.number))),
             Request::Stop(stop) => {
                 let result = process::kill(self.task, stop.number);

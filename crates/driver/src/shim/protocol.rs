@@ -221,6 +221,8 @@ pub enum Request {
     Stop(Stop),
     Exec(Exec),
     Input(Input),
+    /// The agent that started the task has stored its handle: from now on the task may outlive it.
+    Confirm,
 }
 
 /// Who answers an [`Attach`].
@@ -360,6 +362,7 @@ impl Request {
             Self::Stop(value) => frame(6, id, value),
             Self::Exec(value) => frame(7, id, value),
             Self::Input(value) => frame(8, id, value),
+            Self::Confirm => frame(9, id, &Empty {}),
         }
     }
 
@@ -375,6 +378,7 @@ impl Request {
             6 => Self::Stop(body(kind, bytes)?),
             7 => Self::Exec(body(kind, bytes)?),
             8 => Self::Input(body(kind, bytes)?),
+            9 => Self::Confirm,
             _ => return Err(ProtocolError::UnknownKind(kind)),
         })
     }

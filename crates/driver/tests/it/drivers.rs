@@ -204,6 +204,7 @@ async fn another_agent_finds_the_task_from_its_handle() {
     let house = house();
     let started = house.raw.start(task(house.root.path(), script("trap 'exit 9' USR1; while :; do sleep 0.01; done"))).await;
     let handle = started.expect("start").handle;
+    house.raw.confirm(ID.to_owned()).await;
     house.scope.shutdown(Duration::from_secs(1)).await;
     let scope = TaskScope::new();
     let again = raw(&executor(house.root.path(), &scope));

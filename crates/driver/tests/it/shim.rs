@@ -127,6 +127,7 @@ async fn an_exit_without_any_agent_is_delivered_to_the_next_one() {
     let (first, scope) = shims_with(root.path(), None);
     let shim = first.launch(launch(&first, root.path(), "read x < gate; kill -TERM $$")).await.expect("launch");
     let handle = shim.handle().clone();
+    shim.confirm().await.expect("confirm");
     scope.shutdown(Duration::from_secs(1)).await;
     drop(first);
     std::fs::write(root.path().join("gate"), "go\n").expect("open the gate");

@@ -46,6 +46,7 @@ fn sample_requests() -> Vec<(&'static str, Request)> {
             Request::Exec(Exec { args: vec!["/bin/true".into()], env: vec!["B=2".into()], directory: "/".into(), timeout_ms: 9 }),
         ),
         ("input", Request::Input(Input { bytes: b"hi\n".to_vec(), end: true })),
+        ("confirm", Request::Confirm),
     ]
 }
 
