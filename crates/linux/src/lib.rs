@@ -16,6 +16,7 @@ pub mod process;
 pub mod signal;
 pub mod socket;
 pub mod user;
+pub mod watch;
 
 /// A process id as the kernel gives it out.
 pub type Pid = i32;
