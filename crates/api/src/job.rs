@@ -39,8 +39,10 @@ pub struct Job {
     pub periodic: Option<PeriodicConfig>,
     pub parameterized_job: Option<ParameterizedJobConfig>,
     /// Input only; folded into every task group.
+    #[wire(omit_empty)]
     pub reschedule: Option<ReschedulePolicy>,
     /// Input only; folded into every task group.
+    #[wire(omit_empty)]
     pub migrate: Option<MigrateStrategy>,
     /// Pack.name key marks a nomad-pack job.
     pub meta: Option<BTreeMap<String, String>>,
@@ -205,6 +207,7 @@ pub struct Service {
     pub address: String,
     pub checks: Option<Vec<ServiceCheck>>,
     /// Input only; merged into each check.
+    #[wire(omit_empty)]
     pub check_restart: Option<CheckRestart>,
     pub connect: Option<ConsulConnect>,
     /// Default: null when empty.
@@ -242,6 +245,7 @@ pub struct ServiceCheck {
     pub expose: bool,
     pub address_mode: String,
     /// SDK only; not carried by the server.
+    #[wire(omit_empty)]
     pub advertise: String,
     /// Nanoseconds.
     pub interval: i64,
@@ -421,6 +425,7 @@ pub struct ConsulProxy {
     pub local_service_port: i64,
     pub expose: Option<ConsulExposeConfig>,
     /// Deprecated input alias; wins over Expose when set.
+    #[wire(omit_empty)]
     pub expose_config: Option<ConsulExposeConfig>,
     pub upstreams: Option<Vec<ConsulUpstream>>,
     pub transparent_proxy: Option<ConsulTransparentProxy>,
@@ -607,6 +612,7 @@ pub struct LogConfig {
     #[wire("MaxFileSizeMB")]
     pub max_file_size_mb: Option<i64>,
     /// Deprecated input (inverse of Disabled).
+    #[wire(omit_empty)]
     pub enabled: Option<bool>,
     /// Default: false.
     pub disabled: Option<bool>,
@@ -812,6 +818,7 @@ pub struct ScalingPolicy {
     pub r#type: String,
     pub id: String,
     /// SDK only; use Target.Namespace.
+    #[wire(omit_empty)]
     pub namespace: String,
     /// Map with Namespace, Job, Group, Task keys.
     pub target: Option<BTreeMap<String, String>>,

@@ -6,7 +6,7 @@ use drover_macros::Wire;
 use serde_json::Value;
 
 use crate::wire::Base64;
-use crate::{DeviceGroupStats, NetworkResource, Resources};
+use crate::{DeviceGroupStats, NetworkResource};
 
 /// The JSON object `Node`.
 #[derive(Clone, Debug, Default, PartialEq, Wire)]

@@ -1,5 +1,6 @@
 //! What the `Wire` derive stands on: key matching, emptiness, and the few scalar types with a form of their own.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -89,6 +90,23 @@ impl Empty for Base64 {
     fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+thread_local! {
+    static EVERY_FIELD: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `encode` with empty fields kept, as client libraries write objects; servers leave them out where types say so.
+pub fn with_every_field<R>(encode: impl FnOnce() -> R) -> R {
+    let before = EVERY_FIELD.replace(true);
+    let result = encode();
+    EVERY_FIELD.set(before);
+    result
+}
+
+/// Whether empty fields are kept by the encoding that is under way on this thread.
+pub fn every_field() -> bool {
+    EVERY_FIELD.get()
 }
 
 /// Bytes, shown in standard base64 with padding.

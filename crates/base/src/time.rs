@@ -74,6 +74,35 @@ impl Add<Duration> for Monotonic {
     }
 }
 
+/// A duration as Go prints it: `1h2m3.5s`, `250ms`, `0s`; the largest unit below a second is used alone.
+pub fn go_duration(nanoseconds: i64) -> String {
+    let sign = if nanoseconds < 0 { "-" } else { "" };
+    let total = nanoseconds.unsigned_abs();
+    let fraction = |value: u64, unit: u64| {
+        let (whole, rest) = (value / unit, value % unit);
+        if rest == 0 {
+            return whole.to_string();
+        }
+        let digits = unit.ilog10() as usize;
+        format!("{whole}.{}", format!("{rest:0digits$}").trim_end_matches('0'))
+    };
+    match total {
+        0 => "0s".to_owned(),
+        1..1_000 => format!("{sign}{total}ns"),
+        1_000..1_000_000 => format!("{sign}{}µs", fraction(total, 1_000)),
+        1_000_000..1_000_000_000 => format!("{sign}{}ms", fraction(total, 1_000_000)),
+        _ => {
+            let (minutes, rest) = (total / 60_000_000_000, total % 60_000_000_000);
+            let seconds = fraction(rest, 1_000_000_000);
+            match (minutes / 60, minutes % 60) {
+                (0, 0) => format!("{sign}{seconds}s"),
+                (0, minutes) => format!("{sign}{minutes}m{seconds}s"),
+                (hours, minutes) => format!("{sign}{hours}h{minutes}m{seconds}s"),
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,6 +110,15 @@ mod tests {
     #[test]
     fn wall_time_is_shown_in_rfc_3339() {
         assert_eq!(WallTime(1_500_000_000).rfc3339(), "1970-01-01T00:00:01.5Z");
+    }
+
+    #[test]
+    fn durations_print_as_in_go() {
+        let cases = [(532_936_523, "532.936523ms"), (2_000_000_000, "2s"), (5_400_000_000_000, "1h30m0s"), (1_500, "1.5µs")];
+        for (nanoseconds, text) in cases {
+            assert_eq!(go_duration(nanoseconds), text);
+        }
+        assert_eq!(go_duration(-90_000_000_000), "-1m30s");
     }
 
     #[test]

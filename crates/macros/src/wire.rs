@@ -24,7 +24,7 @@ pub(crate) fn derive(input: DeriveInput) -> Result<TokenStream> {
         let ident = field.ident.clone().ok_or_else(|| Error::new_spanned(field, "a field needs a name"))?;
         let own = options(&field.attrs)?;
         fields.push(Field {
-            name: own.name.unwrap_or_else(|| pascal_case(&ident.to_string())),
+            name: own.name.unwrap_or_else(|| pascal_case(ident.to_string().trim_start_matches("r#"))),
             omit_empty: whole.omit_empty || own.omit_empty,
             ty: field.ty.clone(),
             ident,
@@ -80,7 +80,7 @@ fn encode(ident: &Ident, fields: &[Field]) -> TokenStream {
         let (ident, name) = (&field.ident, &field.name);
         let write = quote! { serde::ser::SerializeStruct::serialize_field(&mut out, #name, &self.#ident)?; };
         if field.omit_empty {
-            quote! { if !crate::wire::Empty::is_empty(&self.#ident) { #write } }
+            quote! { if crate::wire::every_field() || !crate::wire::Empty::is_empty(&self.#ident) { #write } }
         } else {
             write
         }

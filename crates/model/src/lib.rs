@@ -1,0 +1,40 @@
+//! The domain: what the log, snapshots and the agent channel carry, valid by construction.
+//!
+//! Types here know nothing of JSON names or nulls; [`mirror`] maps between them and `drover_api` in both directions and
+//! destructures in full, so a field that is added on one side stops the build until it is carried. The binary form is
+//! CBOR with numbered fields: it grows by addition only, a missing field takes its default and an unknown one is skipped.
+
+#[macro_use]
+pub mod text;
+#[macro_use]
+pub mod mirror;
+
+pub mod admission;
+pub mod allocation;
+pub mod command;
+pub mod deployment;
+pub mod evaluation;
+pub mod job;
+pub mod node;
+pub mod plan;
+pub mod policy;
+pub mod resources;
+pub mod service;
+pub mod shared;
+pub mod task;
+pub mod wire;
+
+pub use allocation::*;
+pub use command::{Command, DecodeError};
+pub use deployment::*;
+pub use evaluation::*;
+pub use job::*;
+pub use node::*;
+pub use plan::*;
+pub use policy::*;
+pub use resources::*;
+pub use service::*;
+pub use task::*;
+
+/// A position in the replicated log.
+pub type Index = u64;

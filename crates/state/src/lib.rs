@@ -1,0 +1,21 @@
+//! The replicated state: immutable snapshots over persistent maps, changed only by [`Store::apply`].
+//!
+//! `apply` is total: it cannot fail half-way, reads no clock and iterates no hash map, so replicas that applied the same
+//! entries hold the same state. A snapshot is a pointer copy; nobody can change what another holds.
+
+mod apply;
+mod event;
+mod persist;
+mod rows;
+mod store;
+mod summary;
+mod tables;
+mod usage;
+
+pub use event::{Event, EventKind, Payload, Topic};
+pub use persist::{RestoreError, SnapshotReader, write_snapshot};
+pub use rows::{Alloc, AllocSlot, DeploymentSlot, EvalSlot, JobRow, JobSlot, JobStatus, JobVersion, NodeRow, NodeSlot, Slot};
+pub use store::{Applied, ApplyError, Store, Touched};
+pub use summary::{GroupSummary, JobSummary};
+pub use tables::{Snapshot, Table};
+pub use usage::{Ask, Fit, Misfit, Usage, fit};

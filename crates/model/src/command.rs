@@ -1,0 +1,356 @@
+//! Commands: the only way to change replicated state.
+//!
+//! Each carries the time it was proposed at and every id it creates. New commands go at the end with the next number; a
+//! number is never used again. [`FORMAT`] counts the level of the vocabulary: a server refuses to apply what it does not
+//! know, so the leader proposes nothing above the lowest level of all servers.
+
+use std::sync::Arc;
+
+use drover_base::{AllocId, DeploymentId, EvalId, NodeId, WallTime};
+use minicbor::{Decode, Encode};
+
+use crate::allocation::{AllocUpdate, DesiredTransition};
+use crate::evaluation::Evaluation;
+use crate::job::{Job, JobId};
+use crate::node::{Node, NodeEvent, NodeStatus};
+use crate::plan::{DeploymentUpdate, Plan};
+use crate::service::ServiceRegistration;
+
+/// The highest format of commands and snapshots that this build reads and writes.
+pub const FORMAT: u32 = 1;
+
+/// The bit of a command's format that marks it as safe to skip for servers that do not know it (RFT-003).
+pub const IGNORABLE: u32 = 1 << 31;
+
+/// The source text of a job, kept beside a version.
+#[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
+pub struct Submission {
+    /// The text.
+    #[n(0)]
+    pub source: String,
+    /// `hcl2` or `json`.
+    #[n(1)]
+    pub format: String,
+    /// `-var` values.
+    #[n(2)]
+    #[cbor(default)]
+    pub variable_flags: std::collections::BTreeMap<String, String>,
+    /// Variable files.
+    #[n(3)]
+    #[cbor(default)]
+    pub variables: String,
+}
+
+/// Registers a job or a new version of it, with the evaluation that acts on it.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct RegisterJob {
+    /// The job; version and indexes are set in apply.
+    #[n(0)]
+    #[cbor(with = "crate::shared")]
+    pub job: Arc<Job>,
+    /// None for periodic and parameterized parents.
+    #[n(1)]
+    pub eval: Option<Evaluation>,
+    /// The source text.
+    #[n(2)]
+    pub submission: Option<Submission>,
+    /// Refused unless the stored version has this index (0: unless there is none).
+    #[n(3)]
+    pub enforce_index: Option<u64>,
+    /// Marks the version as stable from the start: a revert to one that was.
+    #[n(4)]
+    #[cbor(default)]
+    pub keep_version: bool,
+    /// A scaling event to record, by group.
+    #[n(5)]
+    pub scaling: Option<(String, ScalingEvent)>,
+}
+
+/// A record of a scaling request.
+#[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
+pub struct ScalingEvent {
+    /// The new count, unless only a message.
+    #[n(0)]
+    pub count: Option<i64>,
+    /// The count before.
+    #[n(1)]
+    pub previous_count: i64,
+    /// Whether the message is an error.
+    #[n(2)]
+    pub error: bool,
+    /// The message.
+    #[n(3)]
+    pub message: String,
+    /// JSON of what the caller added.
+    #[n(4)]
+    #[cbor(default)]
+    pub meta: String,
+    /// The evaluation.
+    #[n(5)]
+    pub eval_id: Option<EvalId>,
+    /// When.
+    #[n(6)]
+    pub time: WallTime,
+    /// The log entry.
+    #[n(7)]
+    #[cbor(default)]
+    pub create_index: u64,
+}
+
+/// One change of replicated state.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub enum Change {
+    /// Registers a job.
+    #[n(0)]
+    RegisterJob(#[n(0)] Box<RegisterJob>),
+    /// Stops a job, or removes it altogether.
+    #[n(1)]
+    DeregisterJob {
+        /// Which.
+        #[n(0)]
+        id: JobId,
+        /// Remove it instead of keeping it stopped.
+        #[n(1)]
+        purge: bool,
+        /// Acts on it.
+        #[n(2)]
+        eval: Option<Evaluation>,
+    },
+    /// A node says what it is.
+    #[n(2)]
+    RegisterNode {
+        /// The node.
+        #[n(0)]
+        node: Box<Node>,
+        /// Evaluations of jobs that it may concern.
+        #[n(1)]
+        evals: Vec<Evaluation>,
+    },
+    /// A node's status changed.
+    #[n(3)]
+    NodeStatus {
+        /// Which.
+        #[n(0)]
+        id: NodeId,
+        /// The new status.
+        #[n(1)]
+        status: NodeStatus,
+        /// Why.
+        #[n(2)]
+        event: Option<NodeEvent>,
+        /// Evaluations of the jobs on it.
+        #[n(3)]
+        evals: Vec<Evaluation>,
+    },
+    /// Whether a node takes placements.
+    #[n(4)]
+    NodeEligibility {
+        /// Which.
+        #[n(0)]
+        id: NodeId,
+        /// The wish.
+        #[n(1)]
+        eligible: bool,
+        /// Why.
+        #[n(2)]
+        event: Option<NodeEvent>,
+        /// Evaluations that it may concern.
+        #[n(3)]
+        evals: Vec<Evaluation>,
+    },
+    /// Reports of a node about its allocations, with evaluations for what failed.
+    #[n(5)]
+    AllocUpdates {
+        /// The reports.
+        #[n(0)]
+        updates: Vec<AllocUpdate>,
+        /// The evaluations.
+        #[n(1)]
+        evals: Vec<Evaluation>,
+    },
+    /// New or changed evaluations.
+    #[n(6)]
+    Evaluations(#[n(0)] Vec<Evaluation>),
+    /// Verified plans, with the evaluations that they end or make.
+    #[n(7)]
+    Plans(#[n(0)] Vec<Plan>),
+    /// Marks allocations for stop, restart elsewhere and the like.
+    #[n(8)]
+    Transitions {
+        /// By allocation.
+        #[n(0)]
+        transitions: Vec<(AllocId, DesiredTransition)>,
+        /// Acts on it.
+        #[n(1)]
+        evals: Vec<Evaluation>,
+    },
+    /// A deployment's status changed.
+    #[n(9)]
+    DeploymentStatus {
+        /// The change.
+        #[n(0)]
+        update: DeploymentUpdate,
+        /// Acts on it.
+        #[n(1)]
+        eval: Option<Evaluation>,
+        /// The version to go back to, registered in the same entry.
+        #[n(2)]
+        #[cbor(with = "crate::shared::maybe")]
+        #[cbor(default)]
+        revert: Option<Arc<Job>>,
+    },
+    /// Canaries were promoted.
+    #[n(10)]
+    DeploymentPromote {
+        /// Which deployment.
+        #[n(0)]
+        id: DeploymentId,
+        /// Only these groups, or all.
+        #[n(1)]
+        groups: Option<Vec<String>>,
+        /// Acts on it.
+        #[n(2)]
+        eval: Option<Evaluation>,
+    },
+    /// The user's verdict on allocations of a deployment.
+    #[n(11)]
+    DeploymentHealth {
+        /// Which deployment.
+        #[n(0)]
+        id: DeploymentId,
+        /// Good ones.
+        #[n(1)]
+        healthy: Vec<AllocId>,
+        /// Bad ones.
+        #[n(2)]
+        unhealthy: Vec<AllocId>,
+        /// A change of status that follows.
+        #[n(3)]
+        update: Option<DeploymentUpdate>,
+        /// Acts on it.
+        #[n(4)]
+        eval: Option<Evaluation>,
+    },
+    /// Services that nodes announce.
+    #[n(12)]
+    UpsertServices(#[n(0)] Vec<ServiceRegistration>),
+    /// A service that is gone.
+    #[n(13)]
+    DeleteService {
+        /// Its namespace.
+        #[n(0)]
+        namespace: String,
+        /// Its id.
+        #[n(1)]
+        id: String,
+    },
+    /// Objects that nobody needs any more.
+    #[n(14)]
+    Collect {
+        /// Evaluations, with the allocations given.
+        #[n(0)]
+        evals: Vec<EvalId>,
+        /// Allocations.
+        #[n(1)]
+        allocs: Vec<AllocId>,
+        /// Jobs.
+        #[n(2)]
+        jobs: Vec<JobId>,
+        /// Deployments.
+        #[n(3)]
+        deployments: Vec<DeploymentId>,
+        /// Nodes.
+        #[n(4)]
+        nodes: Vec<NodeId>,
+    },
+    /// Marks a job version as stable or not.
+    #[n(15)]
+    JobStability {
+        /// Which job.
+        #[n(0)]
+        id: JobId,
+        /// Which version.
+        #[n(1)]
+        version: u64,
+        /// Stable or not.
+        #[n(2)]
+        stable: bool,
+    },
+    /// The level that all servers have reached.
+    #[n(16)]
+    FeatureLevel(#[n(0)] u32),
+    /// Records a scaling request that changed no count.
+    #[n(17)]
+    Scaling {
+        /// Which job.
+        #[n(0)]
+        id: JobId,
+        /// Which group.
+        #[n(1)]
+        group: String,
+        /// What to record.
+        #[n(2)]
+        event: ScalingEvent,
+    },
+}
+
+/// A change with the time it was proposed at: one log entry.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Command {
+    /// Stamped by the leader, never smaller than that of an earlier entry.
+    pub time: WallTime,
+    /// What to do.
+    pub change: Change,
+}
+
+/// A log entry that this build cannot read.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// Written by a newer build.
+    #[error("log entry has format {found}, this build reads up to {FORMAT}; run a newer build")]
+    TooNew {
+        /// The entry's format.
+        found: u32,
+    },
+    /// Not a log entry.
+    #[error("log entry cannot be read: {0}")]
+    Malformed(String),
+}
+
+impl Command {
+    /// The bytes of the log entry.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(256);
+        let mut encoder = minicbor::Encoder::new(&mut out);
+        let written = encoder
+            .array(3)
+            .and_then(|e| e.u32(FORMAT))
+            .and_then(|e| e.encode(self.time))
+            .and_then(|e| e.encode(&self.change))
+            .is_ok();
+        assert!(written, "a vector takes every byte");
+        out
+    }
+
+    /// The command of a log entry, or `None` if it is one that may be skipped.
+    ///
+    /// # Errors
+    /// When a newer build wrote it, or the bytes are damaged.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Option<Self>, DecodeError> {
+        let malformed = |error: minicbor::decode::Error| DecodeError::Malformed(error.to_string());
+        let mut decoder = minicbor::Decoder::new(bytes);
+        if decoder.array().map_err(malformed)? != Some(3) {
+            return Err(DecodeError::Malformed("expected three parts".to_owned()));
+        }
+        let format = decoder.u32().map_err(malformed)?;
+        if format > FORMAT {
+            if format & IGNORABLE != 0 {
+                return Ok(None);
+            }
+            return Err(DecodeError::TooNew { found: format });
+        }
+        let time = decoder.decode().map_err(malformed)?;
+        let change = decoder.decode().map_err(malformed)?;
+        Ok(Some(Self { time, change }))
+    }
+}

@@ -1,0 +1,132 @@
+//! Verified plans become allocations.
+
+use std::sync::Arc;
+
+use drover_model::{ClientStatus, DesiredStatus, DesiredTransition, Plan};
+
+use crate::event::EventKind;
+use crate::rows::{Alloc, JobRow, JobSlot};
+use crate::store::{ApplyError, Transaction};
+
+impl Transaction<'_> {
+    pub(crate) fn plans(&mut self, plans: Vec<Plan>) -> Result<(), ApplyError> {
+        for plan in plans {
+            self.plan(plan);
+        }
+        Ok(())
+    }
+
+    fn plan(&mut self, plan: Plan) {
+        let index = self.index();
+        let deployment_id = plan.deployment.as_ref().map(|deployment| deployment.id);
+        for update in &plan.deployment_updates {
+            self.set_deployment_status(update.id, update.status, &update.description);
+        }
+        if let Some(deployment) = plan.deployment {
+            self.put_deployment(deployment);
+        }
+        for stop in plan.stops {
+            let Some(row) = self.state.alloc(stop.id).cloned() else { continue };
+            let mut alloc = Alloc::clone(&row);
+            alloc.desired = DesiredStatus::Stop;
+            alloc.desired_description = (!stop.description.is_empty()).then(|| Arc::from(stop.description.as_str()));
+            alloc.followup_eval = stop.followup_eval.or(alloc.followup_eval);
+            if let Some(status) = stop.client_status
+                && !alloc.client_terminal()
+            {
+                alloc.client_status = status;
+            }
+            alloc.alloc_modify_index = index;
+            self.write_alloc(alloc, EventKind::PlanResult);
+        }
+        let job = self
+            .state
+            .job_slot(&plan.job_id)
+            .and_then(|slot| self.state.job_at(slot).map(|row| (slot, Arc::clone(row))))
+            .filter(|(_, row)| row.job().create_index == plan.job_create_index);
+        for in_place in plan.in_place {
+            let Some(row) = self.state.alloc(in_place.id).cloned() else { continue };
+            let mut alloc = Alloc::clone(&row);
+            alloc.followup_eval = in_place.followup_eval.or(alloc.followup_eval);
+            if in_place.to_newest
+                && let Some((_, job)) = &job
+                && let Some(group) = group_position(job, alloc.group_name())
+            {
+                alloc.group = group;
+                alloc.job = Arc::clone(job.job());
+                if deployment_id.is_some() && alloc.deployment != deployment_id {
+                    alloc.deployment = deployment_id;
+                    alloc.health = None;
+                    alloc.canary = false;
+                }
+                alloc.alloc_modify_index = index;
+            }
+            self.write_alloc(alloc, EventKind::PlanResult);
+        }
+        if let Some((slot, job)) = job {
+            for placement in plan.placements {
+                self.place(slot, &job, plan.eval_id, deployment_id, placement);
+            }
+        }
+    }
+
+    fn place(
+        &mut self,
+        job_slot: JobSlot,
+        job: &JobRow,
+        eval_id: drover_base::EvalId,
+        deployment: Option<drover_base::DeploymentId>,
+        placement: drover_model::Placement,
+    ) {
+        let (index, time) = (self.index(), self.state.time);
+        let version = placement.job_version.and_then(|version| job.version(version)).map_or_else(|| job.job(), |entry| &entry.job);
+        let newest = version.version == job.job().version;
+        let position = version.task_groups.iter().position(|group| group.name == placement.group);
+        let (Some(position), Some(node_slot)) = (position, self.state.node_slot(placement.node_id)) else { return };
+        if let Some(previous) = placement.previous
+            && let Some(row) = self.state.alloc(previous).cloned()
+        {
+            let mut replaced = Alloc::clone(&row);
+            replaced.next = Some(placement.id);
+            self.write_alloc(replaced, EventKind::PlanResult);
+        }
+        self.write_alloc(
+            Alloc {
+                id: placement.id,
+                job_slot,
+                job: Arc::clone(version),
+                group: u16::try_from(position).unwrap_or(u16::MAX),
+                index: placement.index,
+                node_slot,
+                node_id: placement.node_id,
+                eval_id,
+                deployment: deployment.filter(|_| newest),
+                canary: placement.canary,
+                health: None,
+                resources: placement.resources,
+                desired: DesiredStatus::Run,
+                desired_description: None,
+                transition: DesiredTransition::default(),
+                client_status: ClientStatus::Pending,
+                client_description: None,
+                tasks: None,
+                followup_eval: None,
+                previous: placement.previous,
+                next: None,
+                reschedules: (!placement.reschedules.is_empty()).then(|| Arc::new(placement.reschedules)),
+                metrics: placement.metrics,
+                create_index: index,
+                modify_index: index,
+                alloc_modify_index: index,
+                create_time: time,
+                modify_time: time,
+            },
+            EventKind::PlanResult,
+        );
+    }
+}
+
+fn group_position(job: &JobRow, name: &str) -> Option<u16> {
+    let position = job.job().task_groups.iter().position(|group| group.name == name)?;
+    u16::try_from(position).ok()
+}

@@ -1,0 +1,170 @@
+//! The store: the newest snapshot and the one way to change it.
+
+use std::collections::BTreeSet;
+
+use drover_base::{AllocId, DeploymentId, EvalId, NodeId};
+use drover_model::command::{Change, FORMAT};
+use drover_model::{Command, Index, JobId};
+
+use crate::event::{Event, EventKind, Payload};
+use crate::rows::Slot;
+use crate::tables::{Snapshot, Table};
+
+/// Why an entry changed nothing; its proposer is told, the log goes on (RFT-002).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ApplyError {
+    /// The job's index is not what the request expects.
+    #[error("{0}")]
+    JobIndex(String),
+    /// There is no such object.
+    #[error("{0}")]
+    NotFound(String),
+    /// The object's state does not allow it.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Objects that an entry changed, for those who wait on them and for the leader's services.
+#[derive(Clone, Debug, Default)]
+pub struct Touched {
+    /// Tables.
+    pub tables: BTreeSet<Table>,
+    /// Jobs.
+    pub jobs: BTreeSet<JobId>,
+    /// Nodes.
+    pub nodes: BTreeSet<NodeId>,
+    /// Nodes whose allocations changed in a way that they must act on.
+    pub pushes: BTreeSet<NodeId>,
+    /// Allocations.
+    pub allocs: BTreeSet<AllocId>,
+    /// Evaluations.
+    pub evals: BTreeSet<EvalId>,
+    /// Deployments.
+    pub deployments: BTreeSet<DeploymentId>,
+    /// Services by namespace and name.
+    pub services: BTreeSet<(String, String)>,
+    /// Nodes that have more room, or more to offer, than before.
+    pub freed: BTreeSet<NodeId>,
+}
+
+/// What an entry came to.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// Its index.
+    pub index: Index,
+    /// Whether it took effect.
+    pub result: Result<(), ApplyError>,
+    /// What it changed.
+    pub touched: Touched,
+    /// What the event stream tells.
+    pub events: Vec<Event>,
+}
+
+/// The state and its history of one region.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pub(crate) now: Snapshot,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { now: Snapshot { feature_level: FORMAT, next_slot: 1, ..Snapshot::default() } }
+    }
+}
+
+/// One apply under way: the state being changed and what changed.
+pub(crate) struct Transaction<'a> {
+    pub(crate) state: &'a mut Snapshot,
+    pub(crate) touched: Touched,
+    pub(crate) events: Vec<Event>,
+}
+
+impl Store {
+    /// A store over restored state.
+    pub fn from_snapshot(now: Snapshot) -> Self {
+        Self { now }
+    }
+
+    /// The state now.
+    pub fn snapshot(&self) -> Snapshot {
+        self.now.clone()
+    }
+
+    /// Applies an entry. Entries come in index order, each once.
+    pub fn apply(&mut self, index: Index, command: Command) -> Applied {
+        let before = self.now.clone();
+        self.now.index = index;
+        // The leader stamps rising times; a replica must not trust that.
+        self.now.time = self.now.time.max(command.time);
+        let mut transaction = Transaction { state: &mut self.now, touched: Touched::default(), events: Vec::new() };
+        let result = transaction.change(command.change);
+        let Transaction { mut touched, mut events, .. } = transaction;
+        if result.is_err() {
+            self.now = Snapshot { index, time: self.now.time, ..before };
+            touched = Touched::default();
+            events.clear();
+        }
+        for table in &touched.tables {
+            self.now.table_index[*table as usize] = index;
+        }
+        Applied { index, result, touched, events }
+    }
+
+    /// Moves the index on for an entry that carries no command.
+    pub fn skip(&mut self, index: Index) {
+        self.now.index = index;
+    }
+}
+
+impl Transaction<'_> {
+    fn change(&mut self, change: Change) -> Result<(), ApplyError> {
+        match change {
+            Change::RegisterJob(register) => self.register_job(*register),
+            Change::DeregisterJob { id, purge, eval } => self.deregister_job(&id, purge, eval),
+            Change::RegisterNode { node, evals } => self.register_node(*node, evals),
+            Change::NodeStatus { id, status, event, evals } => self.node_status(id, status, event, evals),
+            Change::NodeEligibility { id, eligible, event, evals } => self.node_eligibility(id, eligible, event, evals),
+            Change::AllocUpdates { updates, evals } => self.alloc_updates(updates, evals),
+            Change::Evaluations(evals) => self.upsert_evals(evals),
+            Change::Plans(plans) => self.plans(plans),
+            Change::Transitions { transitions, evals } => self.transitions(transitions, evals),
+            Change::DeploymentStatus { update, eval, revert } => self.deployment_status(&update, eval, revert),
+            Change::DeploymentPromote { id, groups, eval } => self.deployment_promote(id, groups.as_deref(), eval),
+            Change::DeploymentHealth { id, healthy, unhealthy, update, eval } => {
+                self.deployment_health(id, &healthy, &unhealthy, update, eval)
+            }
+            Change::UpsertServices(services) => self.upsert_services(services),
+            Change::DeleteService { namespace, id } => self.delete_service(&namespace, &id),
+            Change::Collect { evals, allocs, jobs, deployments, nodes } => {
+                self.collect(&evals, &allocs, &jobs, &deployments, &nodes)
+            }
+            Change::JobStability { id, version, stable } => self.job_stability(&id, version, stable),
+            Change::FeatureLevel(level) => {
+                self.state.feature_level = self.state.feature_level.max(level);
+                Ok(())
+            }
+            Change::Scaling { id, group, event } => self.scaling(&id, &group, event),
+        }
+    }
+
+    pub(crate) fn index(&self) -> Index {
+        self.state.index
+    }
+
+    pub(crate) fn slot<K>(&mut self) -> Slot<K> {
+        let slot = Slot::new(self.state.next_slot);
+        self.state.next_slot += 1;
+        slot
+    }
+
+    pub(crate) fn touch(&mut self, table: Table) {
+        self.touched.tables.insert(table);
+    }
+
+    pub(crate) fn event(&mut self, kind: EventKind, payload: Payload) {
+        self.events.push(Event { index: self.state.index, kind, payload });
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,233 @@
+//! The tables and their indexes, and reading from them.
+
+use std::sync::Arc;
+
+use drover_base::{AllocId, DeploymentId, EvalId, NodeId, WallTime};
+use drover_model::{Deployment, Evaluation, Index, JobId, ServiceRegistration, text_enum};
+use imbl::OrdMap;
+
+use crate::rows::{Alloc, AllocSlot, DeploymentSlot, EvalSlot, JobRow, JobSlot, NodeRow, NodeSlot};
+
+text_enum! {
+    /// A table, as a blocking query may watch it.
+    Table {
+        0 Jobs = "jobs", 1 Nodes = "nodes", 2 Allocs = "allocs", 3 Evals = "evals", 4 Deployments = "deployments",
+        5 Services = "services", 6 Summaries = "job_summary", 7 Scaling = "scaling_event",
+    }
+}
+
+/// A set over a persistent map.
+pub(crate) type Set<K> = OrdMap<K, ()>;
+
+/// The state at one index; a clone is a pointer copy.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    pub(crate) index: Index,
+    pub(crate) time: WallTime,
+    pub(crate) feature_level: u32,
+    pub(crate) next_slot: u32,
+    pub(crate) table_index: [Index; Table::ALL.len()],
+    pub(crate) jobs: OrdMap<JobSlot, Arc<JobRow>>,
+    pub(crate) job_ids: OrdMap<JobId, JobSlot>,
+    pub(crate) nodes: OrdMap<NodeSlot, Arc<NodeRow>>,
+    pub(crate) node_ids: OrdMap<NodeId, NodeSlot>,
+    pub(crate) allocs: OrdMap<AllocSlot, Arc<Alloc>>,
+    pub(crate) alloc_ids: OrdMap<AllocId, AllocSlot>,
+    pub(crate) allocs_by_job: Set<(JobSlot, AllocSlot)>,
+    pub(crate) allocs_by_node: Set<(NodeSlot, AllocSlot)>,
+    pub(crate) allocs_by_eval: Set<(EvalId, AllocSlot)>,
+    pub(crate) allocs_by_deployment: Set<(DeploymentId, AllocSlot)>,
+    pub(crate) evals: OrdMap<EvalSlot, Arc<Evaluation>>,
+    pub(crate) eval_ids: OrdMap<EvalId, EvalSlot>,
+    pub(crate) evals_by_job: Set<(JobId, EvalSlot)>,
+    pub(crate) deployments: OrdMap<DeploymentSlot, Arc<Deployment>>,
+    pub(crate) deployment_ids: OrdMap<DeploymentId, DeploymentSlot>,
+    pub(crate) deployments_by_job: Set<(JobId, DeploymentSlot)>,
+    /// By namespace, name, id.
+    pub(crate) services: OrdMap<(Arc<str>, Arc<str>, Arc<str>), Arc<ServiceRegistration>>,
+    /// By namespace and id: the name.
+    pub(crate) service_ids: OrdMap<(Arc<str>, Arc<str>), Arc<str>>,
+    pub(crate) services_by_alloc: Set<(AllocId, Arc<str>, Arc<str>)>,
+}
+
+fn first<T>() -> crate::rows::Slot<T> {
+    crate::rows::Slot::new(0)
+}
+fn last<T>() -> crate::rows::Slot<T> {
+    crate::rows::Slot::new(u32::MAX)
+}
+
+impl Snapshot {
+    /// The last entry that was applied.
+    pub fn index(&self) -> Index {
+        self.index
+    }
+
+    /// The time of that entry.
+    pub fn time(&self) -> WallTime {
+        self.time
+    }
+
+    /// The level that all servers have reached.
+    pub fn feature_level(&self) -> u32 {
+        self.feature_level
+    }
+
+    /// The last entry that changed a table; at least 1, so that an empty table can be waited on.
+    pub fn table_index(&self, table: Table) -> Index {
+        self.table_index[table as usize].max(1)
+    }
+
+    /// A job.
+    pub fn job(&self, id: &JobId) -> Option<&Arc<JobRow>> {
+        self.jobs.get(self.job_ids.get(id)?)
+    }
+
+    /// A job's slot.
+    pub fn job_slot(&self, id: &JobId) -> Option<JobSlot> {
+        self.job_ids.get(id).copied()
+    }
+
+    /// A job by slot.
+    pub fn job_at(&self, slot: JobSlot) -> Option<&Arc<JobRow>> {
+        self.jobs.get(&slot)
+    }
+
+    /// All jobs by namespace and id.
+    pub fn jobs(&self) -> impl DoubleEndedIterator<Item = &Arc<JobRow>> {
+        self.job_ids.iter().filter_map(|(_, slot)| self.jobs.get(slot))
+    }
+
+    /// A node.
+    pub fn node(&self, id: NodeId) -> Option<&Arc<NodeRow>> {
+        self.nodes.get(self.node_ids.get(&id)?)
+    }
+
+    /// A node's slot.
+    pub fn node_slot(&self, id: NodeId) -> Option<NodeSlot> {
+        self.node_ids.get(&id).copied()
+    }
+
+    /// A node by slot.
+    pub fn node_at(&self, slot: NodeSlot) -> Option<&Arc<NodeRow>> {
+        self.nodes.get(&slot)
+    }
+
+    /// All nodes by id.
+    pub fn nodes(&self) -> impl DoubleEndedIterator<Item = (NodeSlot, &Arc<NodeRow>)> {
+        self.node_ids.iter().filter_map(|(_, slot)| self.nodes.get(slot).map(|row| (*slot, row)))
+    }
+
+    /// An allocation.
+    pub fn alloc(&self, id: AllocId) -> Option<&Arc<Alloc>> {
+        self.allocs.get(self.alloc_ids.get(&id)?)
+    }
+
+    /// An allocation by slot.
+    pub fn alloc_at(&self, slot: AllocSlot) -> Option<&Arc<Alloc>> {
+        self.allocs.get(&slot)
+    }
+
+    /// All allocations in the order of their placement.
+    pub fn allocs(&self) -> impl DoubleEndedIterator<Item = &Arc<Alloc>> {
+        self.allocs.iter().map(|(_, row)| row)
+    }
+
+    /// All allocations by id, for prefixes.
+    pub fn allocs_by_id(&self) -> impl DoubleEndedIterator<Item = &Arc<Alloc>> {
+        self.alloc_ids.iter().filter_map(|(_, slot)| self.allocs.get(slot))
+    }
+
+    /// The allocations of a job in the order of their placement.
+    pub fn allocs_of_job(&self, slot: JobSlot) -> impl Iterator<Item = &Arc<Alloc>> {
+        self.allocs_by_job.range((slot, first())..=(slot, last())).filter_map(|((_, alloc), ())| self.allocs.get(alloc))
+    }
+
+    /// The allocations of a node in the order of their placement.
+    pub fn allocs_of_node(&self, slot: NodeSlot) -> impl Iterator<Item = &Arc<Alloc>> {
+        self.allocs_by_node.range((slot, first())..=(slot, last())).filter_map(|((_, alloc), ())| self.allocs.get(alloc))
+    }
+
+    /// The allocations that an evaluation placed.
+    pub fn allocs_of_eval(&self, id: EvalId) -> impl Iterator<Item = &Arc<Alloc>> {
+        self.allocs_by_eval.range((id, first())..=(id, last())).filter_map(|((_, alloc), ())| self.allocs.get(alloc))
+    }
+
+    /// The allocations of a deployment.
+    pub fn allocs_of_deployment(&self, id: DeploymentId) -> impl Iterator<Item = &Arc<Alloc>> {
+        self.allocs_by_deployment.range((id, first())..=(id, last())).filter_map(|((_, alloc), ())| self.allocs.get(alloc))
+    }
+
+    /// An evaluation.
+    pub fn eval(&self, id: EvalId) -> Option<&Arc<Evaluation>> {
+        self.evals.get(self.eval_ids.get(&id)?)
+    }
+
+    /// All evaluations in the order of their creation.
+    pub fn evals(&self) -> impl DoubleEndedIterator<Item = &Arc<Evaluation>> {
+        self.evals.iter().map(|(_, row)| row)
+    }
+
+    /// All evaluations by id, for prefixes.
+    pub fn evals_by_id(&self) -> impl DoubleEndedIterator<Item = &Arc<Evaluation>> {
+        self.eval_ids.iter().filter_map(|(_, slot)| self.evals.get(slot))
+    }
+
+    /// The evaluations of a job in the order of their creation.
+    pub fn evals_of_job(&self, id: &JobId) -> impl Iterator<Item = &Arc<Evaluation>> {
+        self.evals_by_job.range((id.clone(), first())..=(id.clone(), last())).filter_map(|((_, eval), ())| self.evals.get(eval))
+    }
+
+    /// A deployment.
+    pub fn deployment(&self, id: DeploymentId) -> Option<&Arc<Deployment>> {
+        self.deployments.get(self.deployment_ids.get(&id)?)
+    }
+
+    /// All deployments in the order of their creation.
+    pub fn deployments(&self) -> impl DoubleEndedIterator<Item = &Arc<Deployment>> {
+        self.deployments.iter().map(|(_, row)| row)
+    }
+
+    /// The deployments of a job in the order of their creation.
+    pub fn deployments_of_job(&self, id: &JobId) -> impl DoubleEndedIterator<Item = &Arc<Deployment>> {
+        self.deployments_by_job
+            .range((id.clone(), first())..=(id.clone(), last()))
+            .filter_map(|((_, deployment), ())| self.deployments.get(deployment))
+    }
+
+    /// The newest deployment of the job that is registered now.
+    pub fn latest_deployment(&self, id: &JobId) -> Option<&Arc<Deployment>> {
+        let create_index = self.job(id)?.job().create_index;
+        self.deployments_of_job(id).rev().find(|deployment| deployment.job_create_index == create_index)
+    }
+
+    /// All service registrations by namespace, name and id.
+    pub fn services(&self) -> impl Iterator<Item = &Arc<ServiceRegistration>> {
+        self.services.iter().map(|(_, row)| row)
+    }
+
+    /// The registrations of a service.
+    pub fn services_named(&self, namespace: &str, name: &str) -> impl Iterator<Item = &Arc<ServiceRegistration>> {
+        let (namespace, name): (Arc<str>, Arc<str>) = (Arc::from(namespace), Arc::from(name));
+        let start = (Arc::clone(&namespace), Arc::clone(&name), Arc::from(""));
+        self.services
+            .range(start..)
+            .take_while(move |((of_namespace, of_name, _), _)| *of_namespace == namespace && *of_name == name)
+            .map(|(_, row)| row)
+    }
+
+    /// A registration.
+    pub fn service(&self, namespace: &str, id: &str) -> Option<&Arc<ServiceRegistration>> {
+        let (namespace, id): (Arc<str>, Arc<str>) = (Arc::from(namespace), Arc::from(id));
+        let name = self.service_ids.get(&(Arc::clone(&namespace), Arc::clone(&id)))?;
+        self.services.get(&(namespace, Arc::clone(name), id))
+    }
+
+    /// The registrations of an allocation.
+    pub fn services_of_alloc(&self, alloc: AllocId) -> impl Iterator<Item = &Arc<ServiceRegistration>> {
+        self.services_by_alloc
+            .range((alloc, Arc::from(""), Arc::from(""))..)
+            .take_while(move |((of, _, _), ())| *of == alloc)
+            .filter_map(|((_, namespace, id), ())| self.service(namespace, id))
+    }
+}
