@@ -1,0 +1,5 @@
+//! The language crate against recorded results.
+
+mod expressions;
+mod golden;
+mod jobs;
