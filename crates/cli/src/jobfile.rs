@@ -1,9 +1,15 @@
 //! Job files: where they come from, which variables go with them, and what the server keeps of their source.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use drover_api::{Job, JobSubmission};
+use drover_lang::hcl::eval::{Budget, Host};
+use drover_lang::hcl::vars::Inputs;
+use drover_lang::jobspec::{Options, parse_job};
+use drover_lang::{Problem, Source};
+use drover_rt::Entropy;
 
 use crate::command::{Context, Failure};
 use crate::flags::Flag;
@@ -66,8 +72,8 @@ pub async fn read(context: &Context, path: &str) -> Result<JobFile, Failure> {
 pub struct Variables {
     /// From `-var` and the environment.
     pub flags: BTreeMap<String, String>,
-    /// From `-var` alone: these must be declared.
-    pub explicit: BTreeMap<String, String>,
+    /// From `-var` alone, as given: these must be declared.
+    pub explicit: Vec<String>,
     /// From `-var-file`, each with its path.
     pub files: Vec<(String, String)>,
 }
@@ -79,7 +85,7 @@ fn variables(context: &Context) -> Result<Variables, String> {
             format!("The given -var option {pair:?} is not correctly specified. Must be a variable name and value separated by an equals sign, like -var=\"key=value\".")
         })?;
         out.flags.insert(name.to_owned(), value.to_owned());
-        out.explicit.insert(name.to_owned(), value.to_owned());
+        out.explicit.push(pair.clone());
     }
     for path in context.flags.values("var-file") {
         let text = std::fs::read_to_string(context.environment.directory.join(path))
@@ -146,7 +152,112 @@ fn json(source: &str) -> Result<Job, String> {
     Ok(job)
 }
 
-/// A job from HCL.
-fn parse(_source: &str, _name: &str, _variables: &Variables, _strict: bool, _context: &Context) -> Result<Job, String> {
-    Err("HCL job files need the job language".to_owned())
+/// A job from HCL, or everything that is wrong with the text: each problem with its place and the line it is on.
+fn parse(text: &str, name: &str, variables: &Variables, strict: bool, context: &Context) -> Result<Job, String> {
+    let source = Source::new(name, text);
+    let host = Files { directory: context.environment.directory.clone(), home: context.environment.get("HOME").map(str::to_owned) };
+    let inputs = Inputs {
+        arguments: variables.explicit.clone(),
+        environment: context.environment.variables.iter().map(|(name, value)| format!("{name}={value}")).collect(),
+        files: variables.files.clone(),
+        content: None,
+        lax: !strict,
+    };
+    let options = Options { inputs, host: &host, budget: Budget::default() };
+    match parse_job(&source, &options) {
+        Ok(parsed) => {
+            for warning in &parsed.warnings {
+                context.ui.warn(shown(warning, &source));
+            }
+            Ok(parsed.job)
+        }
+        Err(problems) => Err(problems.iter().map(|problem| shown(problem, &source)).collect::<Vec<_>>().join("\n")),
+    }
+}
+
+/// A problem on one line, then the line of the source with the place marked.
+fn shown(problem: &Problem, source: &Source) -> String {
+    let Some(place) = problem.place.as_ref().filter(|place| place.file == *source.name()) else {
+        return problem.to_string();
+    };
+    let line: String = source.line(place.line).chars().map(|letter| if letter == '\t' { ' ' } else { letter }).collect();
+    let column = usize::try_from(place.column).unwrap_or(1).saturating_sub(1);
+    let room = line.chars().count().saturating_sub(column).max(1);
+    let width = place.span.text(source.text()).lines().next().map_or(1, |text| text.chars().count()).clamp(1, room);
+    let number = place.line.to_string();
+    let margin = " ".repeat(number.len());
+    format!("{problem}\n  {number} | {line}\n  {margin} | {}{}", " ".repeat(column), "^".repeat(width))
+}
+
+/// Files and randomness for the functions of job files.
+struct Files {
+    directory: PathBuf,
+    home: Option<String>,
+}
+
+impl Host for Files {
+    fn has_files(&self) -> bool {
+        true
+    }
+
+    fn read(&self, path: &str) -> Result<Vec<u8>, String> {
+        let full = self.directory.join(path);
+        let size = std::fs::metadata(&full).map_err(|error| error.to_string())?.len();
+        if size > SOURCE_MAX as u64 {
+            return Err(format!("larger than {} MiB", SOURCE_MAX >> 20));
+        }
+        std::fs::read(full).map_err(|error| error.to_string())
+    }
+
+    fn exists(&self, path: &str) -> Result<bool, String> {
+        match std::fs::metadata(self.directory.join(path)) {
+            Ok(found) if found.is_file() => Ok(true),
+            Ok(_) => Err(format!("{path} is not a regular file")),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    fn walk(&self, directory: &str, limit: usize) -> Result<Vec<String>, String> {
+        let root = self.directory.join(directory);
+        let mut found = Vec::new();
+        let mut waiting = vec![root.clone()];
+        while let Some(next) = waiting.pop() {
+            let entries = match std::fs::read_dir(&next) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error.to_string()),
+            };
+            for entry in entries {
+                let entry = entry.map_err(|error| error.to_string())?;
+                let kind = entry.file_type().map_err(|error| error.to_string())?;
+                if kind.is_dir() {
+                    waiting.push(entry.path());
+                } else if kind.is_file() {
+                    let path = entry.path();
+                    found.push(path.strip_prefix(&root).unwrap_or(&path).to_string_lossy().into_owned());
+                }
+                if found.len() + waiting.len() > limit {
+                    return Err(format!("more than {limit} files below {directory}"));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn absolute(&self, path: &str) -> Result<String, String> {
+        let full = std::path::absolute(self.directory.join(path)).map_err(|error| error.to_string())?;
+        Ok(full.to_string_lossy().into_owned())
+    }
+
+    fn home(&self) -> Option<String> {
+        self.home.clone()
+    }
+
+    fn random(&self, bytes: &mut [u8]) {
+        let entropy = Entropy::system();
+        for part in bytes.chunks_mut(16) {
+            part.copy_from_slice(&entropy.bits().to_le_bytes()[..part.len()]);
+        }
+    }
 }
