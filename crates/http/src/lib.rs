@@ -17,6 +17,7 @@ pub mod request;
 pub mod route;
 pub mod serve;
 pub mod stream;
+pub mod view;
 
 pub use access::{Access, Capability, Forward};
 pub use error::ApiError;
