@@ -19,12 +19,15 @@ pub(crate) fn languages(records: &Path, target: &Path) -> Result<()> {
         ("lang/bytesizes.tsv", "lang-bytesizes"),
         ("lang/versions.tsv", "lang-versions"),
         ("lang/filters.tsv", "lang-filters"),
-        ("lang/globs.tsv", "lang-globs"),
         ("lang/cron.tsv", "lang-cron"),
         ("lang/go_templates.tsv", "lang-go-templates"),
     ] {
         table(&records.join(from), &target.join(format!("{to}.jsonl")))?;
     }
+    // The other kinds of globs are questions to access policies.
+    rows(&records.join("lang/globs.tsv"), &target.join("lang-globs.jsonl"), |row| {
+        row.starts_with("glob\t") || row.starts_with("node_dc\t")
+    })?;
     let objects = read_json(&records.join("lang/filters.json"))?;
     write(&target.join("lang-filters-objects.jsonl"), &[objects])?;
     let contexts = read_json(&records.join("lang/go_templates.context.json"))?;
@@ -64,11 +67,16 @@ fn name_of(path: &Path) -> String {
 
 /// A table with a header line: one object per row, cells as they stand, and `name` for the row.
 fn table(from: &Path, to: &Path) -> Result<()> {
+    rows(from, to, |_| true)
+}
+
+/// The same with the rows that `wanted` keeps.
+fn rows(from: &Path, to: &Path, wanted: impl Fn(&str) -> bool) -> Result<()> {
     let text = read(from)?;
     let mut lines = text.lines();
     let header: Vec<&str> = lines.next().unwrap_or("").split('\t').collect();
     let mut rows = Vec::new();
-    for (number, line) in lines.enumerate() {
+    for (number, line) in lines.enumerate().filter(|(_, line)| wanted(line)) {
         let mut row = Map::new();
         row.insert("name".to_owned(), json!(format!("{}", number + 2)));
         for (column, cell) in header.iter().zip(line.split('\t')) {

@@ -1,5 +1,7 @@
 //! The language crate against recorded results.
 
+mod agent_config;
 mod expressions;
 mod golden;
 mod jobs;
+mod small;
