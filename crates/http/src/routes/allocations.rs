@@ -9,6 +9,7 @@ use http::StatusCode;
 use super::{List, State, in_namespace, one};
 use crate::blocking::At;
 use crate::error::ApiError;
+use crate::filter::Kind;
 use crate::page::{CreateKey, IdKey};
 use crate::reply::Reply;
 use crate::request::Request;
@@ -29,11 +30,11 @@ pub async fn list<S: State>(source: Arc<S>, request: Request) -> Result<Reply, A
     let full = |snapshot: &Snapshot, alloc: &Alloc| view::alloc(snapshot, alloc);
     let stub = |snapshot: &Snapshot, alloc: &Alloc| view::alloc_stub(snapshot, alloc, resources, states);
     if prefix.is_empty() {
-        List { rows, key: |alloc: &Alloc| CreateKey(alloc.create_index, alloc.id.to_string()), full, stub }
+        List { rows, key: |alloc: &Alloc| CreateKey(alloc.create_index, alloc.id.to_string()), full, stub, kind: Kind::Allocation }
             .answer(&*source, &request)
             .await
     } else {
-        List { rows, key: |alloc: &Alloc| IdKey(alloc.id.to_string()), full, stub }.answer(&*source, &request).await
+        List { rows, key: |alloc: &Alloc| IdKey(alloc.id.to_string()), full, stub, kind: Kind::Allocation }.answer(&*source, &request).await
     }
 }
 

@@ -10,6 +10,7 @@ use drover_state::{Snapshot, Table};
 use super::{List, State, in_namespace, one, value};
 use crate::blocking::At;
 use crate::error::ApiError;
+use crate::filter::Kind;
 use crate::page::{CreateKey, IdKey};
 use crate::reply::Reply;
 use crate::request::Request;
@@ -29,10 +30,10 @@ pub async fn list<S: State>(source: Arc<S>, request: Request) -> Result<Reply, A
     let full = |_: &Snapshot, deployment: &Deployment| view::deployment(deployment);
     if prefix.is_empty() {
         let key = |deployment: &Deployment| CreateKey(deployment.create_index, deployment.id.to_string());
-        List { rows, key, full, stub: full }.answer(&*source, &request).await
+        List { rows, key, full, stub: full, kind: Kind::Full }.answer(&*source, &request).await
     } else {
         let key = |deployment: &Deployment| IdKey(deployment.id.to_string());
-        List { rows, key, full, stub: full }.answer(&*source, &request).await
+        List { rows, key, full, stub: full, kind: Kind::Full }.answer(&*source, &request).await
     }
 }
 

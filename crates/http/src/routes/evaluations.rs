@@ -11,7 +11,7 @@ use http::StatusCode;
 use super::{List, State, in_namespace, one, value};
 use crate::blocking::{At, blocking};
 use crate::error::ApiError;
-use crate::filter::Filter;
+use crate::filter::{Filter, Kind};
 use crate::page::{CreateKey, IdKey};
 use crate::reply::{Meta, Reply};
 use crate::request::Request;
@@ -38,16 +38,16 @@ pub async fn list<S: State>(source: Arc<S>, request: Request) -> Result<Reply, A
     let full = |_: &Snapshot, eval: &Evaluation| view::evaluation(eval);
     if prefix.is_empty() {
         let key = |eval: &Evaluation| CreateKey(eval.create_index, eval.id.to_string());
-        List { rows, key, full, stub: full }.answer(&*source, &request).await
+        List { rows, key, full, stub: full, kind: Kind::Evaluation }.answer(&*source, &request).await
     } else {
-        List { rows, key: |eval: &Evaluation| IdKey(eval.id.to_string()), full, stub: full }.answer(&*source, &request).await
+        List { rows, key: |eval: &Evaluation| IdKey(eval.id.to_string()), full, stub: full, kind: Kind::Evaluation }.answer(&*source, &request).await
     }
 }
 
 /// `GET /v1/evaluations/count`.
 pub async fn count<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     let options = request.read_options()?;
-    let filter = Filter::parse(request.query.get("filter")).map_err(|error| ApiError::by_text(error.text))?;
+    let filter = Filter::parse(request.query.get("filter"), Kind::Evaluation).map_err(|error| ApiError::by_text(error.text))?;
     let namespace = request.namespace().to_owned();
     let found = blocking(&*source, &request, &options, |snapshot| {
         let mut count = 0;

@@ -10,6 +10,7 @@ use http::StatusCode;
 use super::{List, State, in_namespace, job_id, one, value};
 use crate::blocking::At;
 use crate::error::ApiError;
+use crate::filter::Kind;
 use crate::page::NamespacedKey;
 use crate::reply::Reply;
 use crate::request::Request;
@@ -32,6 +33,7 @@ pub async fn list<S: State>(source: Arc<S>, request: Request) -> Result<Reply, A
         key: |row: &JobRow| NamespacedKey(row.id().namespace.clone(), row.id().id.clone()),
         full: |_: &Snapshot, row: &JobRow| view::job(row),
         stub: |snapshot: &Snapshot, row: &JobRow| view::job_stub(snapshot, row, meta),
+        kind: Kind::Full,
     };
     list.answer(&*source, &request).await
 }

@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::blocking::{At, Source, blocking};
 use crate::error::ApiError;
-use crate::filter::Filter;
+use crate::filter::{Filter, Kind};
 use crate::page::{Key, page};
 use crate::reply::{Meta, Reply};
 use crate::request::Request;
@@ -45,6 +45,8 @@ pub(crate) struct List<Rows, KeyOf, Full, Stub> {
     pub(crate) full: Full,
     /// The entry that is sent.
     pub(crate) stub: Stub,
+    /// What kind of object filters look at.
+    pub(crate) kind: Kind,
 }
 
 impl<Rows, KeyOf, Full, Stub> List<Rows, KeyOf, Full, Stub> {
@@ -62,7 +64,7 @@ impl<Rows, KeyOf, Full, Stub> List<Rows, KeyOf, Full, Stub> {
     {
         let options = request.read_options()?;
         let wanted = request.page_options()?;
-        let filter = Filter::parse(&wanted.filter)?;
+        let filter = Filter::parse(&wanted.filter, self.kind)?;
         let found = blocking(source, request, &options, |snapshot| {
             let rows = (self.rows)(snapshot)?;
             let condition = |row: &Arc<R>| filter.matches(&(self.full)(snapshot, row));

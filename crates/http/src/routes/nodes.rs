@@ -10,6 +10,7 @@ use http::StatusCode;
 use super::{List, State, one, value};
 use crate::blocking::At;
 use crate::error::ApiError;
+use crate::filter::Kind;
 use crate::page::IdKey;
 use crate::reply::Reply;
 use crate::request::Request;
@@ -35,6 +36,7 @@ pub async fn list<S: State>(source: Arc<S>, mut request: Request) -> Result<Repl
         key: |row: &NodeRow| IdKey(row.node.id.to_string()),
         full: |_: &Snapshot, row: &NodeRow| view::node(row),
         stub: |_: &Snapshot, row: &NodeRow| view::node_stub(row, resources, os),
+        kind: Kind::Full,
     };
     list.answer(&*source, &request).await
 }

@@ -8,6 +8,7 @@ use drover_state::{Snapshot, Table};
 use super::{List, State, in_namespace, value};
 use crate::blocking::At;
 use crate::error::ApiError;
+use crate::filter::Kind;
 use crate::page::NamespacedKey;
 use crate::reply::Reply;
 use crate::request::Request;
@@ -44,6 +45,7 @@ pub async fn read<S: State>(source: Arc<S>, request: Request) -> Result<Reply, A
         key: |service: &ServiceRegistration| NamespacedKey(service.namespace.clone(), service.id.clone()),
         full: |_: &Snapshot, service: &ServiceRegistration| view::service(service),
         stub: |_: &Snapshot, service: &ServiceRegistration| view::service(service),
+        kind: Kind::Full,
     };
     list.answer(&*source, &request).await
 }
