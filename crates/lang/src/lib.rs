@@ -9,6 +9,7 @@ pub mod diag;
 pub mod duration;
 pub mod filter;
 pub mod glob;
+pub mod gotmpl;
 pub mod hcl;
 pub mod jobspec;
 pub mod version;

@@ -5,3 +5,4 @@ mod expressions;
 mod golden;
 mod jobs;
 mod small;
+mod templates;

@@ -25,6 +25,13 @@ use super::value::{Type, Value};
 use crate::diag::{Span, did_you_mean};
 
 pub use files::clean as clean_path;
+pub(crate) use text::title_case;
+
+/// A YAML document as templates read it.
+pub(crate) fn read_yaml(text: &str) -> Result<Value, String> {
+    yaml_reader::read(text, yaml_reader::Dialect::Templates)
+}
+
 
 /// What a running function sees.
 pub(super) struct Context<'a> {

@@ -13,7 +13,7 @@ pub(super) fn encode(_: &Context<'_>, arguments: &[Value]) -> Outcome {
 }
 
 pub(super) fn decode(_: &Context<'_>, arguments: &[Value]) -> Outcome {
-    yaml_reader::read(string(&arguments[0]))
+    yaml_reader::read(string(&arguments[0]), yaml_reader::Dialect::Expressions)
 }
 
 /// Writes a value and its line end; `inline` when something stands on the line already.

@@ -13,9 +13,18 @@ use crate::hcl::value::{Members, Value};
 /// Most values that aliases may add, against texts that grow when read.
 const MAX_ALIASED: usize = 100_000;
 
+/// How plain scalars are understood where readers differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// `017` is 17, a date becomes a point in time.
+    Expressions,
+    /// `017` is 15, a date stays a text.
+    Templates,
+}
+
 /// The value of a document.
-pub(super) fn read(text: &str) -> Result<Value, String> {
-    let mut reader = Reader { text, at: 0, anchors: BTreeMap::new(), depth: 0, aliased: 0 };
+pub(crate) fn read(text: &str, dialect: Dialect) -> Result<Value, String> {
+    let mut reader = Reader { text, at: 0, anchors: BTreeMap::new(), depth: 0, aliased: 0, dialect };
     reader.blank_lines()?;
     while reader.rest().starts_with('%') {
         reader.skip_line();
@@ -51,6 +60,7 @@ struct Reader<'a> {
     anchors: BTreeMap<String, Value>,
     depth: u32,
     aliased: usize,
+    dialect: Dialect,
 }
 
 type Outcome<T> = Result<T, String>;
@@ -168,7 +178,7 @@ impl<'a> Reader<'a> {
 
     /// Whether the line has a key and a colon here.
     fn key_ahead(&self) -> bool {
-        let mut probe = Reader { text: self.text, at: self.at, anchors: BTreeMap::new(), depth: 0, aliased: 0 };
+        let mut probe = Reader { text: self.text, at: self.at, anchors: BTreeMap::new(), depth: 0, aliased: 0, dialect: self.dialect };
         let line_end = self.at + self.rest().find('\n').unwrap_or(self.rest().len());
         match probe.peek() {
             b'"' | b'\'' => {
@@ -216,7 +226,7 @@ impl<'a> Reader<'a> {
                     self.at += self.rest().chars().next().map_or(1, char::len_utf8);
                 }
                 let text = self.text[start..self.at].trim_end();
-                if text == "<<" { Value::string("<<") } else { resolve(text)? }
+                if text == "<<" { Value::string("<<") } else { resolve(text, self.dialect)? }
             };
             self.spaces();
             self.at += 1;
@@ -288,7 +298,7 @@ impl<'a> Reader<'a> {
                 _ if !in_mapping && (self.dash() || self.key_ahead()) => self.block(parent)?,
                 _ => {
                     let text = self.plain_lines(parent)?;
-                    if tag.as_deref() == Some("!!str") || tag.as_deref() == Some("!!binary") { Value::string(text) } else { resolve(&text)? }
+                    if tag.as_deref() == Some("!!str") || tag.as_deref() == Some("!!binary") { Value::string(text) } else { resolve(&text, self.dialect)? }
                 }
             }
         };
@@ -579,7 +589,7 @@ impl<'a> Reader<'a> {
                 if text.is_empty() {
                     return Err(self.fail("a value is expected here"));
                 }
-                resolve(text)
+                resolve(text, self.dialect)
             }
         }
     }
@@ -615,13 +625,16 @@ fn merge(members: &mut Members, merged: &[Value]) -> Outcome<()> {
 }
 
 /// The value of a plain scalar.
-fn resolve(text: &str) -> Outcome<Value> {
+fn resolve(text: &str, dialect: Dialect) -> Outcome<Value> {
     let number = || {
         let (sign, digits) = text.strip_prefix('-').map_or((1, text.strip_prefix('+').unwrap_or(text)), |digits| (-1, digits));
         for (prefix, radix) in [("0x", 16), ("0o", 8), ("0b", 2)] {
             if let Some(digits) = digits.strip_prefix(prefix) {
                 return i64::from_str_radix(digits, radix).ok().map(|number| Number::Int(sign * number));
             }
+        }
+        if dialect == Dialect::Templates && digits.len() > 1 && digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit()) {
+            return i64::from_str_radix(digits, 8).ok().map(|number| Number::Int(sign * number));
         }
         let first = digits.trim_start_matches('.').as_bytes().first()?;
         first.is_ascii_digit().then(|| Number::parse(text)).flatten()
@@ -635,7 +648,7 @@ fn resolve(text: &str) -> Outcome<Value> {
         ".nan" | ".NaN" | ".NAN" => return Err("not-a-number is not a number here".to_owned()),
         _ => match number() {
             Some(number) => Value::Number(number),
-            None if is_date(text) => Value::string(format!("{text}T00:00:00Z")),
+            None if is_date(text) && dialect == Dialect::Expressions => Value::string(format!("{text}T00:00:00Z")),
             None => Value::string(text),
         },
     })

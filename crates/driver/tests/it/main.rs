@@ -1,0 +1,4 @@
+//! Real processes under real shims.
+
+mod drivers;
+mod shim;
