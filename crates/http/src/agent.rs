@@ -10,7 +10,7 @@ use drover_state::Snapshot;
 
 use crate::blocking::Source;
 use crate::error::ApiError;
-use crate::logs::LogHub;
+use crate::logs::LogSource;
 use crate::telemetry::Telemetry;
 
 /// What does not change while the agent runs.
@@ -51,7 +51,7 @@ pub struct Agent {
     /// The client role.
     pub client: Option<ClientHandle>,
     /// Lines of the log as they are written.
-    pub logs: LogHub,
+    pub logs: Arc<dyn LogSource>,
     /// Measurements.
     pub telemetry: Telemetry,
     /// Cancelled to make the agent read its configuration again; `None` where that does nothing.

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use drover_api as api;
 use drover_api::wire::Base64;
+use futures::StreamExt;
+use futures::stream::BoxStream;
 use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::agent::Agent;
 use crate::error::ApiError;
-use crate::logs::{Heard, Level, Listener};
+use crate::logs::{Heard, Level};
 use crate::query::{not_a_bool, parse_bool};
 use crate::reply::Reply;
 use crate::request::Request;
@@ -198,7 +200,7 @@ pub async fn monitor(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiEr
 }
 
 async fn send_log(
-    mut listener: Listener,
+    mut listener: BoxStream<'static, Heard>,
     clock: &drover_rt::Clock,
     writer: &Writer,
     level: Level,
@@ -214,7 +216,7 @@ async fn send_log(
             }
             Some(None) => return Ok(()),
             Some(Some(Heard::Line(line))) if line.level < level => continue,
-            Some(Some(Heard::Line(line))) => if json { line.json.clone() } else { line.text.clone() },
+            Some(Some(Heard::Line(line))) => format!("{}\n", if json { line.json } else { line.text }),
             Some(Some(Heard::Lost(count))) => {
                 format!("{} [WARN] Monitor dropped {count} logs during monitor request\n", clock.now().rfc3339())
             }
