@@ -1,0 +1,31 @@
+//! The HTTP API: one table of routes, each with its access rule and forwarding class, over a small framework that
+//! carries the API's conventions (routing, query parameters, blocking, paging, encodings, error texts, streams).
+//!
+//! The framework is generic over the state that the routes act on, so it is tested without an agent.
+
+pub mod access;
+pub mod blocking;
+pub mod compress;
+pub mod dispatch;
+pub mod error;
+pub mod filter;
+pub mod ids;
+pub mod job_diff;
+pub mod json;
+pub mod limit;
+pub mod page;
+pub mod query;
+pub mod reply;
+pub mod request;
+pub mod route;
+pub mod routes;
+pub mod serve;
+pub mod stream;
+pub mod view;
+
+pub use access::{Access, Capability, Forward};
+pub use error::ApiError;
+pub use reply::{Body, Meta, Reply};
+pub use request::Request;
+pub use route::{Route, Table};
+pub use serve::{Options, serve};

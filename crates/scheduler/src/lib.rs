@@ -1,0 +1,24 @@
+//! Decisions of the servers as pure values: what a job's allocations should be, where they go, and the leader's services
+//! (broker, blocked evaluations, plan verification, deployments, garbage collection).
+//!
+//! Nothing here reads a clock or draws randomness; both come in. A plan leaves its executor no choices.
+
+pub mod blocked;
+pub mod broker;
+pub mod changes;
+pub mod constraint;
+pub mod deployments;
+pub mod feasible;
+pub mod gc;
+pub mod ports;
+pub mod process;
+pub mod rank;
+pub mod reconcile;
+pub mod reschedule;
+pub mod verify;
+mod version;
+
+pub use process::{Context, Outcome, process};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,24 @@
+//! The server role: endpoints that propose changes, the state behind consensus, and the leader's services.
+//!
+//! Reads hand out immutable snapshots. Everything that waits for change hangs on the apply loop: [`Server::changed`],
+//! the push to clients, the event stream, the leader's services.
+
+mod config;
+mod endpoints;
+mod error;
+mod events;
+mod feed;
+mod leader;
+mod link;
+mod machine;
+mod server;
+
+pub use config::Config;
+pub use drover_state as state;
+pub use endpoints::{Deregistered, Planned, Registered, UpdatedDeployment};
+pub use error::EndpointError;
+pub use events::{Entry as EventEntry, EventLag, Subscription};
+pub use feed::{Change as AllocChange, Feed};
+pub use link::{HeartbeatError, Heartbeat};
+pub use machine::Region;
+pub use server::{Server, StartError};

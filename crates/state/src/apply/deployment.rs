@@ -18,7 +18,9 @@ impl Transaction<'_> {
         let id = deployment.id;
         match self.state.deployment(id).cloned() {
             Some(old) => {
-                // Counters are this store's; a plan only changes what is wanted.
+                // Status and counters are this store's; a plan only changes what is wanted.
+                deployment.status = old.status;
+                deployment.status_description.clone_from(&old.status_description);
                 deployment.create_index = old.create_index;
                 deployment.create_time = old.create_time;
                 for (name, group) in &mut deployment.groups {

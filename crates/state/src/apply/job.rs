@@ -74,8 +74,8 @@ impl Transaction<'_> {
                 row.versions.insert(0, JobVersion { job: Arc::new(job), stable: false, tag: None, submission });
                 prune(&mut row.versions);
             } else {
+                // The same again keeps its version and index; only the text may be another.
                 let newest = &mut row.versions[0];
-                newest.job = Arc::new(job);
                 newest.submission = submission.or_else(|| newest.submission.take());
             }
             self.refresh_status(slot);

@@ -1,0 +1,145 @@
+//! `job init`: an example job file to start from.
+
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+
+use crate::command::{Context, Failure, Outcome};
+use crate::flags::Flag;
+
+pub(super) const FLAGS: &[Flag] = &[
+    Flag::switch("short", "Write the shortest file that runs something."),
+    Flag::switch("connect", ""),
+    Flag::value("template", "name", ""),
+    Flag::switch("list-templates", ""),
+];
+
+const DEFAULT_NAME: &str = "example.nomad.hcl";
+
+pub(super) async fn run(context: &mut Context) -> Outcome {
+    for flag in ["connect", "template", "list-templates"] {
+        if context.flags.given(flag) {
+            return Err(Failure::new(format!("-{flag} is not available in this version")));
+        }
+    }
+    let name = match context.arguments() {
+        [] => DEFAULT_NAME.to_owned(),
+        [name] => name.clone(),
+        _ => return Err(Failure::usage("This command takes no arguments or one: <filename>")),
+    };
+    let content = if context.flags.on("short") { SHORT } else { FULL };
+    let path = context.environment.directory.join(&name);
+    let opened = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o660).open(&path);
+    let mut file = opened.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => Failure::new(format!("Job '{name}' already exists")),
+        _ => Failure::new(format!("Failed to create '{name}': {error}")),
+    })?;
+    file.write_all(content.as_bytes()).map_err(|error| Failure::new(format!("Failed to write '{name}': {error}")))?;
+    context.ui.output(format!("Example job file written to {name}"));
+    Ok(0)
+}
+
+const SHORT: &str = r#"job "example" {
+  group "web" {
+    network {
+      port "http" {}
+    }
+
+    task "server" {
+      driver = "raw_exec"
+
+      config {
+        command = "python3"
+        args    = ["-m", "http.server", "${NOMAD_PORT_http}"]
+      }
+
+      resources {
+        cpu    = 100
+        memory = 64
+      }
+    }
+  }
+}
+"#;
+
+const FULL: &str = r#"# A job is what you hand in: "drover job run example.nomad.hcl" starts it,
+# running it again after an edit updates it, "drover job stop example" ends it.
+job "example" {
+  # "service" runs until it is stopped, "batch" runs until it is done.
+  type = "service"
+
+  # How a change reaches a running job: one allocation after the other, each
+  # healthy for a while before the next; back to the last good version if not.
+  update {
+    max_parallel      = 1
+    min_healthy_time  = "5s"
+    healthy_deadline  = "2m"
+    progress_deadline = "5m"
+    auto_revert       = true
+  }
+
+  # A group is a set of tasks that run together on one machine.
+  group "web" {
+    # How many allocations of the group there are.
+    count = 1
+
+    # A port that is free on the machine; tasks find it as NOMAD_PORT_http.
+    network {
+      port "http" {}
+    }
+
+    # What others look up ("drover service info example-web"), and the check
+    # that tells whether it works.
+    service {
+      name     = "example-web"
+      port     = "http"
+      provider = "nomad"
+
+      check {
+        type     = "http"
+        path     = "/"
+        interval = "5s"
+        timeout  = "2s"
+      }
+    }
+
+    # What happens when a task ends although it should not.
+    restart {
+      attempts = 3
+      interval = "5m"
+      delay    = "5s"
+      mode     = "fail"
+    }
+
+    task "server" {
+      # "raw_exec" starts a program as the agent's user; "exec" isolates it.
+      driver = "raw_exec"
+
+      config {
+        command = "python3"
+        args    = ["-m", "http.server", "${NOMAD_PORT_http}", "--directory", "local"]
+      }
+
+      # A file in the task's directory.
+      template {
+        destination = "local/index.html"
+        data        = "<h1>Hello from {{ env \"NOMAD_ALLOC_ID\" }}</h1>\n"
+      }
+
+      env {
+        GREETING = "hello"
+      }
+
+      # What the scheduler sets aside: MHz and MiB.
+      resources {
+        cpu    = 100
+        memory = 64
+      }
+
+      logs {
+        max_files     = 3
+        max_file_size = 5
+      }
+    }
+  }
+}
+"#;

@@ -1,0 +1,203 @@
+//! All commands, in one table.
+
+mod agent;
+pub(crate) mod alloc;
+mod alloc_act;
+mod alloc_files;
+pub(crate) mod deployment;
+pub(crate) mod eval;
+mod job_init;
+mod job_more;
+mod job_plan;
+mod job_run;
+mod job_status;
+mod job_stop;
+mod misc;
+mod node;
+mod service;
+
+use std::future::Future;
+
+pub use agent::{AgentArgs, AgentArgsError};
+pub use misc::VERSION;
+
+use crate::command::{Command, Context, Failure, Outcome, Running};
+use crate::flags::Flag;
+use crate::sdk::Query;
+
+const VERBOSE: Flag = Flag::switch("verbose", "Show full ids and absolute times.");
+const DETACH: Flag = Flag::switch("detach", "Print the evaluation's id instead of following it.");
+const JSON: Flag = Flag::switch("json", "Print JSON.");
+const TEMPLATE: Flag = Flag::value("t", "template", "Print through a Go template.");
+const PER_PAGE: Flag = Flag::value("per-page", "count", "Show so many at once.");
+const PAGE_TOKEN: Flag = Flag::value("page-token", "token", "Where the page starts.");
+const FILTER: Flag = Flag::value("filter", "expression", "Only items that match.");
+
+/// The query of a list that may be paged and filtered.
+fn paged(context: &Context) -> Query {
+    let text = |name: &str| context.flags.value(name).unwrap_or("");
+    Query::new().set_some("per_page", text("per-page")).set_some("next_token", text("page-token")).set_some("filter", text("filter"))
+}
+
+/// Tells how to get the next page.
+fn next_page(context: &Context, command: &str, flags: &[&str], token: &str) {
+    if token.is_empty() {
+        return;
+    }
+    let mut line = command.to_owned();
+    for flag in flags {
+        if let Some(value) = context.flags.text(flag) {
+            line.push_str(&format!(" -{flag} {}", job_plan::quoted(value)));
+        }
+    }
+    context.ui.output(format!("\nResults have been paginated. To get the next page run:\n\n{line} -page-token {token}"));
+}
+
+/// Runs until done, or, where that has no end of its own, until interrupted.
+async fn until_interrupted(endless: bool, work: impl Future<Output = Outcome>) -> Outcome {
+    if !endless {
+        return work.await;
+    }
+    tokio::select! {
+        outcome = work => outcome,
+        _ = tokio::signal::ctrl_c() => Ok(0),
+    }
+}
+
+macro_rules! run {
+    ($($function:ident)::+) => {{
+        fn run(context: &mut Context) -> Running<'_> {
+            Box::pin($($function)::+(context))
+        }
+        run
+    }};
+}
+
+async fn agent_elsewhere(_: &mut Context) -> Outcome {
+    Err(Failure::new("The agent is started by the program itself"))
+}
+
+const BASE: Command = Command {
+    path: "",
+    aliases: &[],
+    hidden: false,
+    arguments: "[options]",
+    about: "",
+    details: "",
+    flags: &[],
+    general: true,
+    usage_code: 1,
+    run: run!(agent_elsewhere),
+};
+
+/// The commands of every day, in the order the help shows them.
+pub const DAILY: &[&str] = &["run", "stop", "status", "logs", "job", "alloc", "node", "agent"];
+
+/// What each group of commands is about.
+pub const GROUPS: &[(&str, &str)] = &[
+    ("alloc", "Look at and act on allocations"),
+    ("deployment", "Look at and act on deployments"),
+    ("eval", "Look at evaluations"),
+    ("job", "Run, change, look at and stop jobs"),
+    ("node", "Look at and act on nodes"),
+    ("operator", "Tools for operators"),
+    ("server", "Look at servers"),
+    ("service", "Look at registered services"),
+    ("system", "Act on the whole cluster"),
+    ("job tag", "Name versions of a job"),
+];
+
+/// Every command.
+pub static COMMANDS: &[Command] = &[
+    Command {
+        path: "agent",
+        about: "Start a Drover agent",
+        details: "Runs a server, a client or both until it is interrupted. \"drover agent -dev\" is the quickest start: server and client in one, in memory.",
+        flags: agent::FLAGS,
+        general: false,
+        ..BASE
+    },
+    Command { path: "agent-info", about: "Show facts about the agent that answers", flags: misc::INFO_FLAGS, run: run!(misc::agent_info), ..BASE },
+    Command { path: "alloc checks", arguments: "[options] <alloc>", about: "Show the results of an allocation's health checks", flags: alloc_act::CHECKS_FLAGS, run: run!(alloc_act::checks), ..BASE },
+    Command {
+        path: "alloc fs",
+        aliases: &["fs"],
+        arguments: "[options] <alloc> [<path>]",
+        about: "List and show files of an allocation",
+        details: "A directory is listed, a file is shown. The path starts at the allocation's directory.",
+        flags: alloc_files::FS_FLAGS,
+        run: run!(alloc_files::fs),
+        ..BASE
+    },
+    Command {
+        path: "alloc logs",
+        aliases: &["logs"],
+        arguments: "[options] <alloc> [<task>]",
+        about: "Show the output of a task",
+        details: "Shows all of the standard output and ends. With -f it goes on as the task writes.",
+        flags: alloc_files::LOGS_FLAGS,
+        run: run!(alloc_files::logs),
+        ..BASE
+    },
+    Command { path: "alloc restart", arguments: "[options] <alloc> [<task>]", about: "Restart tasks of an allocation", flags: alloc_act::RESTART_FLAGS, run: run!(alloc_act::restart), ..BASE },
+    Command { path: "alloc signal", arguments: "[options] <alloc> [<task>]", about: "Send a signal to tasks of an allocation", flags: alloc_act::SIGNAL_FLAGS, run: run!(alloc_act::signal), ..BASE },
+    Command { path: "alloc status", aliases: &["alloc-status"], arguments: "[options] <alloc>", about: "Show an allocation", flags: alloc::FLAGS, run: run!(alloc::run), ..BASE },
+    Command { path: "alloc stop", arguments: "[options] <alloc>", about: "Stop an allocation; it is replaced if the job still wants it", flags: alloc_act::STOP_FLAGS, run: run!(alloc_act::stop), ..BASE },
+    Command { path: "deployment fail", arguments: "[options] <deployment>", about: "Fail a deployment; back to the last good version if it reverts", flags: deployment::FLAGS, run: run!(deployment::fail), ..BASE },
+    Command { path: "deployment list", about: "List deployments", flags: deployment::LIST_FLAGS, run: run!(deployment::run_list), ..BASE },
+    Command { path: "deployment pause", arguments: "[options] <deployment>", about: "Pause a deployment", flags: deployment::PAUSE_FLAGS, run: run!(deployment::pause), ..BASE },
+    Command { path: "deployment promote", arguments: "[options] <deployment>", about: "Promote the canaries of a deployment", flags: deployment::PROMOTE_FLAGS, run: run!(deployment::promote), ..BASE },
+    Command { path: "deployment resume", arguments: "[options] <deployment>", about: "Resume a paused deployment", flags: deployment::FLAGS, run: run!(deployment::resume), ..BASE },
+    Command { path: "deployment status", arguments: "[options] [<deployment>]", about: "Show a deployment, or list them", flags: deployment::STATUS_FLAGS, run: run!(deployment::status), ..BASE },
+    Command { path: "deployment unblock", arguments: "[options] <deployment>", about: "Unblock a deployment that waits for other regions", flags: deployment::FLAGS, run: run!(deployment::unblock), ..BASE },
+    Command { path: "eval list", about: "List evaluations", flags: eval::LIST_FLAGS, run: run!(eval::list), ..BASE },
+    Command { path: "eval status", aliases: &["eval-status"], arguments: "[options] <evaluation>", about: "Show an evaluation and what it placed", flags: eval::STATUS_FLAGS, run: run!(eval::status), ..BASE },
+    Command { path: "job allocs", arguments: "[options] <job>", about: "List the allocations of a job", flags: job_more::ALLOCS_FLAGS, run: run!(job_more::allocs), ..BASE },
+    Command { path: "job deployments", arguments: "[options] <job>", about: "List the deployments of a job", flags: job_more::DEPLOYMENTS_FLAGS, run: run!(job_more::deployments), ..BASE },
+    Command { path: "job eval", arguments: "[options] <job>", about: "Evaluate a job again", flags: job_more::EVAL_FLAGS, run: run!(job_more::eval), ..BASE },
+    Command { path: "job history", arguments: "[options] <job>", about: "Show the versions of a job", flags: job_more::HISTORY_FLAGS, run: run!(job_more::history), ..BASE },
+    Command { path: "job init", aliases: &["init"], arguments: "[options] [<filename>]", about: "Write an example job file", flags: job_init::FLAGS, run: run!(job_init::run), ..BASE },
+    Command { path: "job inspect", aliases: &["inspect"], arguments: "[options] <job>", about: "Show a job in full", flags: job_more::INSPECT_FLAGS, run: run!(job_more::inspect), ..BASE },
+    Command {
+        path: "job plan",
+        aliases: &["plan"],
+        arguments: "[options] <path>",
+        about: "Show what running a job file would change",
+        details: "Nothing is changed. The exit code is 0 if nothing would be created or destroyed, 1 if something would, 255 after an error.",
+        flags: job_plan::FLAGS,
+        usage_code: job_plan::ERROR,
+        run: run!(job_plan::run),
+        ..BASE
+    },
+    Command { path: "job promote", arguments: "[options] <job>", about: "Promote the canaries of a job", flags: job_more::PROMOTE_FLAGS, run: run!(job_more::promote), ..BASE },
+    Command { path: "job revert", arguments: "[options] <job> <version|tag>", about: "Go back to a version of a job", flags: job_more::REVERT_FLAGS, run: run!(job_more::revert), ..BASE },
+    Command {
+        path: "job run",
+        aliases: &["run"],
+        arguments: "[options] <path>",
+        about: "Run a job, or update it",
+        details: "The path is a job file, \"-\" for the input, or an http address. Each step is shown until the job is placed and its deployment is done.\nThe exit code is 0 if everything was placed, 2 if some allocations could not be placed, 1 otherwise.",
+        flags: job_run::FLAGS,
+        run: run!(job_run::run),
+        ..BASE
+    },
+    Command { path: "job scale", arguments: "[options] <job> [<group>] <count>", about: "Change the count of a group", flags: job_more::SCALE_FLAGS, run: run!(job_more::scale), ..BASE },
+    Command { path: "job scaling-events", arguments: "[options] <job>", about: "List changes of counts", flags: job_more::EVENTS_FLAGS, run: run!(job_more::scaling_events), ..BASE },
+    Command { path: "job start", aliases: &["start"], arguments: "[options] <job>", about: "Start a stopped job again", flags: job_stop::START_FLAGS, run: run!(job_stop::start), ..BASE },
+    Command { path: "job status", arguments: "[options] [<job>]", about: "Show a job, or list jobs", flags: job_status::FLAGS, run: run!(job_status::run), ..BASE },
+    Command { path: "job stop", aliases: &["stop"], arguments: "[options] <job> [<job>...]", about: "Stop jobs", flags: job_stop::FLAGS, run: run!(job_stop::run), ..BASE },
+    Command { path: "job tag apply", arguments: "[options] <job>", about: "Name a version of a job", flags: job_more::TAG_FLAGS, run: run!(job_more::tag_apply), ..BASE },
+    Command { path: "job tag unset", arguments: "[options] <job>", about: "Remove a name from a version", flags: job_more::TAG_FLAGS, run: run!(job_more::tag_unset), ..BASE },
+    Command { path: "job validate", aliases: &["validate"], arguments: "[options] <path>", about: "Check a job file", flags: job_more::VALIDATE_FLAGS, run: run!(job_more::validate), ..BASE },
+    Command { path: "monitor", about: "Show the log of an agent as it is written", flags: misc::MONITOR_FLAGS, run: run!(misc::monitor), ..BASE },
+    Command { path: "node eligibility", arguments: "[options] <node>", about: "Allow or forbid new allocations on a node", flags: node::ELIGIBILITY_FLAGS, run: run!(node::eligibility), ..BASE },
+    Command { path: "node status", aliases: &["node-status"], arguments: "[options] [<node>]", about: "Show a node, or list nodes", flags: node::STATUS_FLAGS, run: run!(node::status), ..BASE },
+    Command { path: "operator api", arguments: "[options] <path>", about: "Send a request to the API", flags: misc::API_FLAGS, run: run!(misc::api), ..BASE },
+    Command { path: "server members", aliases: &["server-members"], about: "List the servers", flags: misc::MEMBERS_FLAGS, run: run!(misc::members), ..BASE },
+    Command { path: "service delete", arguments: "[options] <name> <id>", about: "Delete a service registration", flags: service::DELETE_FLAGS, run: run!(service::delete), ..BASE },
+    Command { path: "service info", arguments: "[options] <name>", about: "Show the instances of a service", flags: service::INFO_FLAGS, run: run!(service::info), ..BASE },
+    Command { path: "service list", about: "List registered services", flags: service::LIST_FLAGS, run: run!(service::list), ..BASE },
+    Command { path: "status", arguments: "[options] [<id>]", about: "Show whatever has this id, or list jobs", flags: misc::STATUS_FLAGS, run: run!(misc::status), ..BASE },
+    Command { path: "system gc", about: "Collect garbage now", run: run!(misc::gc), ..BASE },
+    Command { path: "version", about: "Show the version", general: false, run: run!(misc::version), ..BASE },
+];

@@ -1,0 +1,112 @@
+//! Blocking reads: a reply is held until the index of its data passes the one the client has seen, or time is up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::ApiError;
+use crate::query::ReadOptions;
+use crate::request::Request;
+
+/// Where snapshots come from.
+pub trait Source: Send + Sync {
+    /// An immutable view.
+    type Snapshot: Send + Sync;
+    /// The newest view.
+    fn snapshot(&self) -> Arc<Self::Snapshot>;
+    /// Returns once there is a view newer than `seen`; may return early. Cancel-safe.
+    fn changed(&self, seen: &Self::Snapshot) -> impl Future<Output = ()> + Send;
+}
+
+/// A value with the index of the data it was read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct At<T> {
+    /// The index.
+    pub index: u64,
+    /// The value.
+    pub value: T,
+}
+
+/// Reads, and as long as the data is no newer than the client's, waits for a change and reads again.
+///
+/// Up to a sixteenth of the wait is added at random, so that clients which started together do not return together.
+/// When the time is up the current value is returned.
+///
+/// # Errors
+/// As `read` has them, at once.
+pub async fn blocking<S: Source, T>(
+    source: &S,
+    request: &Request,
+    options: &ReadOptions,
+    read: impl Fn(&S::Snapshot) -> Result<At<T>, ApiError>,
+) -> Result<At<T>, ApiError> {
+    let wait = options.wait + jitter(options.wait, request.entropy.seed());
+    let deadline = request.clock.monotonic() + wait;
+    loop {
+        let snapshot = source.snapshot();
+        let found = read(&snapshot)?;
+        if options.index == 0 || found.index > options.index || request.clock.monotonic() >= deadline {
+            return Ok(found);
+        }
+        let changed = source.changed(&snapshot);
+        tokio::select! {
+            () = changed => {}
+            () = request.clock.sleep_until(Some(deadline)) => {}
+        }
+    }
+}
+
+fn jitter(wait: Duration, seed: u64) -> Duration {
+    let bound = (wait / 16).as_nanos().max(1);
+    Duration::from_nanos(u64::try_from(u128::from(seed) % bound).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+    use tokio::sync::watch;
+
+    use super::*;
+
+    struct Fake(watch::Sender<Arc<u64>>);
+
+    impl Source for Fake {
+        type Snapshot = u64;
+        fn snapshot(&self) -> Arc<u64> {
+            self.0.borrow().clone()
+        }
+        async fn changed(&self, seen: &u64) {
+            let mut receiver = self.0.subscribe();
+            let _ = receiver.wait_for(|newest| **newest > *seen).await;
+        }
+    }
+
+    async fn read(source: &Fake, target: &str) -> At<&'static str> {
+        let request = Request::bare(Method::GET, target);
+        let options = request.read_options().unwrap();
+        blocking(source, &request, &options, |snapshot| Ok(At { index: *snapshot / 10, value: "data" })).await.unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_read_is_held_until_its_own_index_passes() {
+        let source = Arc::new(Fake(watch::Sender::new(Arc::new(10))));
+        assert_eq!(read(&source, "/?index=0").await.index, 1);
+        let writer = async {
+            for index in [15, 19, 20] {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                source.0.send_replace(Arc::new(index));
+            }
+        };
+        let started = tokio::time::Instant::now();
+        let (found, ()) = tokio::join!(read(&source, "/?index=1"), writer);
+        assert_eq!((found.index, started.elapsed().as_secs()), (2, 3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_wait_ends_with_the_current_value_and_a_little_jitter() {
+        let source = Fake(watch::Sender::new(Arc::new(10)));
+        let started = tokio::time::Instant::now();
+        assert_eq!(read(&source, "/?index=5&wait=16s").await.index, 1);
+        let held = started.elapsed();
+        assert!(held >= Duration::from_secs(16) && held <= Duration::from_millis(17_010), "{held:?}");
+    }
+}

@@ -1,0 +1,226 @@
+//! From a request to the bytes of its response: routing, conventions around the handler, encoding.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use drover_rt::{Clock, Entropy};
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, CONTENT_ENCODING,
+    CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, ORIGIN, UPGRADE, VARY,
+};
+use http::{HeaderMap, Method, Response, StatusCode, Version};
+use http_body_util::BodyExt;
+use percent_encoding::percent_decode_str;
+
+use crate::access::Forward;
+use crate::compress::Coding;
+use crate::error::ApiError;
+use crate::json;
+use crate::query::Query;
+use crate::reply::{Body, Payload, Reply};
+use crate::request::{Incoming, Request};
+use crate::route::{Found, Table, clean};
+
+/// What the agent's configuration says about its API.
+#[derive(Clone, Debug, Default)]
+pub struct ApiOptions {
+    /// The agent's region.
+    pub region: String,
+    /// Headers set on every reply.
+    pub response_headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// The API of one agent. Clones are cheap.
+pub struct Api<S> {
+    inner: Arc<Inner<S>>,
+}
+
+impl<S> Clone for Api<S> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner) }
+    }
+}
+
+struct Inner<S> {
+    table: Table<S>,
+    state: Arc<S>,
+    options: ApiOptions,
+    clock: Clock,
+    entropy: Entropy,
+}
+
+impl<S: Send + Sync + 'static> Api<S> {
+    /// The API over a state.
+    pub fn new(table: Table<S>, state: Arc<S>, options: ApiOptions, clock: Clock, entropy: Entropy) -> Self {
+        Self { inner: Arc::new(Inner { table, state, options, clock, entropy }) }
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
+    /// Answers one request.
+    pub async fn answer<B>(&self, request: http::Request<B>, remote: IpAddr) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: std::error::Error + Send + Sync,
+    {
+        let (parts, body) = request.into_parts();
+        let head = parts.method == Method::HEAD;
+        let query = Query::parse(parts.uri.query().unwrap_or(""));
+        let wants_pretty = query.find("pretty").is_some_and(|value| value != "0");
+        let upgrading = parts.headers.contains_key(UPGRADE);
+        let coding = Coding::accepted(&parts.headers).filter(|_| !upgrading);
+        let raw_path = parts.uri.path();
+        let cleaned = clean(raw_path);
+        if cleaned != raw_path && parts.method != Method::CONNECT {
+            let outgoing = Outgoing { pretty: false, coding, cors: None };
+            return self.finish(redirect(&cleaned, parts.uri.query(), head), outgoing);
+        }
+        let path = percent_decode_str(raw_path).decode_utf8_lossy().into_owned();
+        let cors_headers = |cors: bool| cors.then(|| cors_headers(&parts.method, &parts.headers));
+        let mut outgoing = Outgoing { pretty: wants_pretty, coding, cors: None };
+        let reply = match self.inner.table.find(&parts.method, &path) {
+            Found::Redirect(to) => redirect(&to, parts.uri.query(), head),
+            Found::Nothing => Reply::empty().status(StatusCode::NOT_FOUND),
+            Found::NoResource { cors } => {
+                outgoing.cors = cors_headers(cors);
+                Reply::of_error(ApiError::no_resource())
+            }
+            Found::WrongMethod { cors } => {
+                outgoing.cors = cors_headers(cors);
+                match &outgoing.cors {
+                    Some(preflight) if preflight.contains_key(ACCESS_CONTROL_ALLOW_METHODS) => {
+                        outgoing.coding = None;
+                        Reply::empty().status(StatusCode::NO_CONTENT)
+                    }
+                    _ => Reply::of_error(ApiError::method()),
+                }
+            }
+            Found::Route(route, parameters) => {
+                outgoing.cors = cors_headers(route.cors);
+                outgoing.coding = coding.filter(|_| route.compressed);
+                let is_preflight =
+                    outgoing.cors.as_ref().is_some_and(|headers| headers.contains_key(ACCESS_CONTROL_ALLOW_METHODS));
+                if is_preflight {
+                    outgoing.coding = None;
+                    Reply::empty().status(StatusCode::NO_CONTENT)
+                } else if let Err(error) = self.reachable(route.forward, &query) {
+                    Reply::of_error(error)
+                } else {
+                    let body: Incoming = Box::pin(body.map_err(io::Error::other));
+                    let request = Request {
+                        method: parts.method,
+                        path,
+                        query,
+                        headers: parts.headers,
+                        remote,
+                        clock: self.inner.clock.clone(),
+                        entropy: self.inner.entropy.clone(),
+                        parameters,
+                        body: Some(body),
+                    };
+                    (route.handler)(Arc::clone(&self.inner.state), request).await.unwrap_or_else(Reply::of_error)
+                }
+            }
+        };
+        self.finish(reply, outgoing)
+    }
+
+    /// Whether the region asked for can be reached from here.
+    fn reachable(&self, forward: Forward, query: &Query) -> Result<(), ApiError> {
+        let region = query.get("region");
+        let elsewhere = !region.is_empty() && region != self.inner.options.region;
+        if forward != Forward::Local && elsewhere { Err(ApiError::by_text("No path to region")) } else { Ok(()) }
+    }
+
+    fn finish(&self, reply: Reply, outgoing: Outgoing) -> Response<Body> {
+        let body = match reply.payload {
+            Payload::Empty => Body::Full(None),
+            Payload::Json(compact) if outgoing.pretty => Body::Full(Some(json::pretty(&compact).into())),
+            Payload::Json(compact) => Body::Full(Some(compact.into())),
+            Payload::Bytes(bytes) => Body::Full(Some(bytes).filter(|bytes| !bytes.is_empty())),
+            Payload::Stream(stream) => Body::Stream(stream),
+        };
+        let coding = outgoing.coding.filter(|_| reply.status != StatusCode::NO_CONTENT);
+        let mut response = Response::new(match coding {
+            Some(coding) => coding.encode(body),
+            None => body,
+        });
+        *response.status_mut() = reply.status;
+        if reply.until_close {
+            *response.version_mut() = Version::HTTP_10;
+        }
+        let headers = response.headers_mut();
+        for (name, value) in &self.inner.options.response_headers {
+            headers.insert(name.clone(), value.clone());
+        }
+        headers.extend(reply.headers);
+        let mut vary = "Accept-Encoding".to_owned();
+        if let Some(cors) = outgoing.cors {
+            vary.push_str(", Origin");
+            if cors.contains_key(ACCESS_CONTROL_ALLOW_METHODS) {
+                vary.push_str(", Access-Control-Request-Method, Access-Control-Request-Headers");
+            }
+            headers.extend(cors);
+        }
+        if let Ok(vary) = HeaderValue::from_str(&vary) {
+            headers.insert(VARY, vary);
+        }
+        if let Some(coding) = coding {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+        }
+        response
+    }
+}
+
+struct Outgoing {
+    pretty: bool,
+    coding: Option<Coding>,
+    /// Present on routes open to other origins.
+    cors: Option<HeaderMap>,
+}
+
+/// What a browser of another origin is told. Empty when there is no origin; with a method list for a preflight.
+fn cors_headers(method: &Method, request: &HeaderMap) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if !request.contains_key(ORIGIN) {
+        return headers;
+    }
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+    if method != Method::OPTIONS {
+        return headers;
+    }
+    if let Some(asked) = request.get(ACCESS_CONTROL_REQUEST_METHOD) {
+        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, asked.clone());
+        if let Some(asked) = request.get(ACCESS_CONTROL_REQUEST_HEADERS) {
+            headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
+        }
+    }
+    headers
+}
+
+fn redirect(path: &str, query: Option<&str>, head: bool) -> Reply {
+    let target = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+    let shown: String = target
+        .chars()
+        .flat_map(|letter| match letter {
+            '&' => "&amp;".chars().collect::<Vec<_>>(),
+            '<' => "&lt;".chars().collect(),
+            '>' => "&gt;".chars().collect(),
+            '"' => "&#34;".chars().collect(),
+            other => vec![other],
+        })
+        .collect();
+    let body = if head { String::new() } else { format!("<a href=\"{shown}\">Temporary Redirect</a>.\n\n") };
+    let mut reply = Reply::text(body).status(StatusCode::TEMPORARY_REDIRECT);
+    reply.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    if let Ok(location) = HeaderValue::from_str(&target) {
+        reply.headers.insert(LOCATION, location);
+    }
+    reply
+}

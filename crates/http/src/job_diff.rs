@@ -1,0 +1,388 @@
+//! What changed between two versions of a job, field by field, in the names of the API.
+//!
+//! Works on the JSON form: plain values are fields, maps of texts are fields named `Meta[key]`, objects and entries of
+//! lists are objects of their own. Entries of lists that have a name are compared by it, all others as a set.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use drover_api as api;
+use serde_json::{Map, Value};
+
+/// What says nothing about what the job should do.
+const NOT_COMPARED: &[&str] = &[
+    "ID", "Status", "StatusDescription", "Version", "Stable", "CreateIndex", "ModifyIndex", "JobModifyIndex", "SubmitTime",
+    "NomadTokenID", "VersionTag", "Update", "Reschedule", "Migrate", "DispatchIdempotencyToken", "TaskGroups", "UI",
+];
+
+/// Objects of a group in the order they are told.
+const GROUP_OBJECTS: &[&str] = &[
+    "Constraints", "Affinities", "Spreads", "RestartPolicy", "Disconnect", "Migrate", "ReschedulePolicy", "EphemeralDisk",
+    "Consul", "Update", "Networks", "Services", "Volumes", "Scaling",
+];
+/// Objects of a task in the order they are told.
+const TASK_OBJECTS: &[&str] = &[
+    "Constraints", "Affinities", "Config", "Resources", "LogConfig", "DispatchPayload", "Artifacts", "Vault", "Consul",
+    "Templates", "Services", "VolumeMounts", "Secrets", "Identity", "Identities", "Actions", "Schedule", "Lifecycle",
+    "ScalingPolicies", "CSIPluginConfig",
+];
+/// Objects of a job in the order they are told.
+const JOB_OBJECTS: &[&str] =
+    &["Datacenters", "Constraints", "Affinities", "Spreads", "Periodic", "ParameterizedJob", "Multiregion"];
+
+/// Objects that are shown with their empty fields, too.
+const WITH_EMPTY: &[&str] = &["Service", "Network", "Identity"];
+
+/// Names of list entries where they are not the list's name without its last letter.
+const ENTRIES: &[(&str, &str)] = &[
+    ("Affinities", "Affinity"),
+    ("Identities", "Identity"),
+    ("DynamicPorts", "Dynamic Port"),
+    ("ReservedPorts", "Static Port"),
+    ("ScalingPolicies", "ScalingPolicy"),
+    ("ParameterizedJob", "Parameterized"),
+];
+
+/// What entries of lists are known by.
+const NAMES: &[&str] = &["Name", "Label", "DestPath", "Volume", "GetterSource"];
+
+/// The difference between two jobs; everything is added if there was none before.
+pub fn job(old: Option<&api::Job>, new: &api::Job) -> api::JobDiff {
+    let json = |job: &api::Job| serde_json::to_value(job).unwrap_or_default();
+    let (old_json, new_json) = (old.map(json).unwrap_or_default(), json(new));
+    let groups = named(&old_json["TaskGroups"], &new_json["TaskGroups"], group);
+    let fields = fields(&old_json, &new_json, NOT_COMPARED, false, false);
+    let objects = objects(&old_json, &new_json, JOB_OBJECTS);
+    let kind = kind_of(old.is_some(), true, &fields, &objects, groups.iter().any(|group| group.r#type != "None"));
+    api::JobDiff {
+        r#type: kind,
+        id: new.id.clone().unwrap_or_default(),
+        fields: some(fields),
+        objects: some(objects),
+        task_groups: some(groups),
+    }
+}
+
+/// Adds to a plan's difference what the scheduler would do about it.
+pub fn annotate(diff: &mut api::JobDiff, updates: &BTreeMap<String, Option<api::DesiredUpdates>>) {
+    for group in diff.task_groups.iter_mut().flatten() {
+        let Some(Some(counts)) = updates.get(&group.name) else { continue };
+        let words = [
+            ("ignore", counts.ignore),
+            ("create", counts.place),
+            ("migrate", counts.migrate),
+            ("destroy", counts.stop),
+            ("in-place update", counts.in_place_update),
+            ("create/destroy update", counts.destructive_update),
+            ("canary", counts.canary),
+        ];
+        let told: BTreeMap<String, u64> =
+            words.into_iter().filter(|(_, count)| *count > 0).map(|(word, count)| (word.to_owned(), count)).collect();
+        group.updates = (!told.is_empty()).then_some(told);
+        for field in group.fields.iter_mut().flatten().filter(|field| field.name == "Count" && field.r#type != "None") {
+            let number = |text: &str| text.parse::<i64>().unwrap_or(0);
+            let word = if number(&field.new) > number(&field.old) { "forces create" } else { "forces destroy" };
+            field.annotations = Some(vec![word.to_owned()]);
+        }
+        for task in group.tasks.iter_mut().flatten() {
+            let word = match (group.r#type.as_str(), task.r#type.as_str()) {
+                (_, "None") => continue,
+                ("Added", _) => "forces create",
+                ("Deleted", _) => "forces destroy",
+                _ if counts.in_place_update > 0 && counts.destructive_update + counts.canary == 0 => "forces in-place update",
+                _ => "forces create/destroy update",
+            };
+            task.annotations = Some(vec![word.to_owned()]);
+        }
+    }
+}
+
+fn group(name: &str, old: &Value, new: &Value) -> api::TaskGroupDiff {
+    let skipped: Vec<&str> = GROUP_OBJECTS.iter().copied().chain(["Name", "Tasks"]).collect();
+    let tasks = named(&old["Tasks"], &new["Tasks"], task);
+    let fields = fields(old, new, &skipped, false, false);
+    let objects = objects(old, new, GROUP_OBJECTS);
+    let kind = kind_of(!old.is_null(), !new.is_null(), &fields, &objects, tasks.iter().any(|task| task.r#type != "None"));
+    api::TaskGroupDiff {
+        r#type: kind,
+        name: name.to_owned(),
+        fields: some(fields),
+        objects: some(objects),
+        tasks: some(tasks),
+        updates: None,
+    }
+}
+
+fn task(name: &str, old: &Value, new: &Value) -> api::TaskDiff {
+    let skipped: Vec<&str> = TASK_OBJECTS.iter().copied().chain(["Name", "RestartPolicy"]).collect();
+    let fields = fields(old, new, &skipped, false, false);
+    let objects = objects(old, new, TASK_OBJECTS);
+    let kind = kind_of(!old.is_null(), !new.is_null(), &fields, &objects, false);
+    api::TaskDiff { r#type: kind, name: name.to_owned(), fields: some(fields), objects: some(objects), annotations: None }
+}
+
+fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
+    (!list.is_empty()).then_some(list)
+}
+
+fn kind_of(had: bool, has: bool, fields: &[api::FieldDiff], objects: &[api::ObjectDiff], inside: bool) -> String {
+    let changed = inside
+        || fields.iter().any(|field| field.r#type != "None")
+        || objects.iter().any(|object| object.r#type != "None");
+    match (had, has) {
+        (false, true) => "Added",
+        (true, false) => "Deleted",
+        _ if changed => "Edited",
+        _ => "None",
+    }
+    .to_owned()
+}
+
+/// Compares the entries of two lists by name, in the order of their names.
+fn named<T>(old: &Value, new: &Value, compare: impl Fn(&str, &Value, &Value) -> T) -> Vec<T> {
+    let by_name = |list: &Value| -> BTreeMap<String, Value> {
+        let entries = list.as_array().cloned().unwrap_or_default();
+        entries.into_iter().map(|entry| (entry["Name"].as_str().unwrap_or("").to_owned(), entry)).collect()
+    };
+    let (old, new) = (by_name(old), by_name(new));
+    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let nothing = Value::Null;
+    names
+        .into_iter()
+        .map(|name| compare(name, old.get(name).unwrap_or(&nothing), new.get(name).unwrap_or(&nothing)))
+        .collect()
+}
+
+/// The plain values of an object by name; maps of texts by `Name[key]`.
+fn plain(value: &Value, skipped: &[&str]) -> BTreeMap<String, String> {
+    let mut out = BTreeMap::new();
+    for (name, value) in value.as_object().into_iter().flatten().filter(|(name, _)| !skipped.contains(&name.as_str())) {
+        match value {
+            Value::Object(members) if is_text_map(name, members) => {
+                for (key, value) in members {
+                    out.insert(format!("{name}[{key}]"), text(value));
+                }
+            }
+            Value::Null | Value::Object(_) | Value::Array(_) => {}
+            value => {
+                out.insert(name.clone(), text(value));
+            }
+        }
+    }
+    out
+}
+
+/// Whether an object's keys are the user's, not the API's.
+fn is_text_map(name: &str, members: &Map<String, Value>) -> bool {
+    matches!(name, "Meta" | "CanaryMeta" | "Env" | "GetterOptions" | "GetterHeaders" | "TaggedAddresses")
+        && members.values().all(Value::is_string)
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+/// Compares the plain values; unchanged ones are told with `context` only, empty ones among them with `empties` only.
+fn fields(old: &Value, new: &Value, skipped: &[&str], context: bool, empties: bool) -> Vec<api::FieldDiff> {
+    compare(&plain(old, skipped), &plain(new, skipped), context, empties)
+}
+
+fn compare(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>, context: bool, empties: bool) -> Vec<api::FieldDiff> {
+    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let mut out = Vec::new();
+    for name in names {
+        let before = old.get(name).cloned().unwrap_or_default();
+        let after = new.get(name).cloned().unwrap_or_default();
+        let kind = match (before.is_empty(), after.is_empty()) {
+            _ if before == after => "None",
+            (true, _) => "Added",
+            (_, true) => "Deleted",
+            _ => "Edited",
+        };
+        let told = kind != "None" || (context && (empties || !after.is_empty()));
+        if told {
+            out.push(api::FieldDiff { r#type: kind.to_owned(), name: name.clone(), old: before, new: after, annotations: None });
+        }
+    }
+    out
+}
+
+fn entry_name(list: &str) -> String {
+    let known = ENTRIES.iter().find(|(name, _)| *name == list).map(|(_, entry)| (*entry).to_owned());
+    known.unwrap_or_else(|| list.strip_suffix('s').unwrap_or(list).to_owned())
+}
+
+/// Compares the objects and lists named, in that order; unchanged ones are left out.
+fn objects(old: &Value, new: &Value, names: &[&str]) -> Vec<api::ObjectDiff> {
+    let mut out = Vec::new();
+    for name in names {
+        let (before, after) = (&old[*name], &new[*name]);
+        if before == after {
+            continue;
+        }
+        if *name == "Config" {
+            out.push(config(before, after));
+        } else if before.is_array() || after.is_array() {
+            out.extend(entries(name, before, after));
+        } else {
+            let shown = ENTRIES.iter().find(|(known, _)| known == name).map_or(*name, |(_, entry)| *entry);
+            out.push(object(shown, before, after));
+        }
+    }
+    out.retain(|object| object.r#type != "None");
+    out
+}
+
+fn object(name: &str, old: &Value, new: &Value) -> api::ObjectDiff {
+    let members: BTreeSet<&String> = [old, new].into_iter().filter_map(Value::as_object).flat_map(Map::keys).collect();
+    let nested: Vec<&str> = members
+        .into_iter()
+        .map(String::as_str)
+        .filter(|member| [old, new].iter().any(|value| is_nested(member, &value[*member])))
+        .collect();
+    let mut skipped = nested.clone();
+    if name == "Update" {
+        // The pace between groups is the job's, not the group's.
+        skipped.push("Stagger");
+    }
+    let fields = fields(old, new, &skipped, true, WITH_EMPTY.contains(&name));
+    let objects = objects(old, new, &nested);
+    let kind = kind_of(!old.is_null(), !new.is_null(), &fields, &objects, false);
+    api::ObjectDiff { r#type: kind, name: name.to_owned(), fields: some(fields), objects: some(objects) }
+}
+
+fn is_nested(name: &str, value: &Value) -> bool {
+    match value {
+        Value::Array(_) => true,
+        Value::Object(members) => !is_text_map(name, members),
+        _ => false,
+    }
+}
+
+/// A driver's configuration: one object, however deep.
+fn config(old: &Value, new: &Value) -> api::ObjectDiff {
+    fn flatten(prefix: &str, value: &Value, out: &mut BTreeMap<String, String>) {
+        match value {
+            Value::Object(members) => {
+                for (key, value) in members {
+                    let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}[{key}]") };
+                    flatten(&name, value, out);
+                }
+            }
+            Value::Array(entries) => {
+                for (number, value) in entries.iter().enumerate() {
+                    flatten(&format!("{prefix}[{number}]"), value, out);
+                }
+            }
+            Value::Null => {}
+            value => {
+                out.insert(prefix.to_owned(), text(value));
+            }
+        }
+    }
+    let (mut before, mut after) = (BTreeMap::new(), BTreeMap::new());
+    flatten("", old, &mut before);
+    flatten("", new, &mut after);
+    let fields = compare(&before, &after, true, false);
+    let kind = kind_of(!old.is_null(), !new.is_null(), &fields, &[], false);
+    api::ObjectDiff { r#type: kind, name: "Config".to_owned(), fields: some(fields), objects: None }
+}
+
+/// Compares two lists entry by entry.
+fn entries(list: &str, old: &Value, new: &Value) -> Vec<api::ObjectDiff> {
+    let of = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let (mut old, mut new) = (of(old), of(new));
+    if old.iter().chain(&new).all(|entry| !entry.is_object()) {
+        return texts(list, &old, &new).into_iter().collect();
+    }
+    // What is in both is unchanged, wherever it stands.
+    old.retain(|entry| match new.iter().position(|other| other == entry) {
+        Some(position) => {
+            new.remove(position);
+            false
+        }
+        None => true,
+    });
+    let key = |entry: &Value| NAMES.iter().find_map(|name| entry[*name].as_str()).map(str::to_owned);
+    let shown = entry_name(list);
+    let mut out = Vec::new();
+    for before in old {
+        let partner = key(&before).and_then(|name| new.iter().position(|after| key(after).as_deref() == Some(name.as_str())));
+        // Lists of one entry are edited, not replaced.
+        let after = partner.map(|position| new.remove(position)).unwrap_or_default();
+        out.push(object(&shown, &before, &after));
+    }
+    out.extend(new.iter().map(|after| object(&shown, &Value::Null, after)));
+    out
+}
+
+/// A list of texts as one object with a field for each.
+fn texts(list: &str, old: &[Value], new: &[Value]) -> Option<api::ObjectDiff> {
+    let set = |values: &[Value]| values.iter().map(text).collect::<BTreeSet<String>>();
+    let (before, after) = (set(old), set(new));
+    let mut fields = Vec::new();
+    let mut field = |kind: &str, old: &str, new: &str| {
+        let (old, new) = (old.to_owned(), new.to_owned());
+        fields.push(api::FieldDiff { r#type: kind.to_owned(), name: list.to_owned(), old, new, annotations: None });
+    };
+    for value in before.union(&after) {
+        match (before.contains(value), after.contains(value)) {
+            (true, true) => field("None", value, value),
+            (true, false) => field("Deleted", value, ""),
+            _ => field("Added", "", value),
+        }
+    }
+    let kind = kind_of(!before.is_empty(), !after.is_empty(), &fields, &[], false);
+    (kind != "None").then(|| api::ObjectDiff { r#type: kind, name: list.to_owned(), fields: some(fields), objects: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(value: Value) -> api::Job {
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn example(stroke: &str, count: i64) -> api::Job {
+        read(json!({
+            "ID": "ferry", "Priority": 50, "Version": count, "Meta": {"a": "1"},
+            "TaskGroups": [{"Name": "boat", "Count": count, "Tasks": [{
+                "Name": "oar", "Driver": "raw_exec", "Env": {"STROKE": stroke},
+                "Config": {"command": "/bin/sh", "args": ["-c", stroke]},
+            }]}],
+        }))
+    }
+
+    #[test]
+    fn the_same_job_differs_in_nothing() {
+        let diff = job(Some(&example("a", 1)), &example("a", 1));
+        let groups = diff.task_groups.unwrap();
+        assert_eq!((diff.r#type.as_str(), diff.fields, groups[0].r#type.as_str()), ("None", None, "None"));
+        assert_eq!(groups[0].tasks.as_ref().unwrap()[0].r#type, "None");
+    }
+
+    #[test]
+    fn changes_are_told_where_they_are() {
+        let mut diff = job(Some(&example("a", 1)), &example("b", 2));
+        let updates = api::DesiredUpdates { place: 1, destructive_update: 1, ..Default::default() };
+        annotate(&mut diff, &BTreeMap::from([("boat".to_owned(), Some(updates))]));
+        let group = &diff.task_groups.as_ref().unwrap()[0];
+        let count = &group.fields.as_ref().unwrap()[0];
+        assert_eq!((count.name.as_str(), count.old.as_str(), count.new.as_str()), ("Count", "1", "2"));
+        assert_eq!(count.annotations.as_deref(), Some(&["forces create".to_owned()][..]));
+        let task = &group.tasks.as_ref().unwrap()[0];
+        assert_eq!(task.fields.as_ref().unwrap()[0].name, "Env[STROKE]");
+        assert_eq!(task.annotations.as_deref(), Some(&["forces create/destroy update".to_owned()][..]));
+        let config = &task.objects.as_ref().unwrap()[0];
+        let told: Vec<_> = config.fields.as_ref().unwrap().iter().map(|field| (field.r#type.as_str(), field.name.as_str())).collect();
+        assert_eq!(told, [("None", "args[0]"), ("Edited", "args[1]"), ("None", "command")]);
+        let updates = group.updates.as_ref().unwrap();
+        assert_eq!(updates.keys().collect::<Vec<_>>(), ["create", "create/destroy update"]);
+    }
+}

@@ -1,0 +1,205 @@
+//! A request as handlers see it: decoded path parameters, query, headers, and a body that is read with a bound.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use drover_rt::{Clock, Entropy};
+use http::{HeaderMap, Method, StatusCode};
+use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
+
+use crate::error::ApiError;
+use crate::query::{PageOptions, Query, ReadOptions};
+
+/// The largest body that is read: a job with its source and variables is far smaller.
+pub const BODY_MAX: usize = 16 * 1024 * 1024;
+/// How long the next part of a body may take.
+const BODY_PART_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A body that has not been read yet.
+pub type Incoming = Pin<Box<dyn http_body::Body<Data = Bytes, Error = io::Error> + Send>>;
+
+/// One request.
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// The decoded path.
+    pub path: String,
+    /// The query parameters.
+    pub query: Query,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// Who asks.
+    pub remote: IpAddr,
+    /// Time, for waiting.
+    pub clock: Clock,
+    /// Randomness, for jitter and ids.
+    pub entropy: Entropy,
+    pub(crate) parameters: Vec<(&'static str, String)>,
+    pub(crate) body: Option<Incoming>,
+}
+
+impl Request {
+    /// A request without a body, for tests and internal calls. `target` is a path with an optional query.
+    pub fn bare(method: Method, target: &str) -> Self {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        Self {
+            method,
+            path: path.to_owned(),
+            query: Query::parse(query),
+            headers: HeaderMap::new(),
+            remote: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            clock: Clock::system(),
+            entropy: Entropy::system(),
+            parameters: Vec::new(),
+            body: None,
+        }
+    }
+
+    /// A parameter of the path, decoded; "" if the pattern has none of that name.
+    pub fn parameter(&self, name: &str) -> &str {
+        self.parameters.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value)
+    }
+
+    /// The namespace asked for: `default` when none is.
+    pub fn namespace(&self) -> &str {
+        match self.query.get("namespace") {
+            "" => "default",
+            namespace => namespace,
+        }
+    }
+
+    /// The namespace in the query, if there is one.
+    pub fn namespace_given(&self) -> Option<&str> {
+        self.query.find("namespace").filter(|namespace| !namespace.is_empty())
+    }
+
+    /// `index`, `wait`, `stale` and `prefix`.
+    ///
+    /// # Errors
+    /// 400 for malformed ones.
+    pub fn read_options(&self) -> Result<ReadOptions, ApiError> {
+        ReadOptions::parse(&self.query)
+    }
+
+    /// `per_page`, `next_token`, `reverse` and `filter`.
+    ///
+    /// # Errors
+    /// 400 for malformed ones.
+    pub fn page_options(&self) -> Result<PageOptions, ApiError> {
+        PageOptions::parse(&self.query)
+    }
+
+    /// Whether JSON is indented.
+    pub fn pretty(&self) -> bool {
+        self.query.find("pretty").is_some_and(|value| value != "0")
+    }
+
+    /// The token sent with the request, "" for none.
+    pub fn token(&self) -> &str {
+        let header = |name: &str| self.headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+        if let Some(token) = header("x-nomad-token").filter(|token| !token.is_empty()) {
+            return token;
+        }
+        let mut words = header("authorization").unwrap_or("").split_whitespace();
+        match words.next() {
+            Some(scheme) if scheme.eq_ignore_ascii_case("bearer") => words.next().unwrap_or(""),
+            _ => "",
+        }
+    }
+
+    /// The whole body, once; empty when there is none or it was taken.
+    ///
+    /// # Errors
+    /// 413 past [`BODY_MAX`], 408 when the sender stalls, 400 when it breaks off.
+    pub async fn bytes(&mut self) -> Result<Bytes, ApiError> {
+        let Some(mut body) = self.body.take() else { return Ok(Bytes::new()) };
+        let too_large = || {
+            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, format!("Request body is larger than {} MiB", BODY_MAX >> 20))
+        };
+        if body.size_hint().lower() > BODY_MAX as u64 {
+            return Err(too_large());
+        }
+        let mut bytes = BytesMut::new();
+        loop {
+            let Some(next) = self.clock.timeout(BODY_PART_TIMEOUT, body.frame()).await else {
+                return Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "Request body took too long"));
+            };
+            match next {
+                None => return Ok(bytes.freeze()),
+                Some(Err(error)) => return Err(ApiError::bad_request(format!("Failed to read request body: {error}"))),
+                Some(Ok(frame)) => {
+                    let Ok(data) = frame.into_data() else { continue };
+                    if bytes.len() + data.len() > BODY_MAX {
+                        return Err(too_large());
+                    }
+                    bytes.extend_from_slice(&data);
+                }
+            }
+        }
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// 400 `Request body is empty`, or with the decoder's message.
+    pub async fn json<T: DeserializeOwned>(&mut self) -> Result<T, ApiError> {
+        let bytes = self.bytes().await?;
+        if bytes.is_empty() {
+            return Err(ApiError::bad_request("Request body is empty"));
+        }
+        decode(&bytes)
+    }
+
+    /// The body as JSON, or nothing when it is empty.
+    ///
+    /// # Errors
+    /// 400 with the decoder's message.
+    pub async fn json_optional<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ApiError> {
+        let bytes = self.bytes().await?;
+        if bytes.is_empty() { Ok(None) } else { decode(&bytes).map(Some) }
+    }
+}
+
+/// Reads the first JSON value of a body; what follows it is ignored, as clients are used to.
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    let mut decoder = serde_json::Deserializer::from_slice(bytes);
+    T::deserialize(&mut decoder).map_err(|error| ApiError::bad_request(format!("decode the request body: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::Full;
+
+    fn with_body(body: Vec<u8>) -> Request {
+        let mut request = Request::bare(Method::PUT, "/v1/jobs?namespace=");
+        request.body = Some(Box::pin(Full::new(Bytes::from(body)).map_err(io::Error::other)));
+        request
+    }
+
+    #[tokio::test]
+    async fn bodies_are_bounded_and_bad_json_is_a_client_error() {
+        let error = with_body(vec![b' '; BODY_MAX + 1]).bytes().await.unwrap_err();
+        assert_eq!(error.status, StatusCode::PAYLOAD_TOO_LARGE);
+        let error = with_body(Vec::new()).json::<serde_json::Value>().await.unwrap_err();
+        assert_eq!(error, ApiError::bad_request("Request body is empty"));
+        let error = with_body(b"{".to_vec()).json::<serde_json::Value>().await.unwrap_err();
+        assert_eq!(error.status, StatusCode::BAD_REQUEST);
+        let error = with_body([b"[".repeat(100_000)].concat()).json::<serde_json::Value>().await.unwrap_err();
+        assert_eq!(error.status, StatusCode::BAD_REQUEST);
+    }
+
+    #[tokio::test]
+    async fn tokens_come_from_either_header() {
+        let mut request = with_body(Vec::new());
+        assert_eq!((request.token(), request.namespace()), ("", "default"));
+        request.headers.insert("authorization", "bEARER abc def".parse().unwrap());
+        assert_eq!(request.token(), "abc");
+        request.headers.insert("x-nomad-token", " xyz ".parse().unwrap());
+        assert_eq!(request.token(), "xyz");
+    }
+}

@@ -1,0 +1,69 @@
+//! Reading allocations.
+
+use std::sync::Arc;
+
+use drover_base::AllocId;
+use drover_state::{Alloc, Snapshot, Table};
+use http::StatusCode;
+
+use super::{List, State, in_namespace, one};
+use crate::blocking::At;
+use crate::error::ApiError;
+use crate::filter::Kind;
+use crate::page::{CreateKey, IdKey};
+use crate::reply::Reply;
+use crate::request::Request;
+use crate::{ids, view};
+
+/// `GET /v1/allocations`.
+pub async fn list<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
+    let status = StatusCode::INTERNAL_SERVER_ERROR;
+    let resources = request.query.boolean("resources", status)?.unwrap_or(false);
+    let states = request.query.boolean("task_states", status)?.unwrap_or(true);
+    let prefix = ids::prefix(request.query.get("prefix"), "alloc")?;
+    let namespace = request.namespace().to_owned();
+    let rows = |snapshot: &Snapshot| {
+        let fits = |alloc: &&Arc<Alloc>| in_namespace(&namespace, &alloc.job.id.namespace) && ids::starts_with(alloc.id, &prefix);
+        let value = snapshot.allocs().filter(fits).cloned().collect();
+        Ok(At { index: snapshot.table_index(Table::Allocs), value })
+    };
+    let full = |snapshot: &Snapshot, alloc: &Alloc| view::alloc(snapshot, alloc);
+    let stub = |snapshot: &Snapshot, alloc: &Alloc| view::alloc_stub(snapshot, alloc, resources, states);
+    if prefix.is_empty() {
+        List { rows, key: |alloc: &Alloc| CreateKey(alloc.create_index, alloc.id.to_string()), full, stub, kind: Kind::Allocation }
+            .answer(&*source, &request)
+            .await
+    } else {
+        List { rows, key: |alloc: &Alloc| IdKey(alloc.id.to_string()), full, stub, kind: Kind::Allocation }.answer(&*source, &request).await
+    }
+}
+
+/// The id in the path.
+pub(crate) fn id(request: &Request) -> Result<AllocId, ApiError> {
+    ids::full(request.parameter("alloc_id"), "alloc")
+}
+
+/// `GET /v1/allocation/{alloc_id}`.
+pub async fn read<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
+    let id = id(&request)?;
+    one(&*source, &request, "alloc not found", |snapshot| {
+        let found = snapshot.alloc(id);
+        let index = found.map_or_else(|| snapshot.table_index(Table::Allocs), |alloc| alloc.modify_index);
+        Ok(At { index, value: found.map(|alloc| view::alloc(snapshot, alloc)) })
+    })
+    .await
+}
+
+/// `GET /v1/allocation/{alloc_id}/services`.
+pub async fn services<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
+    let id = id(&request)?;
+    one(&*source, &request, "allocation not found", |snapshot| {
+        let found = snapshot.alloc(id).map(|_| {
+            let services = snapshot.services_of_alloc(id).map(|service| view::service(service));
+            services.collect::<Vec<_>>()
+        });
+        let index = if found.is_some() { snapshot.table_index(Table::Services) } else { 0 };
+        Ok(At { index, value: found })
+    })
+    .await
+}

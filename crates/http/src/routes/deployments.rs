@@ -1,0 +1,66 @@
+//! Reading deployments.
+
+use std::sync::Arc;
+
+use drover_api as api;
+use drover_base::DeploymentId;
+use drover_model::Deployment;
+use drover_state::{Snapshot, Table};
+
+use super::{List, State, in_namespace, one, value};
+use crate::blocking::At;
+use crate::error::ApiError;
+use crate::filter::Kind;
+use crate::page::{CreateKey, IdKey};
+use crate::reply::Reply;
+use crate::request::Request;
+use crate::{ids, view};
+
+/// `GET /v1/deployments`.
+pub async fn list<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
+    let prefix = ids::prefix(request.query.get("prefix"), "")?;
+    let namespace = request.namespace().to_owned();
+    let rows = |snapshot: &Snapshot| {
+        let fits = |deployment: &&Arc<Deployment>| {
+            in_namespace(&namespace, &deployment.job_id.namespace) && ids::starts_with(deployment.id, &prefix)
+        };
+        let value = snapshot.deployments().filter(fits).cloned().collect();
+        Ok(At { index: snapshot.table_index(Table::Deployments), value })
+    };
+    let full = |_: &Snapshot, deployment: &Deployment| view::deployment(deployment);
+    if prefix.is_empty() {
+        let key = |deployment: &Deployment| CreateKey(deployment.create_index, deployment.id.to_string());
+        List { rows, key, full, stub: full, kind: Kind::Full }.answer(&*source, &request).await
+    } else {
+        let key = |deployment: &Deployment| IdKey(deployment.id.to_string());
+        List { rows, key, full, stub: full, kind: Kind::Full }.answer(&*source, &request).await
+    }
+}
+
+/// The id in the path.
+pub(crate) fn id(request: &Request) -> Result<DeploymentId, ApiError> {
+    ids::full(request.parameter("deployment_id"), "deployment")
+}
+
+/// `GET /v1/deployment/{deployment_id}`.
+pub async fn read<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
+    let id = id(&request)?;
+    one(&*source, &request, "deployment not found", |snapshot| {
+        let found = snapshot.deployment(id);
+        let index = found.map_or_else(|| snapshot.table_index(Table::Deployments), |deployment| deployment.modify_index);
+        Ok(At { index, value: found.map(|deployment| view::deployment(deployment)) })
+    })
+    .await
+}
+
+/// `GET /v1/deployment/allocations/{deployment_id}`.
+pub async fn allocations<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
+    let id = id(&request)?;
+    value(&*source, &request, |snapshot| {
+        let found: Vec<_> = snapshot.allocs_of_deployment(id).collect();
+        let index = found.iter().map(|alloc| alloc.modify_index).max();
+        let stubs: Vec<api::AllocationListStub> = found.into_iter().map(|alloc| view::alloc_stub(snapshot, alloc, false, true)).collect();
+        Ok(At { index: index.unwrap_or_else(|| snapshot.table_index(Table::Allocs)), value: stubs })
+    })
+    .await
+}

@@ -1,0 +1,70 @@
+//! Reading nodes.
+
+use std::sync::Arc;
+
+use drover_api as api;
+use drover_base::NodeId;
+use drover_state::{NodeRow, Snapshot, Table};
+use http::StatusCode;
+
+use super::{List, State, one, value};
+use crate::blocking::At;
+use crate::error::ApiError;
+use crate::filter::Kind;
+use crate::page::IdKey;
+use crate::reply::Reply;
+use crate::request::Request;
+use crate::{ids, view};
+
+/// `GET /v1/nodes`.
+pub async fn list<S: State>(source: Arc<S>, mut request: Request) -> Result<Reply, ApiError> {
+    let field = |name: &str| {
+        let wrong = |error: ApiError| ApiError::bad_request(format!("Failed to parse node list fields: {}", error.text));
+        request.query.boolean(name, StatusCode::BAD_REQUEST).map_err(wrong)
+    };
+    let resources = field("resources")?.unwrap_or(false);
+    let os = field("os")?.unwrap_or(false);
+    let prefix = ids::prefix(request.query.get("prefix"), "node")?;
+    // The order of this list cannot be turned round.
+    request.query.remove("reverse");
+    let list = List {
+        rows: |snapshot: &Snapshot| {
+            let fits = |row: &&Arc<NodeRow>| ids::starts_with(row.node.id, &prefix);
+            let value = snapshot.nodes().map(|(_, row)| row).filter(fits).cloned().collect();
+            Ok(At { index: snapshot.table_index(Table::Nodes), value })
+        },
+        key: |row: &NodeRow| IdKey(row.node.id.to_string()),
+        full: |_: &Snapshot, row: &NodeRow| view::node(row),
+        stub: |_: &Snapshot, row: &NodeRow| view::node_stub(row, resources, os),
+        kind: Kind::Full,
+    };
+    list.answer(&*source, &request).await
+}
+
+/// The id in the path.
+pub(crate) fn id(request: &Request) -> Result<NodeId, ApiError> {
+    ids::full(request.parameter("node_id"), "node")
+}
+
+/// `GET /v1/node/{node_id}`.
+pub async fn read<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
+    let id = id(&request)?;
+    one(&*source, &request, "node not found", |snapshot| {
+        let found = snapshot.node(id);
+        let index = found.map_or_else(|| snapshot.table_index(Table::Nodes), |row| row.modify_index);
+        Ok(At { index, value: found.map(|row| view::node(row)) })
+    })
+    .await
+}
+
+/// `GET /v1/node/{node_id}/allocations`.
+pub async fn allocations<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
+    let id = id(&request)?;
+    value(&*source, &request, |snapshot| {
+        let found: Vec<_> = snapshot.node_slot(id).into_iter().flat_map(|slot| snapshot.allocs_of_node(slot)).collect();
+        let index = found.iter().map(|alloc| alloc.modify_index).max();
+        let allocs: Vec<api::Allocation> = found.into_iter().map(|alloc| view::alloc(snapshot, alloc)).collect();
+        Ok(At { index: index.unwrap_or_else(|| snapshot.table_index(Table::Allocs)), value: allocs })
+    })
+    .await
+}

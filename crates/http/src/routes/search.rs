@@ -1,0 +1,93 @@
+//! Searching by prefix over all kinds of objects.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use drover_api as api;
+use drover_state::Snapshot;
+
+use super::{State, in_namespace};
+use crate::error::ApiError;
+use crate::reply::{Meta, Reply};
+use crate::request::Request;
+
+/// Matches of one kind that are sent.
+const MATCHES_MAX: usize = 20;
+
+/// Every kind by its name in requests, in the order that error texts have them.
+const CONTEXTS: [&str; 12] = [
+    "allocs", "jobs", "nodes", "node_pools", "evals", "deployment", "plugins", "volumes", "scaling_policy", "vars",
+    "namespaces", "host_volumes",
+];
+
+/// `PUT /v1/search`.
+pub async fn prefix<S: State>(source: Arc<S>, mut request: Request) -> Result<Reply, ApiError> {
+    let asked: api::SearchRequest = request.json().await?;
+    let namespace = request.namespace().to_owned();
+    let all = asked.context == "all";
+    if !all && !CONTEXTS.contains(&asked.context.as_str()) {
+        let known = CONTEXTS.join(" ");
+        let given = &asked.context;
+        return Err(ApiError::by_text(format!("context must be one of [{known}] or 'all' for all contexts; got {given:?}")));
+    }
+    let snapshot = source.snapshot();
+    let mut matches = BTreeMap::new();
+    let mut truncations = BTreeMap::new();
+    for context in CONTEXTS.into_iter().filter(|context| all || *context == asked.context) {
+        // Prefixes of ids are digits; other texts match none of these.
+        let is_id = matches!(context, "allocs" | "nodes" | "evals" | "deployment");
+        let digits: String = asked.prefix.chars().filter(|letter| *letter != '-').collect();
+        if is_id && digits.chars().any(|letter| !letter.is_ascii_hexdigit()) {
+            if !all {
+                matches.insert(context.to_owned(), None);
+                truncations.insert(context.to_owned(), false);
+            }
+            continue;
+        }
+        let wanted = if is_id { digits.to_ascii_lowercase() } else { asked.prefix.clone() };
+        let mut found: Vec<String> = candidates(&snapshot, context, &namespace, &wanted);
+        truncations.insert(context.to_owned(), found.len() > MATCHES_MAX);
+        found.truncate(MATCHES_MAX);
+        matches.insert(context.to_owned(), (!found.is_empty()).then_some(found));
+    }
+    let index = snapshot.index();
+    let response = api::SearchResponse {
+        matches: Some(matches),
+        truncations: Some(truncations),
+        index,
+        known_leader: true,
+        ..api::SearchResponse::default()
+    };
+    Ok(Reply::json(&response)?.meta(&Meta::at(index)))
+}
+
+/// One more than is sent, so that it is known whether there are more.
+fn candidates(snapshot: &Snapshot, context: &str, namespace: &str, wanted: &str) -> Vec<String> {
+    let limit = MATCHES_MAX + 1;
+    let own = |other: &str| in_namespace(namespace, other);
+    let starts = |id: String| id.replace('-', "").starts_with(wanted).then_some(id);
+    match context {
+        "jobs" => {
+            let jobs = snapshot.jobs().filter(|row| own(&row.id().namespace) && row.id().id.starts_with(wanted));
+            jobs.map(|row| row.id().id.clone()).take(limit).collect()
+        }
+        "nodes" => snapshot.nodes().filter_map(|(_, row)| starts(row.node.id.to_string())).take(limit).collect(),
+        "allocs" => {
+            let allocs = snapshot.allocs_by_id().filter(|alloc| own(&alloc.job.id.namespace));
+            allocs.filter_map(|alloc| starts(alloc.id.to_string())).take(limit).collect()
+        }
+        "evals" => {
+            let evals = snapshot.evals_by_id().filter(|eval| own(&eval.job_id.namespace));
+            evals.filter_map(|eval| starts(eval.id.to_string())).take(limit).collect()
+        }
+        "deployment" => {
+            let deployments = snapshot.deployments().filter(|deployment| own(&deployment.job_id.namespace));
+            let mut found: Vec<String> = deployments.filter_map(|deployment| starts(deployment.id.to_string())).collect();
+            found.sort();
+            found
+        }
+        "namespaces" => ["default".to_owned()].into_iter().filter(|name| name.starts_with(wanted)).collect(),
+        "node_pools" => ["all", "default"].into_iter().filter(|name| name.starts_with(wanted)).map(str::to_owned).collect(),
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,194 @@
+//! Listening: accepts connections up to a limit per address, answers on each, and stops within a moment when told to.
+//!
+//! A sender of slow headers and a reader that does not read are both cut off; a stalled body is the request's matter.
+
+use std::io;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use drover_rt::{Clock, TaskScope};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Sleep;
+
+use crate::dispatch::Api;
+use crate::limit::{Admission, ConnectionLimit};
+
+/// How long a connection may stay without a complete request head, idle ones included.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long a reader may take nothing while there is something to send.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(40);
+/// How long requests in progress may still run after the stop.
+const GRACE: Duration = Duration::from_millis(500);
+/// The pause after a failed accept, for instance for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// The largest request head.
+const HEAD_MAX: usize = 64 * 1024;
+
+const TOO_MANY: &str = "Your IP is issuing too many concurrent connections, please rate limit your calls\n";
+
+/// How to listen.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Connections per client address; 0 is no limit.
+    pub connections_per_client: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { connections_per_client: 100 }
+    }
+}
+
+/// Accepts and answers until the scope stops.
+pub async fn serve<S: Send + Sync + 'static>(listener: TcpListener, api: Api<S>, options: Options, scope: TaskScope) {
+    let limit = ConnectionLimit::new(options.connections_per_client);
+    let stop = scope.stop_token();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, remote) = match accepted {
+            Ok((stream, remote)) => (stream, remote.ip().to_canonical()),
+            Err(error) => {
+                tracing::warn!(%error, "accept a connection");
+                api.clock().sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        match limit.admit(api.clock().monotonic(), remote) {
+            Admission::Open(slot) => {
+                metrics::gauge!("nomad.agent.http.connections").set(limit.open() as f64);
+                let (api, limit) = (api.clone(), limit.clone());
+                let stop = stop.clone();
+                scope.spawn("http connection", async move {
+                    connection(stream, remote, api, stop).await;
+                    drop(slot);
+                    metrics::gauge!("nomad.agent.http.connections").set(limit.open() as f64);
+                });
+            }
+            Admission::Explain => {
+                let clock = api.clock().clone();
+                scope.spawn_until_stop("http refusal", async move { refuse(stream, &clock).await });
+            }
+            Admission::Close => drop(stream),
+        }
+    }
+}
+
+async fn connection<S: Send + Sync + 'static>(
+    stream: TcpStream,
+    remote: IpAddr,
+    api: Api<S>,
+    stop: drover_rt::CancellationToken,
+) {
+    let _ = stream.set_nodelay(true);
+    let clock = api.clock().clone();
+    let io = TokioIo::new(Impatient { stream, stalled: None });
+    let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        let api = api.clone();
+        async move {
+            let response = api.answer(request, remote).await;
+            metrics::counter!("nomad.agent.http.requests", "status" => status_class(response.status())).increment(1);
+            Ok::<_, std::convert::Infallible>(response)
+        }
+    });
+    let mut served = std::pin::pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIMEOUT)
+            .max_buf_size(HEAD_MAX)
+            .title_case_headers(true)
+            .serve_connection(io, service)
+            .with_upgrades()
+    );
+    let outcome = tokio::select! {
+        outcome = &mut served => outcome,
+        () = stop.cancelled() => {
+            served.as_mut().graceful_shutdown();
+            clock.timeout(GRACE, served).await.unwrap_or(Ok(()))
+        }
+    };
+    if let Err(error) = outcome {
+        tracing::debug!(%error, %remote, "http connection ended");
+    }
+}
+
+fn status_class(status: http::StatusCode) -> &'static str {
+    match status.as_u16() {
+        ..400 => "ok",
+        400..500 => "client_error",
+        _ => "server_error",
+    }
+}
+
+/// Says why, without reading the request, and closes.
+async fn refuse(mut stream: TcpStream, clock: &Clock) {
+    let text = format!(
+        "HTTP/1.1 429 Too Many Requests\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{TOO_MANY}",
+        TOO_MANY.len()
+    );
+    let written = clock.timeout(Duration::from_secs(1), stream.write_all(text.as_bytes())).await;
+    if matches!(written, Some(Ok(()))) {
+        let _ = clock.timeout(Duration::from_secs(1), stream.shutdown()).await;
+    }
+}
+
+/// A connection that fails when nothing can be written for too long.
+struct Impatient {
+    stream: TcpStream,
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl Impatient {
+    fn judge<T>(&mut self, context: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if outcome.is_ready() {
+            self.stalled = None;
+            return outcome;
+        }
+        let timer = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(WRITE_TIMEOUT)));
+        timer.as_mut().poll(context).map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "the reader does not read")))
+    }
+}
+
+impl AsyncRead for Impatient {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Impatient {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.judge(context, outcome)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
+        self.judge(context, outcome)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let outcome = Pin::new(&mut self.stream).poll_flush(context);
+        self.judge(context, outcome)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,125 @@
+//! Bodies that are written while they are read: newline-delimited events and concatenated frames, with heartbeats.
+//!
+//! The writer runs inside the body, so that it ends with the connection, and a reader that does not read stops it.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::Stream;
+use futures::future::BoxFuture;
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+use crate::reply::ByteStream;
+
+/// How often an event stream says that it is alive.
+pub const EVENT_HEARTBEAT: Duration = Duration::from_secs(30);
+/// How often a frame stream says that it is alive.
+pub const FRAME_HEARTBEAT: Duration = Duration::from_secs(1);
+/// Parts written but not sent yet; a full queue makes the writer wait.
+const QUEUE: usize = 8;
+
+/// The writing end.
+#[derive(Clone, Debug)]
+pub struct Writer(mpsc::Sender<io::Result<Bytes>>);
+
+/// The reader has gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the reader has gone")]
+pub struct Gone;
+
+impl Writer {
+    /// Sends bytes as they are.
+    ///
+    /// # Errors
+    /// When the reader has gone.
+    pub async fn bytes(&self, bytes: impl Into<Bytes>) -> Result<(), Gone> {
+        self.0.send(Ok(bytes.into())).await.map_err(|_| Gone)
+    }
+
+    /// Sends a JSON object without a separator.
+    ///
+    /// # Errors
+    /// When the reader has gone.
+    pub async fn frame<T: Serialize>(&self, frame: &T) -> Result<(), Gone> {
+        self.bytes(serde_json::to_vec(frame).map_err(|_| Gone)?).await
+    }
+
+    /// Sends a JSON object and a newline.
+    ///
+    /// # Errors
+    /// When the reader has gone.
+    pub async fn line<T: Serialize>(&self, value: &T) -> Result<(), Gone> {
+        let mut bytes = serde_json::to_vec(value).map_err(|_| Gone)?;
+        bytes.push(b'\n');
+        self.bytes(bytes).await
+    }
+
+    /// Says that the stream is alive.
+    ///
+    /// # Errors
+    /// When the reader has gone.
+    pub async fn heartbeat(&self, newline: bool) -> Result<(), Gone> {
+        self.bytes(Bytes::from_static(if newline { b"{}\n" } else { b"{}" })).await
+    }
+
+    /// Breaks the body off, so that the reader sees an incomplete transfer.
+    pub async fn fail(&self, error: io::Error) {
+        let _ = self.0.send(Err(error)).await;
+    }
+
+    /// Returns when the reader has gone.
+    pub async fn closed(&self) {
+        self.0.closed().await;
+    }
+}
+
+/// A body that `write` fills; it ends when `write` returns.
+pub fn body<F, Fut>(write: F) -> ByteStream
+where
+    F: FnOnce(Writer) -> Fut,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    Box::pin(Written { writer: Some(Box::pin(write(Writer(sender)))), receiver })
+}
+
+struct Written {
+    writer: Option<BoxFuture<'static, ()>>,
+    receiver: mpsc::Receiver<io::Result<Bytes>>,
+}
+
+impl Stream for Written {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(writer) = &mut self.writer
+            && writer.as_mut().poll(context).is_ready()
+        {
+            self.writer = None;
+        }
+        self.receiver.poll_recv(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::StreamExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_ends_after_its_writer() {
+        let stream = body(|writer| async move {
+            for number in 0..100 {
+                writer.line(&number).await.unwrap();
+            }
+            writer.heartbeat(false).await.unwrap();
+        });
+        let parts: Vec<_> = stream.map(Result::unwrap).collect().await;
+        assert_eq!((parts.len(), &parts[100][..]), (101, &b"{}"[..]));
+    }
+}

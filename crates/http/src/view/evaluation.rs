@@ -1,0 +1,112 @@
+//! Evaluations: in full and as relatives of others.
+
+use drover_api as api;
+use drover_model::{DesiredUpdates, Evaluation, PlacementMetrics};
+
+use super::{counts, id, list, time};
+
+/// How nodes were judged.
+pub fn metrics(metrics: &PlacementMetrics) -> api::AllocationMetric {
+    let scores = metrics.scores.iter().map(|node| api::NodeScoreMeta {
+        node_id: node.node_id.to_string(),
+        scores: Some(node.parts.clone()),
+        norm_score: node.total,
+    });
+    api::AllocationMetric {
+        nodes_evaluated: i64::from(metrics.nodes_evaluated),
+        nodes_filtered: i64::from(metrics.nodes_filtered),
+        nodes_in_pool: i64::from(metrics.nodes_in_pool),
+        node_pool: metrics.node_pool.clone(),
+        nodes_available: counts(&metrics.nodes_available),
+        class_filtered: counts(&metrics.class_filtered),
+        constraint_filtered: counts(&metrics.constraint_filtered),
+        nodes_exhausted: i64::from(metrics.nodes_exhausted),
+        class_exhausted: counts(&metrics.class_exhausted),
+        dimension_exhausted: counts(&metrics.dimension_exhausted),
+        quota_exhausted: None,
+        resources_exhausted: None,
+        scores: None,
+        score_meta_data: list(scores.collect()),
+        allocation_time: metrics.allocation_time_ns,
+        coalesced_failures: i64::from(metrics.coalesced_failures),
+    }
+}
+
+/// What a plan would do to a group.
+pub fn updates(updates: &DesiredUpdates) -> api::DesiredUpdates {
+    api::DesiredUpdates {
+        ignore: u64::from(updates.ignore),
+        place: u64::from(updates.place),
+        migrate: u64::from(updates.migrate),
+        stop: u64::from(updates.stop),
+        in_place_update: u64::from(updates.in_place_update),
+        destructive_update: u64::from(updates.destructive_update),
+        canary: u64::from(updates.canary),
+        preemptions: u64::from(updates.preemptions),
+        disconnect: u64::from(updates.disconnect),
+        reconnect: u64::from(updates.reconnect),
+        reschedule_now: u64::from(updates.reschedule_now),
+        reschedule_later: u64::from(updates.reschedule_later),
+    }
+}
+
+/// An evaluation in full.
+pub fn evaluation(eval: &Evaluation) -> api::Evaluation {
+    let annotated = eval.annotations.iter().map(|(group, counts)| (group.clone(), Some(updates(counts))));
+    let annotations = (!eval.annotations.is_empty())
+        .then(|| api::PlanAnnotations { desired_tg_updates: Some(annotated.collect()), preempted_allocs: None });
+    let failed = eval.failed_groups.iter().map(|(group, judged)| (group.clone(), Some(metrics(judged))));
+    api::Evaluation {
+        id: eval.id.to_string(),
+        priority: i64::from(eval.priority),
+        r#type: eval.kind.text().to_owned(),
+        triggered_by: eval.trigger.text().to_owned(),
+        namespace: eval.job_id.namespace.clone(),
+        job_id: eval.job_id.id.clone(),
+        job_modify_index: eval.job_modify_index,
+        node_id: id(eval.node_id),
+        node_modify_index: eval.node_modify_index,
+        deployment_id: id(eval.deployment_id),
+        status: eval.status.text().to_owned(),
+        status_description: eval.status_description.clone(),
+        wait_until: time(eval.wait_until),
+        next_eval: id(eval.next_eval),
+        previous_eval: id(eval.previous_eval),
+        blocked_eval: id(eval.blocked_eval),
+        failed_tg_allocs: (!eval.failed_groups.is_empty()).then(|| failed.collect()),
+        plan_annotations: annotations,
+        class_eligibility: (!eval.class_eligibility.is_empty()).then(|| eval.class_eligibility.clone()),
+        escaped_computed_class: eval.escaped_computed_class,
+        queued_allocations: counts(&eval.queued),
+        snapshot_index: eval.snapshot_index,
+        create_index: eval.create_index,
+        modify_index: eval.modify_index,
+        create_time: eval.create_time.0,
+        modify_time: eval.modify_time.0,
+        ..api::Evaluation::default()
+    }
+}
+
+/// An evaluation as a relative of another.
+pub fn evaluation_stub(eval: &Evaluation) -> api::EvaluationStub {
+    api::EvaluationStub {
+        id: eval.id.to_string(),
+        priority: i64::from(eval.priority),
+        r#type: eval.kind.text().to_owned(),
+        triggered_by: eval.trigger.text().to_owned(),
+        namespace: eval.job_id.namespace.clone(),
+        job_id: eval.job_id.id.clone(),
+        node_id: id(eval.node_id),
+        deployment_id: id(eval.deployment_id),
+        status: eval.status.text().to_owned(),
+        status_description: eval.status_description.clone(),
+        wait_until: time(eval.wait_until),
+        next_eval: id(eval.next_eval),
+        previous_eval: id(eval.previous_eval),
+        blocked_eval: id(eval.blocked_eval),
+        create_index: eval.create_index,
+        modify_index: eval.modify_index,
+        create_time: eval.create_time.0,
+        modify_time: eval.modify_time.0,
+    }
+}

@@ -1,0 +1,42 @@
+//! Rows of the state as the API shows them.
+//!
+//! Every field of the JSON types is written here or left at its zero value on purpose; nothing is looked up beyond the
+//! snapshot that the row came from.
+
+mod alloc;
+mod deployment;
+mod evaluation;
+mod job;
+mod node;
+mod service;
+mod task_event;
+
+pub use alloc::{alloc, alloc_stub, resources};
+pub use deployment::deployment;
+pub use evaluation::{evaluation, evaluation_stub, metrics, updates};
+pub use job::{job, job_stub, scale_status, submission, summary, version};
+pub use node::{node, node_stub};
+pub use service::{service, service_stubs};
+pub use task_event::{task_event, task_state};
+
+use std::collections::BTreeMap;
+
+use drover_base::WallTime;
+
+/// A time, or null for none.
+pub(crate) fn time(time: WallTime) -> Option<String> {
+    (!time.is_zero()).then(|| time.rfc3339())
+}
+
+/// An id, or "" for none.
+pub(crate) fn id<K>(id: Option<drover_base::Id<K>>) -> String {
+    id.map(|id| id.to_string()).unwrap_or_default()
+}
+
+pub(crate) fn list<T>(list: Vec<T>) -> Option<Vec<T>> {
+    (!list.is_empty()).then_some(list)
+}
+
+pub(crate) fn counts(map: &BTreeMap<String, u32>) -> Option<BTreeMap<String, i64>> {
+    (!map.is_empty()).then(|| map.iter().map(|(name, count)| (name.clone(), i64::from(*count))).collect())
+}

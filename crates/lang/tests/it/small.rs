@@ -1,0 +1,146 @@
+//! Durations, sizes, versions, globs and filters against recorded results.
+
+use std::collections::BTreeSet;
+
+use drover_lang::bytesize::parse_byte_size;
+use drover_lang::duration::parse_duration;
+use drover_lang::filter::{Filter, Shape};
+use drover_lang::glob::glob_matches;
+use drover_lang::version::{Rules, Version, VersionConstraint};
+use serde_json::{Value, json};
+
+use crate::golden::{cell, finish, records, text};
+
+#[test]
+fn durations_agree_with_the_records() {
+    let records: Vec<Value> = records("lang-durations").into_iter().filter(|record| text(record, "where") == "go").collect();
+    let mut differences = Vec::new();
+    for record in &records {
+        let input = cell(record, "input");
+        let found = parse_duration(&input).map_or_else(|error| format!("error: {}", error.to_string().replace('"', "\\\"")), |n| n.to_string());
+        let wanted = text(record, "nanoseconds").replace("\\\\x", "\\x");
+        if found != wanted {
+            differences.push(format!("{input:?}: wanted {wanted}, found {found}"));
+        }
+    }
+    finish("durations", records.len(), &differences);
+}
+
+#[test]
+fn byte_sizes_agree_with_the_records() {
+    let records = records("lang-bytesizes");
+    let mut differences = Vec::new();
+    for record in &records {
+        let input = cell(record, "input");
+        let wanted = text(record, "bytes");
+        match parse_byte_size(&input) {
+            Ok(bytes) if bytes.to_string() == wanted => {}
+            Err(_) if wanted.starts_with("error:") => {}
+            other => differences.push(format!("{input:?}: wanted {wanted}, found {other:?}")),
+        }
+    }
+    finish("byte sizes", records.len(), &differences);
+}
+
+#[test]
+fn version_constraints_agree_with_the_records() {
+    let records = records("lang-versions");
+    let mut differences = Vec::new();
+    for record in &records {
+        let (constraint, version) = (cell(record, "constraint"), cell(record, "version"));
+        let rules = if text(record, "operator") == "semver" { Rules::Semver } else { Rules::Version };
+        let found = match (VersionConstraint::parse(&constraint, rules), Version::parse(&version)) {
+            (Err(error), _) => format!("error: constraint: {error}"),
+            (_, Err(error)) => format!("error: version: {error}"),
+            (Ok(constraint), Ok(version)) => constraint.matches(&version).to_string(),
+        };
+        let wanted = text(record, "result");
+        let agree = found == wanted
+            || ["error: constraint:", "error: version:"].iter().any(|prefix| found.starts_with(prefix) && wanted.starts_with(prefix));
+        if !agree {
+            differences.push(format!("{} {constraint:?} {version:?}: wanted {wanted}, found {found}", text(record, "operator")));
+        }
+    }
+    finish("version constraints", records.len(), &differences);
+}
+
+#[test]
+fn globs_agree_with_the_records() {
+    let records: Vec<Value> =
+        records("lang-globs").into_iter().filter(|record| matches!(text(record, "kind"), "glob" | "node_dc")).collect();
+    let mut differences = Vec::new();
+    for record in &records {
+        let (pattern, name) = (cell(record, "pattern_or_policies"), cell(record, "name"));
+        let found = if text(record, "kind") == "glob" {
+            glob_matches(&pattern, &name)
+        } else {
+            pattern.split(',').any(|pattern| glob_matches(pattern, &name))
+        };
+        if found.to_string() != text(record, "result") {
+            differences.push(format!("{pattern:?} {name:?}: wanted {}, found {found}", text(record, "result")));
+        }
+    }
+    finish("globs", records.len(), &differences);
+}
+
+/// Records that the API's JSON cannot answer alike: a field that only the JSON has, a time that looks like a text.
+const NOT_IN_JSON: [&str; 3] = [
+    "Status == ready and Drain == false",
+    "Drain",
+    "WaitUntil is empty",
+];
+
+fn filled(kind: &str, value: &Value) -> Value {
+    match kind {
+        "node" => json!(serde_json::from_value::<drover_api::Node>(value.clone()).unwrap()),
+        "job" => json!(serde_json::from_value::<drover_api::Job>(value.clone()).unwrap()),
+        "eval" => json!(serde_json::from_value::<drover_api::Evaluation>(value.clone()).unwrap()),
+        "alloc" => json!(serde_json::from_value::<drover_api::Allocation>(value.clone()).unwrap()),
+        "widget" => {
+            let mut widget = value.clone();
+            let fields = widget.as_object_mut().unwrap();
+            fields.remove("Hidden");
+            let renamed = fields.remove("Renamed").unwrap();
+            fields.insert("alias".to_owned(), renamed);
+            widget
+        }
+        _ => value.clone(),
+    }
+}
+
+#[test]
+fn filters_agree_with_the_records() {
+    let objects = &records("lang-filters-objects")[0];
+    let records = records("lang-filters");
+    let maps = BTreeSet::from(["Meta", "NoMeta", "Counts", "ByName", "Anys", "m"]);
+    let lists = BTreeSet::from(["Tags", "Empty", "Ports", "Children", "ChildPtr", "l"]);
+    let mut differences = Vec::new();
+    for record in &records {
+        let (object, filter) = (text(record, "object"), cell(record, "filter"));
+        if NOT_IN_JSON.contains(&filter.as_str()) {
+            continue;
+        }
+        let value = filled(object, &objects[object]["Value"]);
+        let shape = match object {
+            "map" | "claims" => Shape::untyped(),
+            "widget" => Shape::of(&maps, &lists),
+            "eval" => Shape::evaluation(),
+            "alloc" => Shape::allocation(),
+            _ => Shape::api(),
+        };
+        let found = match Filter::parse(&filter) {
+            Err(error) => format!("error: parse: {error}"),
+            Ok(parsed) => match parsed.matches(&value, shape) {
+                Ok(holds) => holds.to_string(),
+                Err(error) => format!("error: evaluate: {error}"),
+            },
+        };
+        let wanted = text(record, "result");
+        let agree = found == wanted
+            || ["error: parse:", "error: evaluate:"].iter().any(|prefix| found.starts_with(prefix) && wanted.starts_with(prefix));
+        if !agree {
+            differences.push(format!("{object}: {filter}: wanted {wanted}, found {found}"));
+        }
+    }
+    finish("filters", records.len(), &differences);
+}

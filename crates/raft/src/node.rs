@@ -1,0 +1,270 @@
+//! A server's part in consensus: opening it, proposing, and watching it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use drover_rt::Disk;
+use openraft::async_runtime::WatchReceiver;
+use openraft::errors::{ClientWriteError, RPCError, RaftError, ReplicationClosed, StreamingError, Unreachable};
+use openraft::network::{RPCOption, v2::RaftNetworkV2};
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse};
+use openraft::{BasicNode, Config, OptionalSend, RaftNetworkFactory, SnapshotPolicy};
+
+use crate::log::{DiskLogOptions, LogStore};
+use crate::machine::{Adapter, Machine, SnapshotData};
+use crate::types::{Entry, Reply, Runtime, Types, Vote};
+
+/// Where the log and snapshots live.
+#[derive(Clone)]
+pub enum Storage {
+    /// In memory; gone with the process.
+    Memory,
+    /// Under a directory, durable before anything is acknowledged.
+    Disk {
+        /// The disk.
+        disk: Arc<dyn Disk>,
+        /// `data_dir/raft`.
+        directory: PathBuf,
+        /// Sizes of the log.
+        log: DiskLogOptions,
+    },
+}
+
+/// How consensus runs.
+#[derive(Clone)]
+pub struct Options {
+    /// This server; ids are never used again.
+    pub id: u64,
+    /// This server's address for the others.
+    pub address: String,
+    /// Where the log lives.
+    pub storage: Storage,
+    /// A snapshot is taken after so many entries.
+    pub snapshot_every: u64,
+    /// Entries kept behind a snapshot.
+    pub trailing_logs: u64,
+    /// Seeds the election timeouts.
+    pub seed: u64,
+}
+
+/// Consensus cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The log or snapshot cannot be opened.
+    #[error("open raft storage")]
+    Storage(#[from] io::Error),
+    /// openraft refused.
+    #[error("start raft: {0}")]
+    Start(String),
+}
+
+/// A proposal that was not committed, or not known to be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProposeError {
+    /// Another server leads, or none.
+    #[error("No cluster leader")]
+    NotLeader,
+    /// The server is stopping or its storage failed.
+    #[error("raft stopped: {0}")]
+    Stopped(String),
+}
+
+/// Where consensus stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RaftStatus {
+    /// This server leads and has caught up.
+    pub leader: bool,
+    /// Some server leads.
+    pub known_leader: bool,
+    /// The term.
+    pub term: u64,
+    /// The last entry in the log.
+    pub last_index: u64,
+    /// The last entry applied.
+    pub applied: u64,
+    /// Why consensus has ended on this server, if it has.
+    pub failed: Option<String>,
+}
+
+type Raft = openraft::Raft<Types, Adapter>;
+
+/// This server's part in consensus. Clones share it.
+#[derive(Clone)]
+pub struct Consensus {
+    raft: Raft,
+    seed: u64,
+}
+
+/// Runs a call into openraft where it finds the seeded randomness it asks for.
+async fn scoped<F: Future>(seed: u64, future: F) -> F::Output {
+    Runtime::scope(seed, future).await
+}
+
+impl Consensus {
+    /// Opens the storage, joins the region of one, and starts an election at once.
+    ///
+    /// # Errors
+    /// When the storage cannot be opened or is damaged.
+    pub async fn open(options: Options, machine: Arc<dyn Machine>) -> Result<Self, OpenError> {
+        let (log, adapter) = match &options.storage {
+            Storage::Memory => (LogStore::memory(), Adapter::in_memory(machine)),
+            Storage::Disk { disk, directory, log } => (
+                LogStore::open(Arc::clone(disk), directory, log.clone())?,
+                Adapter::on_disk(machine, Arc::clone(disk), directory)?,
+            ),
+        };
+        let config = Config {
+            cluster_name: "drover".to_owned(),
+            heartbeat_interval: 1_000,
+            election_timeout_min: 3_000,
+            election_timeout_max: 5_000,
+            enable_pre_vote: Some(true),
+            snapshot_policy: SnapshotPolicy::LogsSinceLast(options.snapshot_every),
+            max_in_snapshot_log_to_keep: options.trailing_logs,
+            ..Config::default()
+        };
+        let config = Arc::new(config.validate().map_err(|error| OpenError::Start(error.to_string()))?);
+        let seed = options.seed;
+        let start = async {
+            let raft = Raft::new(options.id, config, NoPeers, log, adapter).await.map_err(|error| OpenError::Start(error.to_string()))?;
+            let initialized = raft.is_initialized().await.map_err(|error| OpenError::Start(error.to_string()))?;
+            if initialized {
+                raft.trigger().elect(false).await.map_err(|error| OpenError::Start(error.to_string()))?;
+            } else {
+                let members = BTreeMap::from([(options.id, BasicNode::new(options.address.clone()))]);
+                raft.initialize(members).await.map_err(|error| OpenError::Start(error.to_string()))?;
+            }
+            Ok::<_, OpenError>(raft)
+        };
+        let raft = scoped(seed, start).await?;
+        Ok(Self { raft, seed })
+    }
+
+    /// Returns once this server leads and has applied everything it had, or `false` if it stopped or `limit` has passed.
+    pub async fn wait_leader(&self, limit: Duration) -> bool {
+        let wait = async {
+            let mut metrics = self.raft.metrics();
+            loop {
+                {
+                    let now = metrics.borrow_watched();
+                    if now.running_state.is_err() {
+                        return false;
+                    }
+                    let caught_up = now.last_applied.map(|id| id.index) >= now.last_log_index;
+                    if now.state.is_leader() && caught_up {
+                        return true;
+                    }
+                }
+                if metrics.changed().await.is_err() {
+                    return false;
+                }
+            }
+        };
+        tokio::time::timeout(limit, scoped(self.seed, wait)).await.unwrap_or(false)
+    }
+
+    /// Commits a command and returns once it is durable and applied here.
+    ///
+    /// # Errors
+    /// When this server does not lead, is stopping, or its storage failed. The command may then still be committed.
+    pub async fn propose(&self, command: Arc<[u8]>) -> Result<Reply, ProposeError> {
+        match scoped(self.seed, self.raft.client_write(Entry(command))).await {
+            Ok(response) => Ok(response.data),
+            Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => Err(ProposeError::NotLeader),
+            Err(error) => Err(ProposeError::Stopped(error.to_string())),
+        }
+    }
+
+    /// Where consensus stands now.
+    pub fn status(&self) -> RaftStatus {
+        let metrics = self.raft.metrics();
+        let now = metrics.borrow_watched();
+        RaftStatus {
+            leader: now.state.is_leader(),
+            known_leader: now.current_leader.is_some(),
+            term: now.current_term,
+            last_index: now.last_log_index.unwrap_or(0),
+            applied: now.last_applied.map_or(0, |id| id.index),
+            failed: now.running_state.as_ref().err().map(ToString::to_string),
+        }
+    }
+
+    /// Returns the reason once consensus has ended on this server.
+    pub async fn failed(&self) -> String {
+        let wait = async {
+            let mut metrics = self.raft.metrics();
+            loop {
+                if let Some(reason) = metrics.borrow_watched().running_state.as_ref().err().map(ToString::to_string) {
+                    return reason;
+                }
+                if metrics.changed().await.is_err() {
+                    return "raft has stopped".to_owned();
+                }
+            }
+        };
+        scoped(self.seed, wait).await
+    }
+
+    /// Takes a snapshot now.
+    ///
+    /// # Errors
+    /// When consensus has ended.
+    pub async fn snapshot(&self) -> Result<(), ProposeError> {
+        let trigger = async { self.raft.trigger().snapshot().await };
+        scoped(self.seed, trigger).await.map_err(|error| ProposeError::Stopped(error.to_string()))
+    }
+
+    /// Ends consensus on this server.
+    pub async fn shutdown(&self) {
+        if let Err(error) = scoped(self.seed, self.raft.shutdown()).await {
+            tracing::warn!(%error, "raft did not stop cleanly");
+        }
+    }
+}
+
+/// A region of one server has nobody to talk to.
+#[derive(Clone, Copy)]
+struct NoPeers;
+
+struct NoPeer;
+
+impl RaftNetworkFactory<Types> for NoPeers {
+    type Network = NoPeer;
+
+    async fn new_client(&mut self, _: u64, _: &BasicNode) -> NoPeer {
+        NoPeer
+    }
+}
+
+fn nobody() -> Unreachable<Types> {
+    Unreachable::new(&io::Error::other("this region has one server"))
+}
+
+impl RaftNetworkV2<Types> for NoPeer {
+    type SnapshotData = SnapshotData;
+
+    async fn append_entries(
+        &mut self,
+        _: AppendEntriesRequest<Types>,
+        _: RPCOption,
+    ) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
+        Err(nobody().into())
+    }
+
+    async fn vote(&mut self, _: VoteRequest<Types>, _: RPCOption) -> Result<VoteResponse<Types>, RPCError<Types>> {
+        Err(nobody().into())
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        _: Vote,
+        _: openraft::alias::SnapshotOf<Types, SnapshotData>,
+        _: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        _: RPCOption,
+    ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
+        Err(nobody().into())
+    }
+}

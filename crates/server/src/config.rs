@@ -1,0 +1,60 @@
+//! What a server is told at its start.
+
+use std::time::Duration;
+
+use drover_raft::Storage;
+
+/// Settings of a server.
+#[derive(Clone)]
+pub struct Config {
+    /// Its region.
+    pub region: String,
+    /// Its name, without the region.
+    pub name: String,
+    /// Where other agents reach it.
+    pub rpc_address: String,
+    /// Where the log lives.
+    pub storage: Storage,
+    /// A snapshot is taken after so many entries.
+    pub snapshot_every: u64,
+    /// Entries kept behind a snapshot.
+    pub trailing_logs: u64,
+    /// Scheduler workers.
+    pub workers: usize,
+    /// The shortest time within which a node must say that it is alive.
+    pub heartbeat_min: Duration,
+    /// Added to it before a node counts as down.
+    pub heartbeat_grace: Duration,
+    /// What a node may miss while a new leader takes over.
+    pub failover_heartbeat: Duration,
+    /// Start-up must be over by then (RFT-037).
+    pub start_timeout: Duration,
+    /// Entries of the event stream that are kept.
+    pub event_buffer: usize,
+    /// The largest job source that is kept, in bytes.
+    pub job_source_max: usize,
+    /// Fingerprints and evaluations older than this may be collected without being asked for.
+    pub gc_interval: Duration,
+}
+
+impl Config {
+    /// The defaults, over a storage.
+    pub fn new(storage: Storage) -> Self {
+        Self {
+            region: "global".to_owned(),
+            name: "server".to_owned(),
+            rpc_address: "127.0.0.1:4647".to_owned(),
+            storage,
+            snapshot_every: 8_192,
+            trailing_logs: 10_240,
+            workers: 2,
+            heartbeat_min: Duration::from_secs(10),
+            heartbeat_grace: Duration::from_secs(10),
+            failover_heartbeat: Duration::from_secs(300),
+            start_timeout: Duration::from_secs(30),
+            event_buffer: 100,
+            job_source_max: 1 << 20,
+            gc_interval: Duration::from_secs(300),
+        }
+    }
+}

@@ -1,0 +1,410 @@
+//! Jobs: register, plan, validate, stop, revert, scale, evaluate.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use drover_api as api;
+use drover_base::{EvalId, Rng};
+use drover_model::admission::{JobProblems, Surroundings, canonicalize, imply_constraints, validate, warnings};
+use drover_model::command::{Change, RegisterJob, ScalingEvent, Submission};
+use drover_model::{DesiredUpdates, Evaluation, Job, JobId, JobType, PlacementMetrics, Trigger};
+use drover_scheduler::{Context, process};
+use drover_state::{JobRow, Snapshot};
+
+use crate::error::EndpointError;
+use crate::server::Server;
+
+/// The answer to a registration and to what ends in one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Registered {
+    /// The evaluation that acts on it; none for periodic and parameterized parents.
+    pub eval_id: Option<EvalId>,
+    /// Its index.
+    pub eval_create_index: u64,
+    /// The job's index.
+    pub job_modify_index: u64,
+    /// Things accepted that were probably not meant.
+    pub warnings: String,
+    /// The log entry.
+    pub index: u64,
+}
+
+/// The answer to a stop.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Deregistered {
+    /// The evaluation; none if there was no such job.
+    pub eval_id: Option<EvalId>,
+    /// The log entry; 0 if there was no such job.
+    pub index: u64,
+}
+
+/// The answer to a dry run.
+#[derive(Debug)]
+pub struct Planned {
+    /// The job as it would be stored.
+    pub new: Job,
+    /// The job as it is.
+    pub old: Option<Arc<JobRow>>,
+    /// What would be done, by group.
+    pub annotations: BTreeMap<String, DesiredUpdates>,
+    /// Groups that would not be placed in full.
+    pub failed_groups: BTreeMap<String, PlacementMetrics>,
+    /// Evaluations that would follow.
+    pub evals: Vec<Evaluation>,
+    /// The index to hold against a registration.
+    pub job_modify_index: u64,
+    /// Things accepted that were probably not meant.
+    pub warnings: String,
+}
+
+/// `N warnings:`, an empty line, then a line each.
+fn format_warnings(warnings: &[String]) -> String {
+    match warnings {
+        [] => String::new(),
+        [one] => format!("1 warning:\n\n* {one}"),
+        many => format!("{} warnings:\n\n* {}", many.len(), many.join("\n* ")),
+    }
+}
+
+fn check_priority(priority: i64) -> Result<Option<u8>, EndpointError> {
+    match priority {
+        0 => Ok(None),
+        1..=100 => Ok(u8::try_from(priority).ok()),
+        _ => Err(EndpointError::bad_request("Eval priority must be between 1 and 100 inclusively")),
+    }
+}
+
+impl Server {
+    /// A job made canonical, with all problems that keep it from being stored.
+    pub fn admit(&self, job: api::Job, namespace: &str) -> (api::Job, JobProblems, Vec<String>) {
+        let mut job = job;
+        canonicalize(&mut job, &Surroundings { region: &self.0.config.region, namespace });
+        imply_constraints(&mut job);
+        let mut problems = validate(&job);
+        let kind = job.r#type.as_deref().unwrap_or_default();
+        if matches!(kind, "system" | "sysbatch") {
+            problems.0.push(format!("jobs of type {kind:?} are not supported by this version of Drover yet; use service or batch"));
+        }
+        if job.periodic.is_some() || job.parameterized_job.is_some() {
+            problems.0.push("periodic and parameterized jobs are not supported by this version of Drover yet".to_owned());
+        }
+        let (namespace, pool) = (job.namespace.as_deref().unwrap_or_default(), job.node_pool.as_deref().unwrap_or_default());
+        let id = job.id.as_deref().unwrap_or_default();
+        if namespace != "default" {
+            problems.0.push(format!("job {id:?} is in nonexistent namespace {namespace:?}"));
+        }
+        if !matches!(pool, "default" | "all") {
+            problems.0.push(format!("job {id:?} is in nonexistent node pool {pool:?}"));
+        }
+        let warnings = warnings(&job);
+        (job, problems, warnings)
+    }
+
+    /// Registers a job and the evaluation that acts on it, in one entry.
+    ///
+    /// # Errors
+    /// When the job has problems, an index is enforced and differs, or the change cannot be committed.
+    pub async fn register_job(&self, request: api::JobRegisterRequest, namespace: Option<&str>) -> Result<Registered, EndpointError> {
+        let job = request.job.ok_or_else(|| EndpointError::bad_request("Job must be specified"))?;
+        if job.id.as_deref().unwrap_or_default().is_empty() {
+            return Err(EndpointError::bad_request("Job ID hasn't been provided"));
+        }
+        let priority = check_priority(request.eval_priority)?;
+        self.check_region(&request.region, job.region.as_deref())?;
+        let namespace = namespace.filter(|text| !text.is_empty()).or(Some(request.namespace.as_str()).filter(|text| !text.is_empty()));
+        let mut job = job;
+        if let Some(namespace) = namespace {
+            job.namespace = Some(namespace.to_owned());
+        }
+        let (mut job, problems, mut warnings) = self.admit(job, "default");
+        if !problems.is_empty() {
+            return Err(EndpointError::internal(problems.to_string()));
+        }
+        let state = self.snapshot();
+        let id = JobId { namespace: job.namespace.clone().unwrap_or_default(), id: job.id.clone().unwrap_or_default() };
+        if let Some(row) = state.job(&id) {
+            keep_from_current(&mut job, row, request.preserve_counts, request.preserve_resources);
+        }
+        let mut job = Job::from_api(job);
+        job.stop = false;
+        let submission = request.submission.filter(|submission| !submission.source.is_empty()).and_then(|submission| {
+            if submission.source.len() > self.0.config.job_source_max {
+                warnings.push(format!(
+                    "job source size of {} bytes exceeds maximum of {} bytes and will be discarded",
+                    submission.source.len(),
+                    self.0.config.job_source_max
+                ));
+                return None;
+            }
+            Some(Submission {
+                source: submission.source,
+                format: submission.format,
+                variable_flags: submission.variable_flags.unwrap_or_default(),
+                variables: submission.variables,
+            })
+        });
+        let enforce_index = request.enforce_index.then_some(request.job_modify_index);
+        self.commit_registration(job, submission, enforce_index, priority, Trigger::JobRegister, None, &warnings).await
+    }
+
+    fn check_region(&self, wrapper: &str, job: Option<&str>) -> Result<(), EndpointError> {
+        let wanted = if wrapper.is_empty() { job.unwrap_or_default() } else { wrapper };
+        if wanted.is_empty() || wanted == "global" || wanted == self.0.config.region {
+            Ok(())
+        } else {
+            Err(EndpointError::internal("No path to region"))
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one log entry")]
+    async fn commit_registration(
+        &self,
+        mut job: Job,
+        submission: Option<Submission>,
+        enforce_index: Option<u64>,
+        priority: Option<u8>,
+        trigger: Trigger,
+        scaling: Option<(String, ScalingEvent)>,
+        warnings: &[String],
+    ) -> Result<Registered, EndpointError> {
+        let now = self.stamp();
+        job.submit_time = now;
+        let id = job.id.clone();
+        let eval = (!job.is_parent())
+            .then(|| Evaluation::new(self.0.entropy.id(), id.clone(), job.kind, priority.unwrap_or(job.priority), trigger, now));
+        let eval_id = eval.as_ref().map(|eval| eval.id);
+        let scaling = scaling.map(|(group, mut event)| {
+            event.eval_id = eval_id;
+            event.time = now;
+            (group, event)
+        });
+        let register = RegisterJob { job: Arc::new(job), eval, submission, enforce_index, keep_version: false, scaling };
+        let index = self.propose(Change::RegisterJob(Box::new(register))).await?;
+        let state = self.snapshot();
+        let job_modify_index = state.job(&id).map_or(0, |row| row.job().job_modify_index);
+        Ok(Registered {
+            eval_id,
+            eval_create_index: eval_id.map_or(0, |_| index),
+            job_modify_index,
+            warnings: format_warnings(warnings),
+            index,
+        })
+    }
+
+    /// What a registration would do, without doing it.
+    ///
+    /// # Errors
+    /// When the job has problems.
+    pub fn plan_job(&self, request: api::JobPlanRequest, namespace: Option<&str>) -> Result<Planned, EndpointError> {
+        let mut job = request.job.ok_or_else(|| EndpointError::bad_request("Job must be specified"))?;
+        self.check_region(&request.region, job.region.as_deref())?;
+        if let Some(namespace) = namespace.filter(|text| !text.is_empty()).or(Some(request.namespace.as_str()).filter(|text| !text.is_empty())) {
+            job.namespace = Some(namespace.to_owned());
+        }
+        let (job, problems, warnings) = self.admit(job, "default");
+        if !problems.is_empty() {
+            return Err(EndpointError::internal(problems.to_string()));
+        }
+        let job = Job::from_api(job);
+        let state = self.snapshot();
+        let old = state.job(&job.id).cloned();
+        let now = self.0.clock.now();
+        let eval = Evaluation::new(self.0.entropy.id(), job.id.clone(), job.kind, job.priority, Trigger::JobRegister, now);
+        // The registration happens on a copy of the state that is dropped afterwards.
+        let mut store = drover_state::Store::from_snapshot((*state).clone());
+        let register = RegisterJob {
+            job: Arc::new(job.clone()),
+            eval: Some(eval.clone()),
+            submission: None,
+            enforce_index: None,
+            keep_version: false,
+            scaling: None,
+        };
+        let command = drover_model::Command { time: now, change: Change::RegisterJob(Box::new(register)) };
+        store.apply(state.index() + 1, command);
+        let planned = store.snapshot();
+        let outcome = process(&planned, &eval, &mut Context { now, rng: Rng::new(self.0.entropy.seed()) });
+        let mut evals = outcome.followups;
+        evals.extend(outcome.blocked);
+        Ok(Planned {
+            new: planned.job(&job.id).map_or(job, |row| Job::clone(row.job())),
+            job_modify_index: old.as_ref().map_or(0, |row| row.job().job_modify_index),
+            old,
+            annotations: outcome.plan.annotations,
+            failed_groups: outcome.failed_groups,
+            evals,
+            warnings: format_warnings(&warnings),
+        })
+    }
+
+    /// Stops a job, or removes it altogether with `purge`. Stopping what is not there is fine.
+    ///
+    /// # Errors
+    /// When the priority is out of range, or the change cannot be committed.
+    pub async fn deregister_job(&self, id: JobId, purge: bool, priority: i64, no_shutdown_delay: bool) -> Result<Deregistered, EndpointError> {
+        let priority = check_priority(priority)?;
+        let state = self.snapshot();
+        let Some(row) = state.job(&id) else { return Ok(Deregistered::default()) };
+        let job = row.job();
+        let now = self.stamp();
+        let eval = (!job.is_parent()).then(|| {
+            Evaluation::new(self.0.entropy.id(), id.clone(), job.kind, priority.unwrap_or(job.priority), Trigger::JobDeregister, now)
+        });
+        let eval_id = eval.as_ref().map(|eval| eval.id);
+        if no_shutdown_delay && let Some(slot) = state.job_slot(&id) {
+            let transition = drover_model::DesiredTransition { no_shutdown_delay: Some(true), ..Default::default() };
+            let transitions = state.allocs_of_job(slot).filter(|alloc| !alloc.terminal()).map(|alloc| (alloc.id, transition)).collect();
+            self.propose(Change::Transitions { transitions, evals: Vec::new() }).await?;
+        }
+        let index = self.propose(Change::DeregisterJob { id, purge, eval }).await?;
+        Ok(Deregistered { eval_id, index })
+    }
+
+    /// Registers an older version again.
+    ///
+    /// # Errors
+    /// When the version is not kept or is the current one, or another version is enforced.
+    pub async fn revert_job(&self, id: &JobId, version: u64, enforce_prior: Option<u64>) -> Result<Registered, EndpointError> {
+        let state = self.snapshot();
+        let row = self.find_job(&state, id)?;
+        let current = row.job().version;
+        if current == version {
+            return Err(EndpointError::internal("can't revert to current version"));
+        }
+        if let Some(enforced) = enforce_prior.filter(|enforced| *enforced != current) {
+            return Err(EndpointError::internal(format!("Current job has version {current}; enforcing version {enforced}")));
+        }
+        let entry = row.version(version).ok_or_else(|| {
+            EndpointError::internal(format!("job {:?} in namespace {:?} at version {version} not found", id.id, id.namespace))
+        })?;
+        let job = Job { stop: false, ..Job::clone(&entry.job) };
+        let submission = entry.submission.as_deref().cloned();
+        self.commit_registration(job, submission, Some(row.job().job_modify_index), None, Trigger::JobRegister, None, &[]).await
+    }
+
+    /// Marks a version as stable or not.
+    ///
+    /// # Errors
+    /// When there is no such job, or the change cannot be committed.
+    pub async fn set_job_stability(&self, id: &JobId, version: u64, stable: bool) -> Result<u64, EndpointError> {
+        self.propose(Change::JobStability { id: id.clone(), version, stable }).await
+    }
+
+    /// Runs the scheduler for a job; with `force`, failed allocations are replaced at once.
+    ///
+    /// # Errors
+    /// When there is no such job, or it runs nothing itself.
+    pub async fn evaluate_job(&self, id: &JobId, force: bool) -> Result<Registered, EndpointError> {
+        let state = self.snapshot();
+        let row = state.job(id).ok_or_else(|| EndpointError::internal("job not found"))?;
+        let job = row.job();
+        if job.is_periodic() {
+            return Err(EndpointError::internal("can't evaluate periodic job"));
+        }
+        if job.is_parent() {
+            return Err(EndpointError::internal("can't evaluate parameterized job"));
+        }
+        let now = self.stamp();
+        let mut eval = Evaluation::new(self.0.entropy.id(), id.clone(), job.kind, job.priority, Self::user_trigger(), now);
+        eval.job_modify_index = job.job_modify_index;
+        let eval_id = eval.id;
+        let transitions = match state.job_slot(id).filter(|_| force) {
+            Some(slot) => {
+                let transition = drover_model::DesiredTransition { force_reschedule: Some(true), ..Default::default() };
+                let failed = state.allocs_of_job(slot).filter(|alloc| {
+                    alloc.client_status == drover_model::ClientStatus::Failed && alloc.next.is_none() && !alloc.server_terminal()
+                });
+                failed.map(|alloc| (alloc.id, transition)).collect()
+            }
+            None => Vec::new(),
+        };
+        let index = self.propose(Change::Transitions { transitions, evals: vec![eval] }).await?;
+        Ok(Registered {
+            eval_id: Some(eval_id),
+            eval_create_index: index,
+            job_modify_index: job.job_modify_index,
+            warnings: String::new(),
+            index,
+        })
+    }
+
+    /// Changes the count of a group, or records why it was not changed.
+    ///
+    /// # Errors
+    /// When the request is not sound, the count is outside the policy's bounds, or a deployment is active (DEP-058).
+    pub async fn scale_job(&self, id: &JobId, request: api::ScalingRequest) -> Result<Registered, EndpointError> {
+        let target = request.target.unwrap_or_default();
+        let group = target.get("Group").filter(|group| !group.is_empty());
+        let group = group.ok_or_else(|| EndpointError::bad_request("missing task group name for scaling action"))?;
+        if target.get("Job").is_some_and(|job| *job != id.id) {
+            return Err(EndpointError::bad_request("job ID in payload did not match URL"));
+        }
+        if request.error && request.count.is_some() {
+            return Err(EndpointError::bad_request("scaling action should not contain count if error is true"));
+        }
+        if request.count.is_some_and(|count| count < 0) {
+            return Err(EndpointError::bad_request("scaling action count can't be negative"));
+        }
+        let state = self.snapshot();
+        let row = state.job(id).ok_or_else(|| EndpointError::not_found(format!("job {:?} not found", id.id)))?;
+        let mut job = Job::clone(row.job());
+        let Some(spec) = job.task_groups.iter_mut().find(|spec| spec.name == *group) else {
+            return Err(EndpointError::bad_request(format!("task group {group:?} specified for scaling does not exist in job")));
+        };
+        let event = ScalingEvent {
+            count: request.count,
+            previous_count: i64::from(spec.count),
+            error: request.error,
+            message: request.message,
+            meta: request.meta.map(|meta| serde_json::to_string(&meta).unwrap_or_default()).unwrap_or_default(),
+            eval_id: None,
+            time: self.0.clock.now(),
+            create_index: 0,
+        };
+        let Some(count) = request.count else {
+            let index = self.propose(Change::Scaling { id: id.clone(), group: group.clone(), event }).await?;
+            return Ok(Registered { job_modify_index: row.job().job_modify_index, index, ..Registered::default() });
+        };
+        if let Some(policy) = &spec.scaling {
+            let (min, max) = (policy.0.min.unwrap_or(0), policy.0.max.unwrap_or(i64::MAX));
+            if count > max {
+                return Err(EndpointError::bad_request(format!("group count was greater than scaling policy maximum: {count} > {max}")));
+            }
+            if count < min {
+                return Err(EndpointError::bad_request(format!("group count was less than scaling policy minimum: {count} < {min}")));
+            }
+        }
+        if state.latest_deployment(id).is_some_and(|deployment| deployment.status.is_active()) {
+            return Err(EndpointError::bad_request("job scaling blocked due to active deployment"));
+        }
+        spec.count = u32::try_from(count).map_err(|_| EndpointError::bad_request("scaling action count is too large"))?;
+        let enforce = Some(row.job().job_modify_index);
+        self.commit_registration(job, None, enforce, None, Trigger::JobScaling, Some((group.clone(), event)), &[]).await
+    }
+
+    fn find_job<'a>(&self, state: &'a Snapshot, id: &JobId) -> Result<&'a Arc<JobRow>, EndpointError> {
+        state.job(id).ok_or_else(|| EndpointError::internal(format!("job {:?} in namespace {:?} not found", id.id, id.namespace)))
+    }
+
+    /// The types of jobs that this build runs.
+    pub fn supported_types() -> &'static [JobType] {
+        &[JobType::Service, JobType::Batch]
+    }
+}
+
+/// Keeps counts and resources of the groups and tasks that are there, when the request asks for that.
+fn keep_from_current(job: &mut api::Job, row: &JobRow, counts: bool, resources: bool) {
+    for group in job.task_groups.iter_mut().flatten() {
+        let Some(current) = row.job().group(group.name.as_deref().unwrap_or_default()) else { continue };
+        if counts {
+            group.count = Some(i64::from(current.count));
+        }
+        if resources {
+            for task in group.tasks.iter_mut().flatten() {
+                if let Some(current) = current.task(&task.name) {
+                    task.resources = Some(drover_model::mirror::Mirror::to_api(&current.resources));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Endpoints that change something: check, propose, answer. Texts follow the recorded API.
+
+mod allocs;
+mod deployments;
+mod jobs;
+mod nodes;
+
+pub use deployments::UpdatedDeployment;
+pub use jobs::{Deregistered, Planned, Registered};

@@ -1,0 +1,41 @@
+//! The leader's services, thin loops around the pure values of `drover_scheduler`.
+
+mod applier;
+mod dispatch;
+mod watch;
+mod worker;
+
+pub(crate) use applier::PlanRequest;
+pub(crate) use dispatch::{Answer, Leader};
+
+use drover_rt::TaskScope;
+use tokio::sync::mpsc;
+
+use crate::server::Server;
+
+/// Plans that wait for the applier; a worker that finds it full waits.
+const PLANS_WAITING_MAX: usize = 256;
+
+impl Server {
+    /// Starts the services. Everything pending in the state is taken up again.
+    pub(crate) fn begin_leading(&self, scope: &TaskScope) {
+        let (plans, waiting) = mpsc::channel(PLANS_WAITING_MAX);
+        self.0.leader.take_up(&self.snapshot(), self.0.clock.now(), self.0.clock.monotonic());
+        {
+            let grace = self.0.clock.monotonic() + self.0.config.failover_heartbeat;
+            let state = self.snapshot();
+            let mut heartbeats = self.heartbeats();
+            for (_, row) in state.nodes().filter(|(_, row)| row.status != drover_model::NodeStatus::Down) {
+                heartbeats.expect(row.node.id, grace);
+            }
+        }
+        scope.spawn_until_stop("leader dispatch", dispatch::run(self.clone()));
+        scope.spawn_until_stop("plan applier", applier::run(self.clone(), waiting));
+        for _ in 0..self.0.config.workers {
+            scope.spawn_until_stop("scheduler worker", worker::run(self.clone(), plans.clone()));
+        }
+        scope.spawn_until_stop("deployment watcher", watch::deployments(self.clone()));
+        scope.spawn_until_stop("heartbeat watcher", watch::heartbeats(self.clone()));
+        scope.spawn_until_stop("garbage collector", watch::garbage(self.clone()));
+    }
+}

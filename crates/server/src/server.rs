@@ -1,0 +1,159 @@
+//! Starting a server and proposing changes.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use drover_base::WallTime;
+use drover_model::Command;
+use drover_model::command::{Change, FORMAT};
+use drover_raft::{Consensus, OpenError, Options, RaftStatus, Storage, VersionError, check_version};
+use drover_rt::{Clock, Entropy, TaskScope};
+use drover_state::Snapshot;
+
+use crate::config::Config;
+use crate::error::EndpointError;
+use crate::events::Subscription;
+use crate::leader::Leader;
+use crate::link::Heartbeats;
+use crate::machine::Region;
+
+/// A server that does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// It ran with a newer protocol before.
+    #[error(transparent)]
+    Version(#[from] VersionError),
+    /// Its log cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// It did not come up in time.
+    #[error("the server did not become ready within {0:?}; see the log for what it waits for")]
+    Timeout(std::time::Duration),
+}
+
+pub(crate) struct Inner {
+    pub(crate) config: Config,
+    pub(crate) clock: Clock,
+    pub(crate) entropy: Entropy,
+    pub(crate) region: Arc<Region>,
+    pub(crate) consensus: Consensus,
+    pub(crate) leader: Leader,
+    pub(crate) heartbeats: Mutex<Heartbeats>,
+    last_stamp: AtomicI64,
+    ready: AtomicBool,
+}
+
+/// A handle to the server; clones share it.
+#[derive(Clone)]
+pub struct Server(pub(crate) Arc<Inner>);
+
+impl Server {
+    /// Opens the log, takes leadership of the region of one, and starts the leader's services in `scope`.
+    ///
+    /// # Errors
+    /// When the log was written by a newer server, cannot be opened or is damaged, or start-up takes too long.
+    pub async fn start(config: Config, clock: Clock, entropy: Entropy, scope: &TaskScope) -> Result<Self, StartError> {
+        if let Storage::Disk { disk, directory, .. } = &config.storage {
+            check_version(disk.as_ref(), directory, drover_raft::PROTOCOL)?;
+        }
+        let region = Arc::new(Region::new(config.event_buffer));
+        let options = Options {
+            id: 1,
+            address: config.rpc_address.clone(),
+            storage: config.storage.clone(),
+            snapshot_every: config.snapshot_every,
+            trailing_logs: config.trailing_logs,
+            seed: entropy.seed(),
+        };
+        let consensus = Consensus::open(options, Arc::clone(&region) as Arc<dyn drover_raft::Machine>).await?;
+        if !consensus.wait_leader(config.start_timeout).await {
+            let failed = consensus.status().failed;
+            consensus.shutdown().await;
+            return Err(match failed {
+                Some(reason) => OpenError::Start(reason).into(),
+                None => StartError::Timeout(config.start_timeout),
+            });
+        }
+        let server = Self(Arc::new(Inner {
+            leader: Leader::new(),
+            heartbeats: Mutex::default(),
+            last_stamp: AtomicI64::new(region.snapshot().time().0),
+            ready: AtomicBool::new(false),
+            config,
+            clock,
+            entropy,
+            region,
+            consensus,
+        }));
+        server.begin_leading(scope);
+        server.0.ready.store(true, Ordering::Release);
+        Ok(server)
+    }
+
+    /// The newest state.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.0.region.snapshot()
+    }
+
+    /// Returns once there is state newer than `index`. Cancel-safe.
+    pub async fn changed(&self, index: u64) {
+        self.0.region.changed(index).await;
+    }
+
+    /// The event stream from the closest held entry at or after `index`; from the oldest for 0.
+    pub fn subscribe(&self, index: u64) -> Subscription {
+        Subscription::new(Arc::clone(&self.0.region), index)
+    }
+
+    /// Where consensus stands.
+    pub fn raft_status(&self) -> RaftStatus {
+        self.0.consensus.status()
+    }
+
+    /// Whether start-up is over.
+    pub fn ready(&self) -> bool {
+        self.0.ready.load(Ordering::Acquire)
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// Returns the reason once consensus has ended, for example because the disk is full.
+    pub async fn failed(&self) -> String {
+        self.0.consensus.failed().await
+    }
+
+    /// Ends consensus. The scope given at the start must have been stopped.
+    pub async fn shutdown(&self) {
+        self.0.consensus.shutdown().await;
+    }
+
+    /// The time to stamp a command with: the wall clock, but never earlier than an earlier stamp.
+    pub(crate) fn stamp(&self) -> WallTime {
+        let now = self.0.clock.now().0;
+        let last = self.0.last_stamp.fetch_max(now, Ordering::Relaxed).max(now);
+        if last > now {
+            // The clock went back: go on from the last stamp.
+            return WallTime(self.0.last_stamp.fetch_add(1, Ordering::Relaxed) + 1);
+        }
+        WallTime(now)
+    }
+
+    /// Commits a change and returns its index, once it is durable and applied here.
+    pub(crate) async fn propose(&self, change: Change) -> Result<u64, EndpointError> {
+        debug_assert!(self.snapshot().feature_level() <= FORMAT, "a server does not lead a region that is ahead of it");
+        let command = Command { time: self.stamp(), change };
+        let reply = self.0.consensus.propose(Arc::from(command.to_bytes())).await?;
+        reply.result.map_err(EndpointError::from)?;
+        Ok(reply.index)
+    }
+
+    pub(crate) fn heartbeats(&self) -> std::sync::MutexGuard<'_, Heartbeats> {
+        self.0.heartbeats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests;
