@@ -498,7 +498,7 @@ impl Runner {
         view.checks.clear();
         drop(view);
         self.stored.checks.clear();
-        self.shared.something_ended.notify_one();
+        self.shared.comings_and_goings.send_modify(|count| *count += 1);
     }
 
     async fn vanish(&mut self) {
