@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use drover_rt::{Clock, Entropy};
@@ -121,7 +121,7 @@ impl<S: Send + Sync + 'static> Api<S> {
                         clock: self.inner.clock.clone(),
                         entropy: self.inner.entropy.clone(),
                         parameters,
-                        body: Some(body),
+                        body: Mutex::new(Some(body)),
                     };
                     (route.handler)(Arc::clone(&self.inner.state), request).await.unwrap_or_else(Reply::of_error)
                 }

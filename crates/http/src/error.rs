@@ -74,6 +74,12 @@ impl ApiError {
     }
 }
 
+impl From<drover_server::EndpointError> for ApiError {
+    fn from(error: drover_server::EndpointError) -> Self {
+        if error.status == 500 { Self::by_text(error.text) } else { Self::coded(error.status, error.text) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

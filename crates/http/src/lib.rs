@@ -4,6 +4,7 @@
 //! The framework is generic over the state that the routes act on, so it is tested without an agent.
 
 pub mod access;
+pub mod agent;
 pub mod blocking;
 pub mod compress;
 pub mod dispatch;
@@ -13,6 +14,7 @@ pub mod ids;
 pub mod job_diff;
 pub mod json;
 pub mod limit;
+pub mod logs;
 pub mod page;
 pub mod query;
 pub mod reply;
@@ -21,11 +23,16 @@ pub mod route;
 pub mod routes;
 pub mod serve;
 pub mod stream;
+pub mod table;
+pub mod telemetry;
 pub mod view;
 
 pub use access::{Access, Capability, Forward};
+pub use agent::{Agent, Facts};
+pub use dispatch::{Api, ApiOptions};
 pub use error::ApiError;
 pub use reply::{Body, Meta, Reply};
 pub use request::Request;
 pub use route::{Route, Table};
+pub use table::table;
 pub use serve::{Options, serve};

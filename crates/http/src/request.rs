@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -39,7 +40,8 @@ pub struct Request {
     /// Randomness, for jitter and ids.
     pub entropy: Entropy,
     pub(crate) parameters: Vec<(&'static str, String)>,
-    pub(crate) body: Option<Incoming>,
+    /// Behind a lock only so that requests can be shared; never contended.
+    pub(crate) body: Mutex<Option<Incoming>>,
 }
 
 impl Request {
@@ -55,7 +57,7 @@ impl Request {
             clock: Clock::system(),
             entropy: Entropy::system(),
             parameters: Vec::new(),
-            body: None,
+            body: Mutex::new(None),
         }
     }
 
@@ -116,7 +118,8 @@ impl Request {
     /// # Errors
     /// 413 past [`BODY_MAX`], 408 when the sender stalls, 400 when it breaks off.
     pub async fn bytes(&mut self) -> Result<Bytes, ApiError> {
-        let Some(mut body) = self.body.take() else { return Ok(Bytes::new()) };
+        let taken = self.body.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(mut body) = taken else { return Ok(Bytes::new()) };
         let too_large = || {
             ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, format!("Request body is larger than {} MiB", BODY_MAX >> 20))
         };
@@ -177,7 +180,7 @@ mod tests {
 
     fn with_body(body: Vec<u8>) -> Request {
         let mut request = Request::bare(Method::PUT, "/v1/jobs?namespace=");
-        request.body = Some(Box::pin(Full::new(Bytes::from(body)).map_err(io::Error::other)));
+        request.body = Mutex::new(Some(Box::pin(Full::new(Bytes::from(body)).map_err(io::Error::other))));
         request
     }
 

@@ -1,20 +1,50 @@
 //! Tasks of the workspace: `cargo xtask <task>`.
 
+mod check;
+mod parity;
+mod tidy;
 mod vendor;
+mod vendor_clients;
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
-fn main() -> Result<()> {
-    let mut arguments = std::env::args().skip(1);
-    match arguments.next().as_deref() {
-        Some("vendor") => {
-            let records = arguments.next().map(PathBuf::from).context("vendor needs the folder of the records")?;
-            let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-            vendor::languages(&records, &root.join("testdata/golden"))
+const TASKS: &str = "\
+check                             what must hold before a change is taken: format, lints, tidy, documentation; writes nothing
+fix                               mends what can be mended: format and lints
+tidy                              the rules of the workspace that no compiler checks
+parity [--issue NAME] [--log FILE]   which ids of the ledger are proven by tests, and which are open
+vendor FOLDER                     packs recorded results into testdata/golden";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
         }
-        Some(other) => bail!("there is no task \"{other}\""),
-        None => bail!("name a task: vendor"),
+    }
+}
+
+fn run() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().context("find the workspace")?;
+    match arguments.first().map(String::as_str) {
+        Some("check") => check::check(&root),
+        Some("fix") => check::fix(&root),
+        Some("tidy") => tidy::tidy(&root),
+        Some("parity") => parity::parity(&root, &arguments[1..]),
+        Some("vendor") => {
+            let records = arguments.get(1).map(PathBuf::from).context("vendor needs the folder of the records")?;
+            vendor::languages(&records, &root.join("testdata/golden"))?;
+            vendor_clients::clients(&records, &root.join("testdata/golden"))
+        }
+        Some(other) => bail!("there is no task {other:?}; there are:\n{TASKS}"),
+        None => {
+            println!("{TASKS}");
+            Ok(())
+        }
     }
 }

@@ -1,8 +1,13 @@
 //! The routes: one small function each, over the newest snapshot or an endpoint.
 
+pub mod agent;
 pub mod allocations;
+pub mod changes;
+pub mod client;
 pub mod deployments;
 pub mod evaluations;
+pub mod events;
+pub mod job_changes;
 pub mod jobs;
 pub mod nodes;
 pub mod search;

@@ -37,19 +37,20 @@ pub(super) fn render(
     defined: &BTreeMap<String, Vec<Node>>,
     options: &Options,
     data: &dyn Data,
+    dot: &Value,
 ) -> Result<String, RenderError> {
     let mut run = Run {
         data,
         options,
         scratch: std::sync::Arc::default(),
         defined,
-        variables: vec![("$".to_owned(), Value::Nil)],
+        variables: vec![("$".to_owned(), dot.clone())],
         out: String::new(),
         steps: 0,
         calls: 0,
         line: 1,
     };
-    match run.nodes(root, &Value::Nil) {
+    match run.nodes(root, dot) {
         Ok(()) => Ok(run.out),
         Err(Stop::Error(error)) => Err(error),
         Err(_) => Err(RenderError::Failed { line: run.line, message: "break outside of range".to_owned() }),

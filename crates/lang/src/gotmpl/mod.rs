@@ -130,6 +130,11 @@ impl Template {
 
     /// The text that the template gives.
     pub fn render(&self, data: &dyn Data) -> Result<String, RenderError> {
-        execute::render(&self.root, &self.defined, &self.options, data)
+        self.render_over(&Value::Nil, data)
+    }
+
+    /// The text that the template gives over a value, which is its dot.
+    pub fn render_over(&self, dot: &Value, data: &dyn Data) -> Result<String, RenderError> {
+        execute::render(&self.root, &self.defined, &self.options, data, dot)
     }
 }

@@ -58,7 +58,7 @@ pub struct Planned {
 }
 
 /// `N warnings:`, an empty line, then a line each.
-fn format_warnings(warnings: &[String]) -> String {
+pub fn format_warnings(warnings: &[String]) -> String {
     match warnings {
         [] => String::new(),
         [one] => format!("1 warning:\n\n* {one}"),

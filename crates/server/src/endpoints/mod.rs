@@ -6,4 +6,4 @@ mod jobs;
 mod nodes;
 
 pub use deployments::UpdatedDeployment;
-pub use jobs::{Deregistered, Planned, Registered};
+pub use jobs::{Deregistered, Planned, Registered, format_warnings};

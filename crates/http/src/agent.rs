@@ -1,0 +1,134 @@
+//! The agent as routes see it: the roles it has, and what it says about itself.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use drover_api as api;
+use drover_client::ClientHandle;
+use drover_server::Server;
+use drover_state::Snapshot;
+
+use crate::blocking::Source;
+use crate::error::ApiError;
+use crate::logs::LogSource;
+use crate::telemetry::Telemetry;
+
+/// What does not change while the agent runs.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// The agent's name.
+    pub name: String,
+    /// Its region.
+    pub region: String,
+    /// Its datacenter.
+    pub datacenter: String,
+    /// The version, as `0.1.0`.
+    pub version: String,
+    /// The build's revision, "" if it is not known.
+    pub revision: String,
+    /// The id of the server, "" for a client alone.
+    pub server_id: String,
+    /// The address other agents reach it at, without a port.
+    pub address: String,
+    /// The port of the agent channel.
+    pub rpc_port: u16,
+    /// The port of gossip.
+    pub serf_port: u16,
+    /// How many servers there should be.
+    pub bootstrap_expect: u32,
+    /// Whether profiles and the like are served.
+    pub debug: bool,
+    /// The configuration as shown, secrets taken out.
+    pub config: api::AgentConfig,
+}
+
+/// A running agent.
+pub struct Agent {
+    /// What does not change.
+    pub facts: Facts,
+    /// The server role.
+    pub server: Option<Server>,
+    /// The client role.
+    pub client: Option<ClientHandle>,
+    /// Lines of the log as they are written.
+    pub logs: Arc<dyn LogSource>,
+    /// Measurements.
+    pub telemetry: Telemetry,
+    /// Cancelled to make the agent read its configuration again; `None` where that does nothing.
+    pub reload: Option<Arc<tokio::sync::Notify>>,
+}
+
+impl Agent {
+    /// The server role.
+    ///
+    /// # Errors
+    /// When the agent has none.
+    pub fn server(&self) -> Result<&Server, ApiError> {
+        self.server.as_ref().ok_or_else(|| ApiError::by_text("No cluster leader"))
+    }
+
+    /// The client role.
+    ///
+    /// # Errors
+    /// 404 when the agent has none: there is no way to the node from here.
+    pub fn client(&self) -> Result<&ClientHandle, ApiError> {
+        self.client.as_ref().ok_or_else(|| ApiError::not_found("No path to node"))
+    }
+
+    /// Where other agents reach this one.
+    pub fn rpc_address(&self) -> String {
+        if self.facts.address.contains(':') {
+            format!("[{}]:{}", self.facts.address, self.facts.rpc_port)
+        } else {
+            format!("{}:{}", self.facts.address, self.facts.rpc_port)
+        }
+    }
+
+    /// The server as a member of the cluster.
+    pub fn member(&self) -> api::AgentMember {
+        let facts = &self.facts;
+        let tags = [
+            ("role", "nomad".to_owned()),
+            ("region", facts.region.clone()),
+            ("dc", facts.datacenter.clone()),
+            ("build", facts.version.clone()),
+            ("revision", facts.revision.clone()),
+            ("id", facts.server_id.clone()),
+            ("rpc_addr", facts.address.clone()),
+            ("port", facts.rpc_port.to_string()),
+            ("raft_vsn", "3".to_owned()),
+            ("vsn", "1".to_owned()),
+            ("expect", facts.bootstrap_expect.to_string()),
+            ("bootstrap", "1".to_owned()),
+        ];
+        let tags: BTreeMap<String, String> = tags.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        api::AgentMember {
+            name: format!("{}.{}", facts.name, facts.region),
+            addr: facts.address.clone(),
+            port: u64::from(facts.serf_port),
+            tags: Some(tags),
+            status: "alive".to_owned(),
+            protocol_min: 1,
+            protocol_max: 5,
+            protocol_cur: 2,
+            delegate_min: 2,
+            delegate_max: 5,
+            delegate_cur: 4,
+        }
+    }
+}
+
+impl Source for Agent {
+    type Snapshot = Snapshot;
+
+    fn snapshot(&self) -> Arc<Snapshot> {
+        self.server.as_ref().map(Server::snapshot).unwrap_or_default()
+    }
+
+    async fn changed(&self, seen: &Snapshot) {
+        match &self.server {
+            Some(server) => server.changed(seen.index()).await,
+            None => std::future::pending().await,
+        }
+    }
+}

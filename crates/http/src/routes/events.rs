@@ -1,0 +1,166 @@
+//! The event stream: one line per log entry with the events that a subscriber asked for.
+
+use std::sync::Arc;
+
+use drover_state::{Event, Payload, Snapshot};
+use serde_json::{Value, json};
+
+use super::in_namespace;
+use crate::agent::Agent;
+use crate::error::ApiError;
+use crate::query::{Query, not_a_number};
+use crate::reply::Reply;
+use crate::request::Request;
+use crate::stream::{self, EVENT_HEARTBEAT};
+use crate::view;
+
+/// What a subscriber wants: topics with keys, `*` for all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Wanted {
+    topics: Vec<(String, String)>,
+    namespace: String,
+}
+
+impl Wanted {
+    fn parse(query: &Query, namespace: &str) -> Result<Self, ApiError> {
+        let mut topics = Vec::new();
+        for text in query.all("topic") {
+            let parts: Vec<&str> = text.split(':').collect();
+            let (topic, key) = match parts.as_slice() {
+                [topic] => (*topic, "*"),
+                [topic, key] => (*topic, *key),
+                _ => {
+                    return Err(ApiError::bad_request(format!(
+                        "Invalid topic query: error parsing topics: Invalid key value pair for topic, topic: {text}"
+                    )));
+                }
+            };
+            topics.push((topic.to_owned(), key.to_owned()));
+        }
+        if topics.is_empty() {
+            topics.push(("*".to_owned(), "*".to_owned()));
+        }
+        Ok(Self { topics, namespace: namespace.to_owned() })
+    }
+
+    fn wants(&self, event: &Event) -> bool {
+        if !event.namespace().is_empty() && !in_namespace(&self.namespace, event.namespace()) {
+            return false;
+        }
+        let key = event.key();
+        let filter_keys = event.filter_keys();
+        self.topics.iter().any(|(topic, wanted)| {
+            (topic == "*" || topic == event.topic().text())
+                && (wanted == "*" || *wanted == key || filter_keys.contains(wanted))
+        })
+    }
+}
+
+/// An event as the stream shows it.
+fn shown(snapshot: &Snapshot, event: &Event) -> Value {
+    let payload = match &event.payload {
+        Payload::Job(row) => json!({ "Job": view::job(row) }),
+        Payload::Evaluation(eval) => json!({ "Evaluation": view::evaluation(eval) }),
+        Payload::Allocation(alloc) => {
+            let mut shown = view::alloc(snapshot, alloc);
+            // The job would be most of the stream; it has events of its own.
+            shown.job = None;
+            json!({ "Allocation": shown })
+        }
+        Payload::Deployment(deployment) => json!({ "Deployment": view::deployment(deployment) }),
+        Payload::Node(row) => json!({ "Node": view::node(row) }),
+        Payload::Service(service) => json!({ "Service": view::service(service) }),
+    };
+    let keys = event.filter_keys();
+    json!({
+        "Topic": event.topic().text(),
+        "Type": event.kind.text(),
+        "Key": event.key(),
+        "Namespace": event.namespace(),
+        "FilterKeys": view::list(keys),
+        "Index": event.index,
+        "Payload": payload,
+    })
+}
+
+/// `GET /v1/event/stream`.
+pub async fn stream(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiError> {
+    let index = match request.query.get("index") {
+        "" => 0,
+        text => text.parse::<u64>().map_err(|_| {
+            ApiError::bad_request(format!("Unable to parse index: {}", not_a_number("Atoi", text)))
+        })?,
+    };
+    let wanted = Wanted::parse(&request.query, request.namespace())?;
+    let mut subscription = agent.server()?.subscribe(index);
+    let clock = request.clock.clone();
+    let body = stream::body(move |writer| async move {
+        if writer.heartbeat(true).await.is_err() {
+            return;
+        }
+        loop {
+            let Some(next) = clock.timeout(EVENT_HEARTBEAT, subscription.next()).await else {
+                if writer.heartbeat(true).await.is_err() {
+                    return;
+                }
+                continue;
+            };
+            let line = match next {
+                Ok(entry) => {
+                    let Ok(server) = agent.server() else { return };
+                    let snapshot = server.snapshot();
+                    let events: Vec<Value> =
+                        entry.1.iter().filter(|event| wanted.wants(event)).map(|event| shown(&snapshot, event)).collect();
+                    if events.is_empty() {
+                        continue;
+                    }
+                    json!({ "Index": entry.0, "Events": events })
+                }
+                Err(lag) => {
+                    let _ = writer.line(&json!({ "Error": lag.to_string() })).await;
+                    return;
+                }
+            };
+            if writer.line(&line).await.is_err() {
+                return;
+            }
+        }
+    });
+    Ok(Reply::event_stream(body))
+}
+
+#[cfg(test)]
+mod tests {
+    use drover_base::{EvalId, WallTime};
+    use drover_model::{Evaluation, JobId, JobType, Trigger};
+    use drover_state::EventKind;
+
+    use super::*;
+
+    fn event() -> Event {
+        let job = JobId { namespace: "default".to_owned(), id: "web".to_owned() };
+        let eval = Evaluation::new(EvalId::NIL, job, JobType::Service, 50, Trigger::JobRegister, WallTime(1));
+        Event { index: 7, kind: EventKind::EvaluationUpdated, payload: Payload::Evaluation(Arc::new(eval)) }
+    }
+
+    fn wants(query: &str) -> bool {
+        let query = Query::parse(query);
+        let namespace = query.find("namespace").unwrap_or("default").to_owned();
+        Wanted::parse(&query, &namespace).unwrap().wants(&event())
+    }
+
+    #[test]
+    fn topics_and_keys_choose_events() {
+        assert!(wants("") && wants("topic=*") && wants("topic=Evaluation") && wants("topic=Evaluation:web"));
+        assert!(wants("topic=Job&topic=Evaluation") && wants("namespace=*"));
+        assert!(!wants("topic=Job") && !wants("topic=Evaluation:api") && !wants("namespace=other"));
+        assert!(Wanted::parse(&Query::parse("topic=Job:a:b:c"), "default").is_err());
+    }
+
+    #[test]
+    fn an_event_has_topic_type_key_and_object() {
+        let shown = shown(&Snapshot::default(), &event());
+        assert_eq!((&shown["Topic"], &shown["Type"], &shown["FilterKeys"]), (&json!("Evaluation"), &json!("EvaluationUpdated"), &json!(["web"])));
+        assert_eq!(shown["Payload"]["Evaluation"]["JobID"], "web");
+    }
+}

@@ -1,0 +1,193 @@
+//! Changing jobs: register, plan, validate, parse, stop, revert, scale, evaluate.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use drover_api as api;
+use drover_lang::Source as Text;
+use drover_lang::hcl::eval::{Budget, Host};
+use drover_lang::hcl::vars::Inputs;
+use drover_lang::jobspec::{Options, parse_job};
+use drover_model::JobView;
+use drover_model::admission::{Surroundings, canonicalize};
+use drover_rt::Entropy;
+use drover_server::Registered;
+use http::StatusCode;
+
+use super::job_id;
+use crate::agent::Agent;
+use crate::error::ApiError;
+use crate::reply::Reply;
+use crate::request::Request;
+use crate::view;
+
+/// The answer to a registration and to what ends in one.
+fn registered(done: &Registered, known_leader: bool) -> Result<Reply, ApiError> {
+    let response = api::JobRegisterResponse {
+        eval_id: view::id(done.eval_id),
+        eval_create_index: done.eval_create_index,
+        job_modify_index: done.job_modify_index,
+        warnings: done.warnings.clone(),
+        index: done.index,
+        known_leader,
+        ..api::JobRegisterResponse::default()
+    };
+    Ok(Reply::json(&response)?.index(done.index))
+}
+
+/// `PUT /v1/jobs`.
+pub async fn register(agent: Arc<Agent>, mut request: Request) -> Result<Reply, ApiError> {
+    let body: api::JobRegisterRequest = request.json().await?;
+    registered(&agent.server()?.register_job(body, request.namespace_given()).await?, false)
+}
+
+/// `PUT /v1/job/{job_id}`.
+pub async fn register_by_path(agent: Arc<Agent>, mut request: Request) -> Result<Reply, ApiError> {
+    let body: api::JobRegisterRequest = request.json().await?;
+    let job = body.job.as_ref().ok_or_else(|| ApiError::bad_request("Job must be specified"))?;
+    if job.id.as_deref() != Some(request.parameter("job_id")) {
+        return Err(ApiError::bad_request("Job ID does not match name"));
+    }
+    registered(&agent.server()?.register_job(body, request.namespace_given()).await?, false)
+}
+
+/// `PUT /v1/job/{job_id}/plan`.
+pub async fn plan(agent: Arc<Agent>, mut request: Request) -> Result<Reply, ApiError> {
+    let body: api::JobPlanRequest = request.json().await?;
+    let job = body.job.as_ref().ok_or_else(|| ApiError::bad_request("Job must be specified"))?;
+    match job.id.as_deref() {
+        None | Some("") => return Err(ApiError::bad_request("Job must have a valid ID")),
+        Some(id) if id != request.parameter("job_id") => return Err(ApiError::bad_request("Job ID does not match")),
+        Some(_) => {}
+    }
+    let wants_diff = body.diff;
+    let planned = agent.server()?.plan_job(body, request.namespace_given())?;
+    let updates: BTreeMap<String, Option<api::DesiredUpdates>> =
+        planned.annotations.iter().map(|(group, counts)| (group.clone(), Some(view::updates(counts)))).collect();
+    let diff = wants_diff.then(|| {
+        let old = planned.old.as_ref().map(|row| view::job(row));
+        let mut diff = crate::job_diff::job(old.as_ref(), &planned.new.to_api(&JobView::default()));
+        crate::job_diff::annotate(&mut diff, &updates);
+        diff
+    });
+    let failed = planned.failed_groups.iter().map(|(group, judged)| (group.clone(), Some(view::metrics(judged))));
+    let response = api::JobPlanResponse {
+        job_modify_index: planned.job_modify_index,
+        created_evals: None,
+        diff,
+        annotations: Some(api::PlanAnnotations { desired_tg_updates: Some(updates), preempted_allocs: None }),
+        failed_tg_allocs: (!planned.failed_groups.is_empty()).then(|| failed.collect()),
+        next_periodic_launch: None,
+        warnings: planned.warnings,
+        index: planned.job_modify_index,
+    };
+    Ok(Reply::json(&response)?.index(planned.job_modify_index))
+}
+
+/// `PUT /v1/validate/job`.
+pub async fn validate(agent: Arc<Agent>, mut request: Request) -> Result<Reply, ApiError> {
+    let body: api::JobValidateRequest = request.json().await?;
+    let job = body.job.ok_or_else(|| ApiError::bad_request("Job must be specified"))?;
+    let (_, problems, warnings) = agent.server()?.admit(job, "default");
+    let response = api::JobValidateResponse {
+        driver_config_validated: true,
+        error: if problems.is_empty() { String::new() } else { problems.to_string() },
+        validation_errors: view::list(problems.0),
+        warnings: drover_server::format_warnings(&warnings),
+    };
+    Reply::json(&response)
+}
+
+/// Randomness for the functions of job files; files are off.
+struct Randomness<'a>(&'a Entropy);
+
+impl Host for Randomness<'_> {
+    fn random(&self, bytes: &mut [u8]) {
+        for part in bytes.chunks_mut(16) {
+            part.copy_from_slice(&self.0.bits().to_le_bytes()[..part.len()]);
+        }
+    }
+}
+
+/// `PUT /v1/jobs/parse`.
+pub async fn parse(agent: Arc<Agent>, mut request: Request) -> Result<Reply, ApiError> {
+    let body: api::JobsParseRequest = request.json().await?;
+    if body.job_hcl.is_empty() {
+        return Err(ApiError::bad_request("Job spec is empty"));
+    }
+    let inputs = Inputs { content: Some(body.variables).filter(|text| !text.is_empty()), ..Inputs::default() };
+    let host = Randomness(&request.entropy);
+    let options = Options { inputs, host: &host, budget: Budget::default() };
+    let parsed = parse_job(&Text::new("input.hcl", body.job_hcl), &options).map_err(|problems| {
+        let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        ApiError::bad_request(format!("Failed to parse job: {}", texts.join("\n")))
+    })?;
+    let mut job = parsed.job;
+    if body.canonicalize {
+        canonicalize(&mut job, &Surroundings { region: &agent.facts.region, namespace: "default" });
+    }
+    // Sent with sorted keys, unlike the same object elsewhere.
+    let sorted = serde_json::to_value(&job).map_err(|error| ApiError::by_text(error.to_string()))?;
+    Reply::json(&sorted)
+}
+
+/// `DELETE /v1/job/{job_id}`.
+pub async fn deregister(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiError> {
+    let boolean = |name: &str| request.query.boolean(name, StatusCode::INTERNAL_SERVER_ERROR).map(Option::unwrap_or_default);
+    let purge = boolean("purge")?;
+    boolean("global")?;
+    let no_shutdown_delay = boolean("no_shutdown_delay")?;
+    let priority = request.query.integer("eval_priority", StatusCode::BAD_REQUEST)?.unwrap_or(0);
+    let done = agent.server()?.deregister_job(job_id(&request), purge, priority, no_shutdown_delay).await?;
+    let response = api::JobDeregisterResponse {
+        eval_id: view::id(done.eval_id),
+        eval_create_index: done.eval_id.map_or(0, |_| done.index),
+        job_modify_index: done.index,
+        index: done.index,
+        ..api::JobDeregisterResponse::default()
+    };
+    Ok(Reply::json(&response)?.index(done.index))
+}
+
+/// `PUT /v1/job/{job_id}/revert`.
+pub async fn revert(agent: Arc<Agent>, mut request: Request) -> Result<Reply, ApiError> {
+    let body: api::JobRevertRequest = request.json().await?;
+    same_job(&body.job_id, request.parameter("job_id"))?;
+    let done = agent.server()?.revert_job(&job_id(&request), body.job_version, body.enforce_prior_version).await?;
+    registered(&done, false)
+}
+
+fn same_job(given: &str, path: &str) -> Result<(), ApiError> {
+    match given {
+        "" => Err(ApiError::bad_request("JobID must be specified")),
+        given if given != path => Err(ApiError::bad_request("Job ID does not match")),
+        _ => Ok(()),
+    }
+}
+
+/// `PUT /v1/job/{job_id}/stable`.
+pub async fn stable(agent: Arc<Agent>, mut request: Request) -> Result<Reply, ApiError> {
+    let body: api::JobStabilityRequest = request.json().await?;
+    same_job(&body.job_id, request.parameter("job_id"))?;
+    let index = agent.server()?.set_job_stability(&job_id(&request), body.job_version, body.stable).await?;
+    Ok(Reply::json(&serde_json::json!({ "Index": index }))?.index(index))
+}
+
+/// `PUT /v1/job/{job_id}/evaluate`.
+pub async fn evaluate(agent: Arc<Agent>, mut request: Request) -> Result<Reply, ApiError> {
+    let body: api::JobEvaluateRequest = request.json_optional().await?.unwrap_or_default();
+    if !body.job_id.is_empty() && body.job_id != request.parameter("job_id") {
+        return Err(ApiError::bad_request("JobID not same as job name"));
+    }
+    registered(&agent.server()?.evaluate_job(&job_id(&request), body.eval_options.force_reschedule).await?, false)
+}
+
+/// `PUT /v1/job/{job_id}/scale`.
+pub async fn scale(agent: Arc<Agent>, mut request: Request) -> Result<Reply, ApiError> {
+    let body: api::ScalingRequest = request.json().await?;
+    let named = body.target.as_ref().and_then(|target| target.get("Job")).filter(|job| !job.is_empty());
+    if named.is_some_and(|job| job != request.parameter("job_id")) {
+        return Err(ApiError::bad_request("job ID in payload did not match URL"));
+    }
+    registered(&agent.server()?.scale_job(&job_id(&request), body).await?, true)
+}

@@ -1,0 +1,118 @@
+//! Every route of the API with its methods, access rule and forwarding class.
+
+use crate::access::{Access, Capability, Forward};
+use crate::agent::Agent;
+use crate::route::{Methods, Route, Table};
+use crate::routes::{agent, allocations, changes, client, deployments, evaluations, events, job_changes, jobs, nodes, search, services};
+
+use Capability::{AllocLifecycle, ListJobs, ParseJob, ReadFs, ReadJob, ReadLogs, ScaleJob, SubmitJob};
+use Forward::{Client, Leader, Local, Server};
+use Methods::{Any, Delete, Get, Put, Write};
+
+const fn may(capability: Capability) -> Access {
+    Access::Namespace(capability)
+}
+
+/// The table.
+pub fn table() -> Table<Agent> {
+    let mut routes = Vec::new();
+    routes.extend(job_routes());
+    routes.extend(object_routes());
+    routes.extend(client_routes());
+    routes.extend(agent_routes());
+    Table::new(routes).subtree("/v1/client/fs/").subtree("/v1/client/allocation/").subtree("/v1/deployment/")
+}
+
+fn job_routes() -> Vec<Route<Agent>> {
+    vec![
+        Route::new(Get, "/v1/jobs", may(ListJobs), Server, jobs::list),
+        Route::new(Write, "/v1/jobs", may(SubmitJob), Leader, job_changes::register),
+        Route::new(Write, "/v1/jobs/parse", may(ParseJob), Local, job_changes::parse),
+        Route::new(Write, "/v1/validate/job", may(ReadJob), Leader, job_changes::validate),
+        Route::new(Get, "/v1/job/{job_id*}", may(ReadJob), Server, jobs::read),
+        Route::new(Write, "/v1/job/{job_id*}", may(SubmitJob), Leader, job_changes::register_by_path),
+        Route::new(Delete, "/v1/job/{job_id*}", may(SubmitJob), Leader, job_changes::deregister),
+        Route::new(Write, "/v1/job/{job_id*}/plan", may(SubmitJob), Leader, job_changes::plan),
+        Route::new(Write, "/v1/job/{job_id*}/evaluate", may(ReadJob), Leader, job_changes::evaluate),
+        Route::new(Write, "/v1/job/{job_id*}/revert", may(SubmitJob), Leader, job_changes::revert),
+        Route::new(Write, "/v1/job/{job_id*}/stable", may(SubmitJob), Leader, job_changes::stable),
+        Route::new(Get, "/v1/job/{job_id*}/scale", may(ReadJob), Server, jobs::scale_status),
+        Route::new(Write, "/v1/job/{job_id*}/scale", may(ScaleJob), Leader, job_changes::scale),
+        Route::new(Get, "/v1/job/{job_id*}/versions", may(ReadJob), Server, jobs::versions),
+        Route::new(Get, "/v1/job/{job_id*}/submission", may(ReadJob), Server, jobs::submission),
+        Route::new(Any, "/v1/job/{job_id*}/summary", may(ReadJob), Server, jobs::summary),
+        Route::new(Get, "/v1/job/{job_id*}/allocations", may(ReadJob), Server, jobs::allocations),
+        Route::new(Get, "/v1/job/{job_id*}/evaluations", may(ReadJob), Server, jobs::evaluations),
+        Route::new(Get, "/v1/job/{job_id*}/deployments", may(ReadJob), Server, jobs::deployments),
+        Route::new(Get, "/v1/job/{job_id*}/deployment", may(ReadJob), Server, jobs::deployment),
+        Route::new(Get, "/v1/job/{job_id*}/services", may(ReadJob), Server, jobs::services),
+        Route::new(Get, "/v1/job/{job_id*}/actions", may(ReadJob), Server, jobs::actions),
+    ]
+}
+
+fn object_routes() -> Vec<Route<Agent>> {
+    vec![
+        Route::new(Get, "/v1/allocations", may(ReadJob), Server, allocations::list),
+        Route::new(Get, "/v1/allocation/{alloc_id}", may(ReadJob), Server, allocations::read),
+        Route::new(Get, "/v1/allocation/{alloc_id}/services", may(ReadJob), Server, allocations::services),
+        Route::new(Get, "/v1/allocation/{alloc_id}/checks", may(ReadJob), Client, client::checks),
+        Route::new(Write, "/v1/allocation/{alloc_id}/stop", may(AllocLifecycle), Leader, changes::stop_alloc),
+        Route::new(Get, "/v1/evaluations", may(ReadJob), Server, evaluations::list),
+        Route::new(Get, "/v1/evaluations/count", may(ReadJob), Server, evaluations::count),
+        Route::new(Get, "/v1/evaluation/{eval_id}", may(ReadJob), Server, evaluations::read),
+        Route::new(Get, "/v1/evaluation/{eval_id}/allocations", may(ReadJob), Server, evaluations::allocations),
+        Route::new(Get, "/v1/deployments", may(ReadJob), Server, deployments::list),
+        Route::new(Get, "/v1/deployment/{deployment_id}", may(ReadJob), Server, deployments::read),
+        Route::new(Get, "/v1/deployment/allocations/{deployment_id}", may(ReadJob), Server, deployments::allocations),
+        Route::new(Write, "/v1/deployment/promote/{deployment_id}", may(SubmitJob), Leader, changes::promote),
+        Route::new(Write, "/v1/deployment/fail/{deployment_id}", may(SubmitJob), Leader, changes::fail),
+        Route::new(Write, "/v1/deployment/pause/{deployment_id}", may(SubmitJob), Leader, changes::pause),
+        Route::new(Write, "/v1/deployment/unblock/{deployment_id}", may(SubmitJob), Leader, changes::unblock),
+        Route::new(Write, "/v1/deployment/allocation-health/{deployment_id}", may(SubmitJob), Leader, changes::alloc_health),
+        Route::new(Get, "/v1/nodes", Access::NodeRead, Server, nodes::list),
+        Route::new(Get, "/v1/node/{node_id}", Access::NodeRead, Server, nodes::read),
+        Route::new(Get, "/v1/node/{node_id}/allocations", Access::NodeRead, Server, nodes::allocations),
+        Route::new(Write, "/v1/node/{node_id}/eligibility", Access::NodeWrite, Leader, changes::eligibility),
+        Route::new(Write, "/v1/node/{node_id}/evaluate", Access::NodeWrite, Leader, changes::evaluate_node),
+        Route::new(Get, "/v1/services", may(ReadJob), Server, services::list),
+        Route::new(Get, "/v1/service/{service_name}", may(ReadJob), Server, services::read),
+        Route::new(Delete, "/v1/service/{service_name}/{service_id}", may(SubmitJob), Leader, changes::delete_service),
+        Route::new(Write, "/v1/search", Access::Filtered, Server, search::prefix),
+        Route::new(Get, "/v1/event/stream", Access::Filtered, Server, events::stream).uncompressed(),
+    ]
+}
+
+fn client_routes() -> Vec<Route<Agent>> {
+    vec![
+        Route::new(Any, "/v1/client/fs/ls/{alloc_id}", may(ReadFs), Client, client::list).cors(),
+        Route::new(Any, "/v1/client/fs/stat/{alloc_id}", may(ReadFs), Client, client::stat).cors(),
+        Route::new(Any, "/v1/client/fs/cat/{alloc_id}", may(ReadFs), Client, client::cat).cors(),
+        Route::new(Any, "/v1/client/fs/readat/{alloc_id}", may(ReadFs), Client, client::read_at).cors(),
+        Route::new(Any, "/v1/client/fs/stream/{alloc_id}", may(ReadFs), Client, client::stream_file).cors(),
+        Route::new(Any, "/v1/client/fs/logs/{alloc_id}", may(ReadLogs), Client, client::logs).cors(),
+        Route::new(Any, "/v1/client/allocation/{alloc_id}/stats", may(ReadJob), Client, client::alloc_stats).cors(),
+        Route::new(Any, "/v1/client/allocation/{alloc_id}/checks", may(ReadJob), Client, client::checks).cors(),
+        Route::new(Any, "/v1/client/allocation/{alloc_id}/restart", may(AllocLifecycle), Client, client::restart).cors(),
+        Route::new(Write, "/v1/client/allocation/{alloc_id}/signal", may(AllocLifecycle), Client, client::signal).cors(),
+        Route::new(Any, "/v1/client/allocation/{alloc_id}/gc", may(SubmitJob), Client, client::collect).cors(),
+        Route::new(Any, "/v1/client/stats", Access::NodeRead, Client, client::host_stats).cors(),
+        Route::new(Any, "/v1/client/gc", Access::NodeWrite, Client, client::collect_all),
+    ]
+}
+
+fn agent_routes() -> Vec<Route<Agent>> {
+    vec![
+        Route::new(Get, "/v1/agent/self", Access::AgentRead, Local, agent::about),
+        Route::new(Get, "/v1/agent/health", Access::Public, Local, agent::health),
+        Route::new(Get, "/v1/agent/members", Access::NodeRead, Server, agent::members),
+        Route::new(Get, "/v1/agent/servers", Access::AgentRead, Local, agent::servers),
+        Route::new(Any, "/v1/agent/monitor", Access::AgentRead, Local, agent::monitor),
+        Route::new(Write, "/v1/agent/reload", Access::AgentWrite, Local, agent::reload),
+        Route::new(Get, "/v1/metrics", Access::Public, Local, agent::metrics),
+        Route::new(Get, "/v1/regions", Access::Public, Local, changes::regions),
+        Route::new(Get, "/v1/status/leader", Access::Public, Server, changes::leader),
+        Route::new(Get, "/v1/status/peers", Access::Public, Server, changes::peers),
+        Route::new(Put, "/v1/system/gc", Access::Management, Leader, changes::collect_garbage),
+        Route::new(Put, "/v1/system/reconcile/summaries", Access::Management, Leader, changes::reconcile_summaries),
+    ]
+}
