@@ -331,11 +331,10 @@ impl Parser<'_> {
             return Ok(inner);
         }
         for (word, all) in [("all", true), ("any", false)] {
-            if self.word(word) && self.blanks() {
-                if let Some(node) = self.collection(all)? {
+            if self.word(word) && self.blanks()
+                && let Some(node) = self.collection(all)? {
                     return Ok(node);
                 }
-            }
             self.at = before;
         }
         self.comparison()

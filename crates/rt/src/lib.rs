@@ -6,6 +6,7 @@ pub mod clock;
 pub mod disk;
 pub mod entropy;
 pub mod scope;
+pub mod telemetry;
 
 pub use clock::Clock;
 pub use disk::{Disk, DiskFile, RealDisk};

@@ -1,8 +1,22 @@
 //! What a server is told at its start.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use drover_raft::Storage;
+use drover_state::Snapshot;
+
+/// Sees every state as it is applied.
+pub type Observer = Arc<dyn Fn(&Snapshot) + Send + Sync>;
+
+/// A way to break a server on purpose, so that the simulation can show that it would notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlantedBug {
+    /// The broker gives an evaluation to two workers at once.
+    DoubleDelivery,
+    /// The plan applier does not count plans that are in flight.
+    StaleCapacity,
+}
 
 /// Settings of a server.
 #[derive(Clone)]
@@ -35,6 +49,10 @@ pub struct Config {
     pub job_source_max: usize,
     /// Fingerprints and evaluations older than this may be collected without being asked for.
     pub gc_interval: Duration,
+    /// Called in apply with each new state; for simulations.
+    pub observer: Option<Observer>,
+    /// A bug to plant; for simulations.
+    pub planted: Option<PlantedBug>,
 }
 
 impl Config {
@@ -55,6 +73,8 @@ impl Config {
             event_buffer: 100,
             job_source_max: 1 << 20,
             gc_interval: Duration::from_secs(300),
+            observer: None,
+            planted: None,
         }
     }
 }

@@ -13,7 +13,7 @@ mod link;
 mod machine;
 mod server;
 
-pub use config::Config;
+pub use config::{Config, Observer, PlantedBug};
 pub use drover_state as state;
 pub use endpoints::{Deregistered, Planned, Registered, UpdatedDeployment, format_warnings};
 pub use error::EndpointError;

@@ -10,6 +10,7 @@ use drover_raft::{Machine, MachineError, Refusal};
 use drover_state::{Snapshot, SnapshotReader, Store, Touched, write_snapshot};
 use tokio::sync::{Notify, watch};
 
+use crate::config::Observer;
 use crate::error::refusal;
 use crate::events::EventBuffer;
 
@@ -32,12 +33,19 @@ pub struct Region {
     changed: Notify,
     pushes: Mutex<Vec<(NodeId, std::sync::Weak<Notify>)>>,
     pub(crate) events: EventBuffer,
+    observer: Option<Observer>,
 }
 
 impl Region {
     /// An empty region that keeps so many entries of events.
     pub fn new(event_buffer: usize) -> Self {
+        Self::observed(event_buffer, None)
+    }
+
+    /// The same, with somebody who sees every state as it is applied.
+    pub(crate) fn observed(event_buffer: usize, observer: Option<Observer>) -> Self {
         Self {
+            observer,
             store: Mutex::new(Store::default()),
             newest: ArcSwap::from_pointee(Snapshot::default()),
             index: watch::Sender::new(0),
@@ -91,6 +99,9 @@ impl Region {
     fn publish(&self, store: &Store) {
         let snapshot = store.snapshot();
         let index = snapshot.index();
+        if let Some(observer) = &self.observer {
+            observer(&snapshot);
+        }
         self.newest.store(Arc::new(snapshot));
         self.index.send_replace(index);
     }

@@ -56,7 +56,7 @@ impl Server {
         if let Storage::Disk { disk, directory, .. } = &config.storage {
             check_version(disk.as_ref(), directory, drover_raft::PROTOCOL)?;
         }
-        let region = Arc::new(Region::new(config.event_buffer));
+        let region = Arc::new(Region::observed(config.event_buffer, config.observer.clone()));
         let options = Options {
             id: 1,
             address: config.rpc_address.clone(),
@@ -75,7 +75,7 @@ impl Server {
             });
         }
         let server = Self(Arc::new(Inner {
-            leader: Leader::new(),
+            leader: Leader::new(config.planted),
             heartbeats: Mutex::default(),
             last_stamp: AtomicI64::new(region.snapshot().time().0),
             ready: AtomicBool::new(false),

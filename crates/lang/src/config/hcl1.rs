@@ -316,14 +316,38 @@ impl Reader<'_> {
         let c = self.rest().chars().next().unwrap_or('\n');
         self.at += if c == '\n' { 0 } else { c.len_utf8() };
         let digits = match c {
-            'a' => return Ok(out.push('\u{7}')),
-            'b' => return Ok(out.push('\u{8}')),
-            'f' => return Ok(out.push('\u{c}')),
-            'n' => return Ok(out.push('\n')),
-            'r' => return Ok(out.push('\r')),
-            't' => return Ok(out.push('\t')),
-            'v' => return Ok(out.push('\u{b}')),
-            '"' | '\\' => return Ok(out.push(c)),
+            'a' => return {
+                out.push('\u{7}');
+                Ok(())
+            },
+            'b' => return {
+                out.push('\u{8}');
+                Ok(())
+            },
+            'f' => return {
+                out.push('\u{c}');
+                Ok(())
+            },
+            'n' => return {
+                out.push('\n');
+                Ok(())
+            },
+            'r' => return {
+                out.push('\r');
+                Ok(())
+            },
+            't' => return {
+                out.push('\t');
+                Ok(())
+            },
+            'v' => return {
+                out.push('\u{b}');
+                Ok(())
+            },
+            '"' | '\\' => return {
+                out.push(c);
+                Ok(())
+            },
             'x' => 2,
             'u' => 4,
             'U' => 8,

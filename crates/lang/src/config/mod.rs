@@ -106,7 +106,7 @@ impl Reader<'_> {
 
     fn block(&mut self, items: &[Item], schema: &Key, path: &str) -> Fields {
         let mut fields = Fields::new();
-        let mut seen: Vec<&str> = Vec::new();
+        let mut seen: std::collections::BTreeSet<&str> = std::collections::BTreeSet::new();
         for item in items {
             let Some((name, span)) = item.keys.first() else { continue };
             let Some(key) = schema.find(name) else {
@@ -114,8 +114,7 @@ impl Reader<'_> {
                 continue;
             };
             let inner = if path.is_empty() { key.name.clone() } else { format!("{path}.{}", key.name) };
-            let again = seen.contains(&key.name.as_str());
-            seen.push(&key.name);
+            let again = !seen.insert(&key.name);
             if again && (schema.strict && !matches!(key.kind, Kind::Block | Kind::Map) || key.repeat == Repeat::Once) {
                 self.error(*span, "Duplicate key", format!("\"{inner}\" is given twice in this file."));
                 continue;

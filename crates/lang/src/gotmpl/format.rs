@@ -205,7 +205,7 @@ pub(super) fn printf(format: &str, arguments: &[Value]) -> String {
                 reordered = true;
             }
         };
-        let mut star = |chars: &mut std::iter::Peekable<std::str::Chars<'_>>, next: &mut usize| -> Option<i64> {
+        let star = |chars: &mut std::iter::Peekable<std::str::Chars<'_>>, next: &mut usize| -> Option<i64> {
             if chars.peek() != Some(&'*') {
                 let mut number = None;
                 while let Some(digit) = chars.peek().and_then(|c| c.to_digit(10)) {

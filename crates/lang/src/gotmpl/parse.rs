@@ -82,7 +82,14 @@ pub(super) fn parse(text: &str, options: &Options, knows: &dyn Fn(&str) -> bool)
 fn split(text: &str, left: &str, right: &str) -> Outcome<Vec<Token>> {
     let mut tokens = Vec::new();
     let mut rest = text;
-    let line_at = |rest: &str| text[..text.len() - rest.len()].matches('\n').count() + 1;
+    // Lines are counted on from the last action.
+    let (mut line, mut counted) = (1, 0);
+    let mut line_at = |rest: &str| {
+        let at = text.len() - rest.len();
+        line += text[counted..at].matches('\n').count();
+        counted = at;
+        line
+    };
     let mut trim = false;
     loop {
         let (literal, behind) = match rest.find(left) {
@@ -606,7 +613,7 @@ fn unquote(text: &str) -> Option<String> {
     let mut out: Vec<u8> = Vec::new();
     let mut rest = text;
     while let Some(at) = rest.find('\\') {
-        out.extend(rest[..at].as_bytes());
+        out.extend(&rest.as_bytes()[..at]);
         let c = rest[at + 1..].chars().next()?;
         rest = &rest[at + 1 + c.len_utf8()..];
         let digits = match c {

@@ -437,7 +437,9 @@ impl<'a> Evaluator<'a> {
         use BinaryOperator as B;
         let (left_value, right_value) = (self.evaluate(left), self.evaluate(right));
         if matches!(operator, B::Equal | B::NotEqual) {
-            return Some(match left_value?.equals(&right_value?) {
+            let (left_value, right_value) = (left_value?, right_value?);
+            self.spend(span, left_value.weight().min(right_value.weight()) / 16, 0)?;
+            return Some(match left_value.equals(&right_value) {
                 Some(equal) => Value::Bool(equal == (operator == B::Equal)),
                 None => Value::Unknown(Type::Bool),
             });

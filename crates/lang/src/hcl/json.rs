@@ -151,11 +151,10 @@ impl Reader<'_> {
         let length = rest.find(|c: char| !matches!(c, '0'..='9' | '-' | '+' | '.' | 'e' | 'E')).unwrap_or(rest.len());
         let text = &rest[..length];
         let digits = text.strip_prefix('-').unwrap_or(text);
-        let regular = digits.starts_with(|c: char| c.is_ascii_digit())
-            && !(digits.starts_with('0') && digits[1..].starts_with(|c: char| c.is_ascii_digit()))
-            && !digits.contains(".e")
-            && !digits.contains(".E")
-            && !digits.ends_with('.');
+        let padded = digits.len() > 1 && digits.starts_with('0') && digits.as_bytes()[1].is_ascii_digit();
+        let starts = digits.starts_with(|c: char| c.is_ascii_digit());
+        let dangling = digits.ends_with('.') || digits.contains(".e") || digits.contains(".E");
+        let regular = starts && !padded && !dangling;
         match Number::parse(text).filter(|_| regular) {
             Some(number) => {
                 self.at += length;

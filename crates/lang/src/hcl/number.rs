@@ -14,8 +14,8 @@ use num_bigint::{BigInt, BigUint, Sign};
 
 const PRECISION: u32 = 512;
 /// Decimal exponents of literals beyond this are refused; a number as long as this would only be a denial of service.
-const MAX_DECIMAL_EXPONENT: i64 = 20_000;
-const MAX_BINARY_EXPONENT: i64 = 200_000;
+const MAX_DECIMAL_EXPONENT: i64 = 5_000;
+const MAX_BINARY_EXPONENT: i64 = 50_000;
 
 /// A number; infinities exist, a not-a-number does not.
 #[derive(Clone, Debug)]

@@ -3,6 +3,7 @@
 //! The reader works on the text directly, without a token list. After a problem it goes on behind the line or the
 //! bracket that holds it, so one mistake does not hide the next. Nesting is bounded by [`MAX_NESTING`].
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::ast::{
@@ -17,7 +18,7 @@ use crate::diag::{Problem, Source, Span};
 pub const MAX_NESTING: u32 = 100;
 /// Longest chain of operators of one level, or of steps behind one value.
 const MAX_CHAIN: u32 = 500;
-/// Problems beyond this many are not recorded.
+/// With this many problems the rest of the text is given up.
 const MAX_PROBLEMS: usize = 50;
 /// Longest text that is read.
 pub const MAX_SOURCE: usize = 64 << 20;
@@ -75,6 +76,8 @@ pub(crate) struct Parser<'a> {
     at: usize,
     ignore_newlines: bool,
     depth: u32,
+    /// Set when the rest of the text is given up.
+    aborted: bool,
     pub(crate) problems: Vec<Problem>,
     comments: Vec<Span>,
 }
@@ -88,6 +91,7 @@ impl<'a> Parser<'a> {
             at: 0,
             ignore_newlines: false,
             depth: 0,
+            aborted: false,
             problems: Vec::new(),
             comments: Vec::new(),
         }
@@ -113,14 +117,21 @@ impl<'a> Parser<'a> {
     }
 
     fn problem_with_hint(&mut self, span: Span, summary: &str, detail: impl Into<String>, hint: Option<String>) {
-        if self.problems.len() < MAX_PROBLEMS {
-            self.problems.push(Problem::error(summary, detail).at(self.source, span).maybe_hint(hint));
+        if self.aborted {
+            return;
+        }
+        self.problems.push(Problem::error(summary, detail).at(self.source, span).maybe_hint(hint));
+        if self.problems.len() >= MAX_PROBLEMS {
+            self.abort();
         }
     }
 
     fn nested<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
         if self.depth >= MAX_NESTING {
-            self.problem(self.here(), "Nested too deeply", format!("At most {MAX_NESTING} levels of nesting are read."));
+            if !self.aborted {
+                self.problem(self.here(), "Nested too deeply", format!("At most {MAX_NESTING} levels of nesting are read."));
+            }
+            self.abort();
             return None;
         }
         self.depth += 1;
@@ -129,10 +140,17 @@ impl<'a> Parser<'a> {
         result
     }
 
+    /// Ends the reading: what follows is not looked at.
+    fn abort(&mut self) {
+        self.aborted = true;
+        self.at = self.text.len();
+    }
+
     fn chained(&mut self, chain: &mut u32) -> Option<()> {
         *chain += 1;
         if *chain > MAX_CHAIN {
             self.problem(self.here(), "Expression too long", format!("At most {MAX_CHAIN} operators or steps may follow each other."));
+            self.abort();
             return None;
         }
         Some(())
@@ -245,6 +263,7 @@ impl<'a> Parser<'a> {
     /// The content of a file (`open` is none) or of a block, whose closing brace is consumed.
     fn body(&mut self, open: Option<Span>) -> Body {
         let mut body = Body::default();
+        let mut seen = HashMap::new();
         loop {
             self.skip_with_newlines();
             if self.at_end() {
@@ -268,7 +287,7 @@ impl<'a> Parser<'a> {
                 continue;
             }
             let start = self.at;
-            if self.item(&mut body).is_none() {
+            if self.item(&mut body, &mut seen).is_none() {
                 self.recover(start);
             }
         }
@@ -277,7 +296,7 @@ impl<'a> Parser<'a> {
     }
 
     /// One argument or block with its line end; `None` asks to recover.
-    fn item(&mut self, body: &mut Body) -> Option<()> {
+    fn item(&mut self, body: &mut Body, seen: &mut HashMap<Arc<str>, Span>) -> Option<()> {
         let Some(name) = self.identifier() else {
             match self.peek() {
                 b'\'' | b'`' | b';' => self.invalid_character(),
@@ -298,7 +317,7 @@ impl<'a> Parser<'a> {
         if self.peek() == b'=' && !self.ahead("==") {
             self.at += 1;
             let value = self.expression()?;
-            self.attribute(body, name, value);
+            self.attribute(body, seen, name, value);
             return self.line_end("argument");
         }
         if matches!(self.peek(), b'{' | b'"') || self.text[self.at..].starts_with(is_identifier_start) {
@@ -320,9 +339,9 @@ impl<'a> Parser<'a> {
         None
     }
 
-    fn attribute(&mut self, body: &mut Body, name: Name, value: Expr) {
-        if let Some(first) = body.attributes.iter().find(|attribute| attribute.name.text == name.text) {
-            let line = self.source.place(first.name.span).line;
+    fn attribute(&mut self, body: &mut Body, seen: &mut HashMap<Arc<str>, Span>, name: Name, value: Expr) {
+        if let Some(first) = seen.insert(Arc::clone(&name.text), name.span) {
+            let line = self.source.place(first).line;
             self.problem(
                 name.span,
                 "Attribute redefined",
@@ -410,7 +429,7 @@ impl<'a> Parser<'a> {
         }
         self.at += 1;
         let value = self.expression()?;
-        self.attribute(&mut body, name, value);
+        self.attribute(&mut body, &mut HashMap::new(), name, value);
         self.skip();
         if self.peek() != b'}' {
             let detail = if self.at_newline() || self.at_end() {

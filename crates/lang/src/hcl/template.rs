@@ -141,18 +141,15 @@ impl Builder {
     }
 
     fn sequence_inside(&mut self, parts: &mut Vec<Part>) -> Option<Flat> {
+        let mut pending = String::new();
         loop {
-            let flat = self.flats.next()?;
+            let next = self.flats.next();
+            if !pending.is_empty() && !matches!(next, Some(Flat { kind: Kind::Literal(_), .. })) {
+                parts.push(Part::Literal(std::mem::take(&mut pending).into()));
+            }
+            let flat = next?;
             match flat.kind {
-                Kind::Literal(text) => {
-                    if text.is_empty() {
-                        continue;
-                    }
-                    match parts.last_mut() {
-                        Some(Part::Literal(before)) => *before = format!("{before}{text}").into(),
-                        _ => parts.push(Part::Literal(text.into())),
-                    }
-                }
+                Kind::Literal(text) => pending.push_str(&text),
                 Kind::Interpolation(expr) => parts.push(Part::Interpolation(expr)),
                 Kind::If(condition) => {
                     let (mut yes, mut no) = (Vec::new(), Vec::new());

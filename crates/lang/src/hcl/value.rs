@@ -133,6 +133,16 @@ impl Value {
         }
     }
 
+    /// How much there is to look at: one for every value inside, and more for long texts.
+    pub fn weight(&self) -> u64 {
+        match self {
+            Self::String(text) => 1 + text.len() as u64 / 16,
+            Self::List(_, members) | Self::Set(_, members) | Self::Tuple(members) => 1 + members.iter().map(Self::weight).sum::<u64>(),
+            Self::Map(_, members) | Self::Object(members) => 1 + members.values().map(Self::weight).sum::<u64>(),
+            _ => 1,
+        }
+    }
+
     /// The text, if it is one.
     pub fn as_str(&self) -> Option<&str> {
         match self {

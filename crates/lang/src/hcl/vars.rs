@@ -28,6 +28,9 @@ pub struct Inputs {
     pub lax: bool,
 }
 
+/// Most variables, and most locals, of one text.
+const MAX_NAMES: usize = 4096;
+
 /// Prefixes of environment entries that set variables.
 const ENVIRONMENT_PREFIXES: [&str; 2] = ["NOMAD_VAR_", "DROVER_VAR_"];
 
@@ -66,7 +69,7 @@ pub struct Scope {
 
 /// Reads variables and locals of a file body and gives them their values.
 pub fn resolve(source: &Source, body: &Body, inputs: &Inputs, host: &dyn Host, budget: Budget) -> Scope {
-    let mut resolver = Resolver { source, host, budget, variables: Vec::new(), problems: Vec::new() };
+    let mut resolver = Resolver { source, host, budget, variables: Vec::new(), problems: Vec::new(), full: false };
     resolver.declare(body);
     resolver.assign(inputs);
     let variables = resolver.finish();
@@ -80,6 +83,8 @@ struct Resolver<'a> {
     budget: Budget,
     variables: Vec<Variable>,
     problems: Vec<Problem>,
+    /// Whether variables were refused because there are too many.
+    full: bool,
 }
 
 impl Resolver<'_> {
@@ -135,6 +140,13 @@ impl Resolver<'_> {
     }
 
     fn duplicate(&mut self, name: &str, span: Span) -> bool {
+        if self.variables.len() >= MAX_NAMES {
+            if self.variables.len() == MAX_NAMES && !self.full {
+                self.full = true;
+                self.problem(span, "Too many variables", format!("A text has at most {MAX_NAMES} variables."));
+            }
+            return true;
+        }
         let found = self.variables.iter().any(|variable| &*variable.name == name);
         if found {
             self.problem(span, "Duplicate variable", format!("The variable \"{name}\" is declared twice."));
@@ -275,7 +287,7 @@ impl Resolver<'_> {
     fn check_references(&mut self, name: &str, condition: &Expr) -> bool {
         let mut references = Vec::new();
         collect_references(condition, &mut Vec::new(), &mut references);
-        let own = |reference: &(Arc<str>, Option<Arc<str>>, Span)| {
+        let own = |reference: &Found| {
             &*reference.0 == "var" && reference.1.as_deref() == Some(name)
         };
         let mut good = true;
@@ -489,6 +501,10 @@ impl Resolver<'_> {
             }
             self.no_blocks(&block.body);
             for attribute in &block.body.attributes {
+                if waiting.len() >= MAX_NAMES {
+                    self.problem(attribute.name.span, "Too many locals", format!("A text has at most {MAX_NAMES} locals."));
+                    return Value::Unknown(Type::Dynamic);
+                }
                 // Of equal names in different blocks the last one wins.
                 waiting.retain(|other| other.name.text != attribute.name.text);
                 waiting.push(attribute);
@@ -539,8 +555,11 @@ impl Resolver<'_> {
     }
 }
 
+/// The first name of a reference, its first attribute, and where it stands.
+type Found = (Arc<str>, Option<Arc<str>>, Span);
+
 /// Root, first attribute and place of every reference that no `for` of the expression itself binds.
-fn collect_references(expr: &Expr, bound: &mut Vec<Arc<str>>, out: &mut Vec<(Arc<str>, Option<Arc<str>>, Span)>) {
+fn collect_references(expr: &Expr, bound: &mut Vec<Arc<str>>, out: &mut Vec<Found>) {
     match &expr.kind {
         ExprKind::Literal(_) | ExprKind::SplatItem => {}
         ExprKind::Reference(reference) => {
@@ -582,7 +601,7 @@ fn collect_references(expr: &Expr, bound: &mut Vec<Arc<str>>, out: &mut Vec<(Arc
     }
 }
 
-fn collect_parts(parts: &[Part], bound: &mut Vec<Arc<str>>, out: &mut Vec<(Arc<str>, Option<Arc<str>>, Span)>) {
+fn collect_parts(parts: &[Part], bound: &mut Vec<Arc<str>>, out: &mut Vec<Found>) {
     for part in parts {
         match part {
             Part::Literal(_) => {}

@@ -142,7 +142,7 @@ fn compare(record: &serde_json::Value, header: &str, expression: &str, options: 
                 return line(format!("wanted {wanted}, found {shown}"));
             }
             let kind = value.kind().to_string();
-            (kind != text(record, "type")).then(|| ()).and_then(|()| line(format!("wanted type {}, found {kind}", text(record, "type"))))
+            (kind != text(record, "type")).then_some(()).and_then(|()| line(format!("wanted type {}, found {kind}", text(record, "type"))))
         }
     }
 }

@@ -1,8 +1,12 @@
-//! The language crate against recorded results.
+//! The language crate against recorded results, and against texts that nobody would write.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot read its records has to fail")]
 
 mod agent_config;
+mod cron;
 mod expressions;
 mod golden;
 mod jobs;
+mod robust;
 mod small;
 mod templates;

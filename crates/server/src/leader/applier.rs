@@ -58,6 +58,9 @@ async fn commit(server: &Server, batch: Vec<PlanRequest>) {
             let _ = request.reply.send(Err(EndpointError::internal("evaluation is outstanding with another worker")));
             continue;
         }
+        if server.0.config.planted == Some(crate::PlantedBug::StaleCapacity) {
+            in_flight = InFlight::default();
+        }
         let verified = verify(&state, &mut in_flight, request.plan);
         replies.push((request.reply, Committed { partial: verified.partial }));
         if !verified.plan.is_empty() {

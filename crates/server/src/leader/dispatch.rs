@@ -11,6 +11,7 @@ use drover_scheduler::broker::{Action, Broker, Event, Token};
 use drover_state::Snapshot;
 use tokio::sync::{Notify, oneshot};
 
+use crate::config::PlantedBug;
 use crate::machine::Changes;
 use crate::server::Server;
 
@@ -21,6 +22,7 @@ struct Queues {
     workers: VecDeque<oneshot::Sender<(Arc<Evaluation>, Token)>>,
     /// Evaluations whose status must be written: cancelled or failed.
     settle: Vec<Evaluation>,
+    planted: Option<PlantedBug>,
 }
 
 /// The broker and blocked evaluations, shared by the loops.
@@ -41,8 +43,8 @@ pub(crate) enum Answer {
 }
 
 impl Leader {
-    pub(crate) fn new() -> Self {
-        Self::default()
+    pub(crate) fn new(planted: Option<PlantedBug>) -> Self {
+        Self { queues: Mutex::new(Queues { planted, ..Queues::default() }), ..Self::default() }
     }
 
     fn queues(&self) -> MutexGuard<'_, Queues> {
@@ -166,6 +168,11 @@ impl Queues {
                 Action::Deliver(eval, token) => {
                     let worker = self.workers.pop_front();
                     let id = eval.id;
+                    if self.planted == Some(PlantedBug::DoubleDelivery)
+                        && let Some(second) = self.workers.pop_front()
+                    {
+                        let _ = second.send((Arc::clone(&eval), token));
+                    }
                     let given = worker.is_some_and(|worker| worker.send((eval, token)).is_ok());
                     if !given {
                         // The worker went away while it waited.

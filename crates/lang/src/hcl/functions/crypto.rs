@@ -111,7 +111,7 @@ pub(super) fn bcrypt(context: &Context<'_>, arguments: &[Value]) -> Outcome {
 // -- RSA --------------------------------------------------------------------------------------------------------------
 
 /// Largest modulus that is used, in bits.
-const MAX_MODULUS: u64 = 16_384;
+const MAX_MODULUS: u64 = 8_192;
 
 /// Decrypts PKCS #1 v1.5 (RFC 8017 §7.2.2) with a key in PKCS #1 or PKCS #8 form.
 pub(super) fn rsa_decrypt(_: &Context<'_>, arguments: &[Value]) -> Outcome {

@@ -167,6 +167,23 @@ static FUNCTIONS: &[Function] = &[
     on_files("pathexpand", &[("path", Text)], files::expand),
 ];
 
+/// How much of its arguments a function looks at in one step.
+const WEIGHT_PER_STEP: u64 = 16;
+
+/// Steps that a call takes besides looking at its arguments.
+fn cost(name: &str, arguments: &[(Value, Span)]) -> u64 {
+    match name {
+        "regex_replace" => 500,
+        "rsadecrypt" => 100_000,
+        "bcrypt" => {
+            let cost = arguments.get(1).map(|(cost, _)| cost.convert(&Type::Number));
+            let cost = cost.and_then(Result::ok).map_or(10, |cost| numeric(&cost).to_i64().unwrap_or(10));
+            64 << cost.clamp(4, 14)
+        }
+        _ => 0,
+    }
+}
+
 /// Functions that see their arguments as expressions.
 const LAZY: [&str; 3] = ["can", "convert", "try"];
 
@@ -201,6 +218,8 @@ pub(super) fn call(evaluator: &mut Evaluator<'_>, call: &Call, span: Span) -> Op
         return None;
     };
     let arguments = arguments(evaluator, call)?;
+    let weight: u64 = arguments.iter().map(|(value, _)| value.weight()).sum();
+    evaluator.spend(span, weight / WEIGHT_PER_STEP + cost(function.name, &arguments), 0)?;
     let (required, given) = (function.parameters.len(), arguments.len());
     if given < required {
         evaluator.problem(

@@ -470,20 +470,62 @@ impl<'a> Reader<'a> {
         let c = self.rest().chars().next().unwrap_or(' ');
         self.at += c.len_utf8().min(self.rest().len());
         let digits = match c {
-            'n' => return Ok(out.push('\n')),
-            't' | '\t' => return Ok(out.push('\t')),
-            'r' => return Ok(out.push('\r')),
-            '0' => return Ok(out.push('\0')),
-            'a' => return Ok(out.push('\u{7}')),
-            'b' => return Ok(out.push('\u{8}')),
-            'e' => return Ok(out.push('\u{1b}')),
-            'f' => return Ok(out.push('\u{c}')),
-            'v' => return Ok(out.push('\u{b}')),
-            'N' => return Ok(out.push('\u{85}')),
-            '_' => return Ok(out.push('\u{a0}')),
-            'L' => return Ok(out.push('\u{2028}')),
-            'P' => return Ok(out.push('\u{2029}')),
-            ' ' | '"' | '/' | '\\' => return Ok(out.push(c)),
+            'n' => return {
+                out.push('\n');
+                Ok(())
+            },
+            't' | '\t' => return {
+                out.push('\t');
+                Ok(())
+            },
+            'r' => return {
+                out.push('\r');
+                Ok(())
+            },
+            '0' => return {
+                out.push('\0');
+                Ok(())
+            },
+            'a' => return {
+                out.push('\u{7}');
+                Ok(())
+            },
+            'b' => return {
+                out.push('\u{8}');
+                Ok(())
+            },
+            'e' => return {
+                out.push('\u{1b}');
+                Ok(())
+            },
+            'f' => return {
+                out.push('\u{c}');
+                Ok(())
+            },
+            'v' => return {
+                out.push('\u{b}');
+                Ok(())
+            },
+            'N' => return {
+                out.push('\u{85}');
+                Ok(())
+            },
+            '_' => return {
+                out.push('\u{a0}');
+                Ok(())
+            },
+            'L' => return {
+                out.push('\u{2028}');
+                Ok(())
+            },
+            'P' => return {
+                out.push('\u{2029}');
+                Ok(())
+            },
+            ' ' | '"' | '/' | '\\' => return {
+                out.push(c);
+                Ok(())
+            },
             '\n' => {
                 self.spaces();
                 return Ok(());

@@ -1,0 +1,288 @@
+//! From flags and files to what the agent does. What would promise safety that is not built is refused, not ignored.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use drover_cli::AgentArgs;
+use drover_lang::config::{AgentConfig, Partial, parse};
+use drover_lang::diag::{Problem, Source, render};
+
+/// What `-dev` says, under the files and flags.
+const DEV: &str = r#"
+bind_addr = "127.0.0.1"
+server { enabled = true }
+client {
+  enabled           = true
+  network_interface = "lo"
+}
+plugin "raw_exec" { config { enabled = true } }
+"#;
+
+/// The largest configuration file that is read, in bytes.
+const FILE_MAX: u64 = 4 << 20;
+
+/// Everything the agent was told.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) dev: bool,
+    pub(crate) config: AgentConfig,
+    pub(crate) partial: Partial,
+    pub(crate) warnings: Vec<String>,
+    /// Where state lives; a temporary directory that goes away in development mode.
+    pub(crate) data_dir: PathBuf,
+    pub(crate) http_bind: IpAddr,
+    pub(crate) http_port: u16,
+    pub(crate) files: Vec<String>,
+}
+
+/// Why the agent does not start.
+#[derive(Debug)]
+pub(crate) struct Refusal(String);
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn refuse<T>(text: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal(text.into()))
+}
+
+/// Reads files, lays flags over them, and checks what cannot be started.
+pub(crate) fn load(args: &AgentArgs) -> Result<Settings, Refusal> {
+    let mut partial = Partial::default();
+    let mut warnings = Vec::new();
+    if args.dev {
+        let source = Source::new("-dev", DEV);
+        partial = parse(&source).map_err(|problems| explain("-dev", &problems, &source))?.partial;
+    }
+    let mut files = Vec::new();
+    for path in &args.config {
+        for file in config_files(Path::new(path))? {
+            let text = read(&file)?;
+            let source = Source::new(file.display().to_string(), text);
+            let parsed = parse(&source).map_err(|problems| explain(&file.display().to_string(), &problems, &source))?;
+            warnings.extend(parsed.warnings.iter().map(|warning| render(warning, &[&source])));
+            partial = partial.merge(&parsed.partial);
+            files.push(file.display().to_string());
+        }
+    }
+    let promises = partial.promises();
+    let promised = [
+        (promises.acl || args.acl_enabled, "acl.enabled", "access control"),
+        (promises.tls_http, "tls.http", "TLS"),
+        (promises.tls_rpc, "tls.rpc", "TLS"),
+        (promises.gossip_encryption || args.encrypt.is_some(), "server.encrypt", "gossip encryption"),
+        (promises.audit, "audit.enabled", "the audit log"),
+        (promises.external_keyring, "keyring", "an external keyring"),
+    ];
+    for (set, key, feature) in promised {
+        if set {
+            return refuse(format!(
+                "Configuration key {key:?} asks for {feature}, which this version of Drover does not have yet. It does not start rather than run without it; remove the key to run unprotected."
+            ));
+        }
+    }
+    let mut config = partial.typed().map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(|problem| format!("{}: {}", problem.summary, problem.detail)).collect();
+        Refusal(format!("Error loading configuration:\n{}", lines.join("\n")))
+    })?;
+    flags(&mut config, args);
+    check(args, &config)?;
+    if config.name.is_empty() {
+        config.name = host_name();
+    }
+    let bind = if config.addresses.http.is_empty() { &config.bind_addr } else { &config.addresses.http };
+    let bind = if bind.is_empty() { "0.0.0.0" } else { bind.as_str() };
+    let http_bind = bind.parse().map_err(|_| {
+        Refusal(format!("Failed to parse the HTTP address {bind:?}: give an IP address such as 127.0.0.1 (address templates are not supported by this version)"))
+    })?;
+    let data_dir = if args.dev { PathBuf::new() } else { absolute(&config.data_dir) };
+    let http_port = u16::try_from(config.ports.http).map_err(|_| Refusal(format!("invalid port {}", config.ports.http)))?;
+    Ok(Settings { dev: args.dev, config, partial, warnings, data_dir, http_bind, http_port, files })
+}
+
+fn explain(file: &str, problems: &[Problem], source: &Source) -> Refusal {
+    let texts: Vec<String> = problems.iter().filter(|problem| problem.is_error()).map(|problem| render(problem, &[source])).collect();
+    Refusal(format!("Error loading configuration from {file}:\n\n{}", texts.join("\n")))
+}
+
+/// The files that a path names: itself, or the `.hcl` and `.json` files of a directory in the order of their names.
+fn config_files(path: &Path) -> Result<Vec<PathBuf>, Refusal> {
+    let failed = |error: std::io::Error| {
+        let reason = match error.kind() {
+            std::io::ErrorKind::NotFound => format!("stat {}: no such file or directory", path.display()),
+            _ => error.to_string(),
+        };
+        Refusal(format!("Error loading configuration from {}: {reason}", path.display()))
+    };
+    if !std::fs::metadata(path).map_err(failed)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(failed)? {
+        let file = entry.map_err(failed)?.path();
+        let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let leftover = name.starts_with('.') || name.ends_with('~') || name.starts_with('#');
+        let known = file.extension().is_some_and(|extension| extension == "hcl" || extension == "json");
+        if known && !leftover && file.is_file() {
+            files.push(file);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn read(path: &Path) -> Result<String, Refusal> {
+    let failed = |reason: String| Refusal(format!("Error loading configuration from {}: {reason}", path.display()));
+    let size = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?.len();
+    if size > FILE_MAX {
+        return Err(failed(format!("the file has {size} bytes, at most {FILE_MAX} are read")));
+    }
+    std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))
+}
+
+/// Flags win over files.
+fn flags(config: &mut AgentConfig, args: &AgentArgs) {
+    let set = |target: &mut String, flag: &Option<String>| {
+        if let Some(value) = flag {
+            target.clone_from(value);
+        }
+    };
+    set(&mut config.bind_addr, &args.bind);
+    set(&mut config.data_dir, &args.data_dir);
+    set(&mut config.datacenter, &args.dc);
+    set(&mut config.region, &args.region);
+    set(&mut config.name, &args.node);
+    set(&mut config.log_level, &args.log_level);
+    set(&mut config.plugin_dir, &args.plugin_dir);
+    set(&mut config.client.state_dir, &args.state_dir);
+    set(&mut config.client.alloc_dir, &args.alloc_dir);
+    set(&mut config.client.node_class, &args.node_class);
+    set(&mut config.client.node_pool, &args.node_pool);
+    set(&mut config.client.network_interface, &args.network_interface);
+    config.log_json = args.log_json.unwrap_or(config.log_json);
+    config.log_include_location = args.log_include_location.unwrap_or(config.log_include_location);
+    config.server.enabled = args.server.unwrap_or(config.server.enabled);
+    config.client.enabled = args.client.unwrap_or(config.client.enabled);
+    if let Some(count) = args.bootstrap_expect {
+        config.server.bootstrap_expect = i64::from(count);
+    }
+    if !args.servers.is_empty() {
+        config.client.servers.clone_from(&args.servers);
+    }
+    config.client.meta.extend(args.meta.iter().cloned());
+}
+
+fn check(args: &AgentArgs, config: &AgentConfig) -> Result<(), Refusal> {
+    if !config.server.enabled && !config.client.enabled {
+        return refuse("Must specify either server, client or dev mode for the agent.");
+    }
+    if !config.server.enabled {
+        return refuse(
+            "This version of Drover runs one server per region, in the same agent as the client. Enable the server too (server { enabled = true }), or use -dev.",
+        );
+    }
+    if !args.dev && config.data_dir.is_empty() {
+        return refuse("Must specify \"data_dir\" config option or \"data-dir\" CLI flag.");
+    }
+    if config.server.bootstrap_expect > 1 {
+        return refuse(format!(
+            "server.bootstrap_expect = {} asks for several servers; this version of Drover runs one server per region. Set it to 1.",
+            config.server.bootstrap_expect
+        ));
+    }
+    let protocol = config.server.raft_protocol;
+    if protocol != 0 && protocol != i64::from(drover_raft::PROTOCOL) {
+        return refuse(format!("raft_protocol must be {} in this version, not {protocol}.", drover_raft::PROTOCOL));
+    }
+    for (name, path) in [
+        ("data_dir", &config.data_dir),
+        ("client.state_dir", &config.client.state_dir),
+        ("client.alloc_dir", &config.client.alloc_dir),
+    ] {
+        if !path.is_empty() && !Path::new(path).is_absolute() && name != "data_dir" {
+            return refuse(format!("{name} must be given as an absolute path: got {path}"));
+        }
+    }
+    if config.region.is_empty() || config.datacenter.is_empty() || config.region.contains(['/', '\0']) {
+        return refuse("region and datacenter must not be empty, nor hold a slash");
+    }
+    if config.client.enabled && matches!(config.client.node_pool.as_str(), "all") {
+        return refuse("client.node_pool: a node cannot be in the pool \"all\"");
+    }
+    Ok(())
+}
+
+fn absolute(path: &str) -> PathBuf {
+    let path = Path::new(path);
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() { "localhost".to_owned() } else { name.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use drover_macros::proves;
+
+    use super::*;
+
+    fn with(file: &str, words: &[&str]) -> Result<Settings, Refusal> {
+        let directory = std::env::temp_dir().join(format!("drover-settings-{}-{:?}", std::process::id(), std::thread::current().id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let path = directory.join("agent.hcl");
+        std::fs::write(&path, file).unwrap();
+        let mut line: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        line.push(format!("-config={}", path.display()));
+        let loaded = load(&AgentArgs::parse(&line).unwrap());
+        std::fs::remove_dir_all(&directory).unwrap();
+        loaded
+    }
+
+    #[test]
+    fn flags_win_over_files_and_files_over_dev() {
+        let settings = with("datacenter = \"a\"\nregion = \"b\"\nbind_addr = \"127.0.0.2\"", &["-dev", "-dc", "c"]).unwrap();
+        assert_eq!((settings.config.datacenter.as_str(), settings.config.region.as_str()), ("c", "b"));
+        assert_eq!(settings.http_bind.to_string(), "127.0.0.2");
+        assert!(settings.config.client.enabled && settings.config.server.enabled);
+    }
+
+    #[test]
+    fn what_would_promise_safety_is_refused() {
+        for (file, key) in [
+            ("acl { enabled = true }", "acl.enabled"),
+            ("tls { http = true }", "tls.http"),
+            ("server { encrypt = \"MTIzNDU2Nzg5MDEyMzQ1Ng==\" }", "server.encrypt"),
+        ] {
+            let refusal = with(file, &["-dev"]).unwrap_err().to_string();
+            assert!(refusal.contains(key) && refusal.contains("does not start"), "{refusal}");
+        }
+    }
+
+    #[proves("RFT-021")]
+    #[test]
+    fn only_protocol_3_is_accepted() {
+        assert!(with("server { raft_protocol = 3 }", &["-dev"]).is_ok());
+        let refusal = with("server { raft_protocol = 2 }", &["-dev"]).unwrap_err().to_string();
+        assert!(refusal.contains("raft_protocol must be 3"), "{refusal}");
+    }
+
+    #[test]
+    fn a_mode_and_a_data_dir_are_required() {
+        assert!(with("", &[]).unwrap_err().to_string().contains("Must specify either server, client or dev mode"));
+        assert!(with("server { enabled = true }", &[]).unwrap_err().to_string().contains("data_dir"));
+        assert!(with("server { enabled = true\nbootstrap_expect = 3 }", &["-data-dir", "/x"]).unwrap_err().to_string().contains("Set it to 1"));
+    }
+
+    #[test]
+    fn a_broken_file_names_the_place() {
+        let refusal = with("server {\n  enabled = maybe\n}\nlog_level = ", &["-dev"]).unwrap_err().to_string();
+        assert!(refusal.contains("agent.hcl") && refusal.contains(':'), "{refusal}");
+    }
+}

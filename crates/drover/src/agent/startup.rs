@@ -1,0 +1,314 @@
+//! From settings to a running agent, and back to nothing.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use drover_client::client::Runtime;
+use drover_client::{Client, ClientConfig, ClientHandle};
+use drover_raft::{DiskLogOptions, Storage};
+use drover_rt::telemetry::LogHub;
+use drover_rt::{Clock, Entropy, RealDisk, TaskScope};
+use drover_server::{Config, Server};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Settings;
+use super::link::LocalLink;
+use super::lock::DataDirLock;
+use super::renderer::TemplateRenderer;
+
+/// How long each part may take to stop.
+const STOP_LIMIT: Duration = Duration::from_secs(15);
+
+/// Runs the agent until a signal, or until its storage fails.
+///
+/// # Errors
+/// When a part cannot start, or storage failed under way.
+pub(super) async fn run(settings: Settings, logs: LogHub) -> anyhow::Result<()> {
+    let clock = Clock::system();
+    let entropy = Entropy::system();
+    let scratch = if settings.dev { Some(Scratch::make(&entropy)?) } else { None };
+    let data_dir = scratch.as_ref().map_or_else(|| settings.data_dir.clone(), |scratch| scratch.0.clone());
+    let lock = match settings.dev {
+        true => None,
+        false => {
+            std::fs::create_dir_all(&data_dir).with_context(|| format!("create data directory {}", data_dir.display()))?;
+            Some(DataDirLock::take(&data_dir)?)
+        }
+    };
+    let listener = listen(SocketAddr::new(settings.http_bind, settings.http_port)).await?;
+    let http_address = advertised(&settings, listener.local_addr()?);
+
+    let scope = TaskScope::new();
+    let server_scope = scope.child();
+    let server = Server::start(server_config(&settings, &data_dir), clock.clone(), entropy.clone(), &server_scope)
+        .await
+        .context("start server")?;
+    let client_scope = scope.child();
+    let client = if settings.config.client.enabled {
+        let config = client_config(&settings, &data_dir, &http_address).await?;
+        let link = LocalLink::new(server.clone(), client_scope.clone());
+        let runtime = Runtime { clock: clock.clone(), entropy: entropy.clone(), scope: client_scope.clone() };
+        let renderer = Arc::new(TemplateRenderer { clock: clock.clone() });
+        Some(Client::start(config, link, runtime, renderer).await.context("start client")?)
+    } else {
+        None
+    };
+    let http_scope = scope.child();
+    super::api::serve(
+        listener,
+        super::api::Parts { settings: &settings, server: &server, client: client.as_ref(), logs: &logs, clock: &clock, entropy: &entropy, http_address: &http_address },
+        http_scope.clone(),
+    );
+    announce(&settings, &http_address);
+
+    let failure = wait_for_end(&server).await?;
+    tracing::info!("stopping");
+    http_scope.stop();
+    stop_client(client, settings.dev).await;
+    let left = scope.shutdown(STOP_LIMIT).await;
+    if !left.is_empty() {
+        tracing::warn!(tasks = ?left, "tasks did not end in time");
+    }
+    server.shutdown().await;
+    drop(lock);
+    drop(scratch);
+    match failure {
+        Some(reason) => bail!("the server's storage failed and it stopped so that nothing acknowledged is lost: {reason}"),
+        None => Ok(()),
+    }
+}
+
+/// A directory that goes away with the agent.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn make(entropy: &Entropy) -> anyhow::Result<Self> {
+        let path = std::env::temp_dir().join(format!("drover-dev-{:08x}", entropy.seed() as u32));
+        std::fs::create_dir_all(&path).with_context(|| format!("create temporary directory {}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            tracing::warn!(path = %self.0.display(), %error, "cannot remove the temporary directory");
+        }
+    }
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Ok(listener) => Ok(listener),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => bail!(
+            "port {} on {} is in use by another program; stop it, or choose another with ports {{ http = … }}",
+            address.port(),
+            address.ip()
+        ),
+        Err(error) => Err(error).with_context(|| format!("listen on {address}")),
+    }
+}
+
+/// What other programs should dial: what is configured, else the address bound, with loopback in place of "any".
+fn advertised(settings: &Settings, bound: SocketAddr) -> String {
+    let configured = &settings.config.advertise.http;
+    if !configured.is_empty() {
+        let has_port = configured.parse::<SocketAddr>().is_ok() || (configured.contains(':') && !configured.contains("::"));
+        return if has_port { configured.clone() } else { format!("{configured}:{}", bound.port()) };
+    }
+    if bound.ip().is_unspecified() { format!("127.0.0.1:{}", bound.port()) } else { bound.to_string() }
+}
+
+fn server_config(settings: &Settings, data_dir: &Path) -> Config {
+    let storage = if settings.dev {
+        Storage::Memory
+    } else {
+        Storage::Disk { disk: Arc::new(RealDisk), directory: data_dir.join("server").join("raft"), log: DiskLogOptions::default() }
+    };
+    let told = &settings.config.server;
+    let mut config = Config::new(storage);
+    config.region.clone_from(&settings.config.region);
+    config.name.clone_from(&settings.config.name);
+    config.rpc_address = format!("{}:{}", settings.http_bind, settings.config.ports.rpc);
+    if let Some(threshold) = told.raft_snapshot_threshold.and_then(|count| u64::try_from(count).ok()).filter(|count| *count > 0) {
+        config.snapshot_every = threshold;
+    }
+    if let Some(trailing) = told.raft_trailing_logs.and_then(|count| u64::try_from(count).ok()).filter(|count| *count > 0) {
+        config.trailing_logs = trailing;
+    }
+    if let Some(workers) = told.num_schedulers.and_then(|count| usize::try_from(count).ok()).filter(|count| *count > 0) {
+        config.workers = workers.min(64);
+    }
+    let duration = |nanoseconds: i64, default: Duration| {
+        u64::try_from(nanoseconds).ok().filter(|nanoseconds| *nanoseconds > 0).map_or(default, Duration::from_nanos)
+    };
+    config.heartbeat_grace = duration(told.heartbeat_grace.0, config.heartbeat_grace);
+    config.heartbeat_min = duration(told.min_heartbeat_ttl.0, config.heartbeat_min);
+    config.failover_heartbeat = duration(told.failover_heartbeat_ttl.0, config.failover_heartbeat);
+    if let Ok(size) = usize::try_from(told.event_buffer_size)
+        && size > 0
+    {
+        config.event_buffer = size;
+    }
+    config
+}
+
+async fn client_config(settings: &Settings, data_dir: &Path, http_address: &str) -> anyhow::Result<ClientConfig> {
+    let told = &settings.config.client;
+    let or = |configured: &str, default: PathBuf| if configured.is_empty() { default } else { PathBuf::from(configured) };
+    let number = |value: i64| u32::try_from(value).ok().filter(|value| *value > 0);
+    let mut config = ClientConfig {
+        dev: settings.dev,
+        region: settings.config.region.clone(),
+        datacenter: settings.config.datacenter.clone(),
+        node_name: settings.config.name.clone(),
+        node_class: told.node_class.clone(),
+        node_pool: if told.node_pool.is_empty() { "default".to_owned() } else { told.node_pool.clone() },
+        node_max_allocs: number(told.node_max_allocs).unwrap_or(0),
+        http_addr: http_address.to_owned(),
+        state_dir: or(&told.state_dir, data_dir.join("client")),
+        alloc_dir: or(&told.alloc_dir, data_dir.join("alloc")),
+        run_dir: run_dir(settings.dev, data_dir),
+        meta: told.meta.clone(),
+        options: told.options.clone(),
+        network_interface: told.network_interface.clone(),
+        cpu_total_compute: number(told.cpu_total_compute),
+        memory_total_mb: number(told.memory_total_mb),
+        disk_total_mb: number(told.disk_total_mb),
+        disk_free_mb: number(told.disk_free_mb),
+        reserved_cpu_mhz: number(told.reserved.cpu).unwrap_or(0),
+        reserved_cores: cores(&told.reserved.cores),
+        reservable_cores: cores(&told.reservable_cores),
+        reserved_memory_mb: number(told.reserved.memory).unwrap_or(0),
+        reserved_disk_mb: number(told.reserved.disk).unwrap_or(0),
+        reserved_ports: told.reserved.reserved_ports.clone(),
+        gc_max_allocs: usize::try_from(told.gc_max_allocs).unwrap_or(50),
+        gc_disk_usage_threshold: told.gc_disk_usage_threshold,
+        gc_inode_usage_threshold: told.gc_inode_usage_threshold,
+        cgroup_parent: told.cgroup_parent.clone(),
+        mock_driver: settings.dev || told.options.get("driver.mock_driver.enable").is_some_and(|value| value == "1" || value == "true"),
+        ..ClientConfig::default()
+    };
+    if let Ok(port) = u16::try_from(told.min_dynamic_port)
+        && port > 0
+    {
+        config.min_dynamic_port = port;
+    }
+    if let Ok(port) = u16::try_from(told.max_dynamic_port)
+        && port > 0
+    {
+        config.max_dynamic_port = port;
+    }
+    if let Ok(limit) = u64::try_from(told.max_kill_timeout.0)
+        && limit > 0
+    {
+        config.max_kill_timeout = Duration::from_nanos(limit);
+    }
+    if let Ok(interval) = u64::try_from(told.gc_interval.0)
+        && interval > 0
+    {
+        config.gc_interval = Duration::from_nanos(interval);
+    }
+    config.chroot_env = told.chroot_env.iter().map(|(host, inside)| (PathBuf::from(host), PathBuf::from(inside))).collect();
+    let set = |options: &serde_json::Map<String, serde_json::Value>, key: &str| options.get(key).and_then(serde_json::Value::as_bool);
+    for plugin in &settings.config.plugin {
+        match plugin.name.as_str() {
+            "raw_exec" => {
+                let nested = plugin.config.get("config").and_then(serde_json::Value::as_object).unwrap_or(&plugin.config);
+                config.raw_exec.enabled = set(nested, "enabled").unwrap_or(config.raw_exec.enabled);
+            }
+            "mock_driver" => config.mock_driver = true,
+            "exec" => {}
+            other => tracing::warn!(plugin = other, "this version of Drover has no such driver; the block has no effect"),
+        }
+    }
+    if config.options.get("driver.raw_exec.enable").is_some_and(|value| value == "1" || value == "true") {
+        config.raw_exec.enabled = true;
+    }
+    config.shim_program = std::env::current_exe().context("find the path of this program")?;
+    Ok(config)
+}
+
+/// Sockets of task shims: a short path, because the kernel bounds their length.
+fn run_dir(dev: bool, data_dir: &Path) -> PathBuf {
+    if dev {
+        return data_dir.join("run");
+    }
+    let tag = data_dir.as_os_str().as_encoded_bytes().iter().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    let base = [Path::new("/run/drover"), Path::new("/tmp")];
+    let usable = base.iter().find(|base| std::fs::create_dir_all(base).is_ok() && writable(base));
+    usable.map_or_else(|| data_dir.join("run"), |base| base.join(format!("drover-{tag:016x}")))
+}
+
+fn writable(directory: &Path) -> bool {
+    let probe = directory.join(format!(".probe-{}", std::process::id()));
+    let made = std::fs::write(&probe, b"").is_ok();
+    let _ = std::fs::remove_file(&probe);
+    made
+}
+
+fn cores(text: &str) -> Vec<u16> {
+    let mut cores = Vec::new();
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        match part.split_once('-') {
+            Some((from, to)) => {
+                if let (Ok(from), Ok(to)) = (from.parse::<u16>(), to.parse::<u16>()) {
+                    cores.extend(from..=to.min(from.saturating_add(4_096)));
+                }
+            }
+            None => cores.extend(part.parse::<u16>()),
+        }
+    }
+    cores
+}
+
+fn announce(settings: &Settings, http_address: &str) {
+    let role = match (settings.config.server.enabled, settings.config.client.enabled) {
+        (true, true) => "server and client",
+        (true, false) => "server",
+        _ => "client",
+    };
+    println!("==> Drover agent started! Log data will stream in below:");
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        role,
+        region = %settings.config.region,
+        datacenter = %settings.config.datacenter,
+        name = %settings.config.name,
+        http = %http_address,
+        config = ?settings.files,
+        "agent started"
+    );
+}
+
+/// Returns at a signal, or with the reason why storage failed.
+async fn wait_for_end(server: &Server) -> anyhow::Result<Option<String>> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut hangup = signal(SignalKind::hangup()).context("listen for SIGHUP")?;
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => return Ok(None),
+            _ = terminate.recv() => return Ok(None),
+            _ = hangup.recv() => tracing::info!("SIGHUP: nothing of the configuration can be reloaded in this version; restart the agent to apply changes"),
+            reason = server.failed() => {
+                tracing::error!(reason, "raft has stopped");
+                return Ok(Some(reason));
+            }
+        }
+    }
+}
+
+async fn stop_client(client: Option<ClientHandle>, dev: bool) {
+    if let Some(client) = client {
+        // In development mode this ends all tasks; otherwise they go on and are taken up again at the next start.
+        tracing::debug!(dev, "stopping client");
+        client.shutdown().await;
+    }
+}

@@ -1,0 +1,167 @@
+//! Any text is read without a panic and within its bounds.
+
+use drover_lang::filter::{Filter, Shape};
+use drover_lang::gotmpl::{Data, Options as TemplateOptions, Template};
+use drover_lang::hcl::eval::{Budget, NoHost};
+use drover_lang::hcl::vars::Inputs;
+use drover_lang::jobspec::{Options, parse_job};
+use drover_lang::{Source, config, diag};
+use proptest::prelude::*;
+
+use crate::golden::{cell, records, text};
+
+struct Nothing;
+
+impl Data for Nothing {
+    fn environment(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn now(&self) -> i64 {
+        0
+    }
+}
+
+fn read_job(text: &str) {
+    let source = Source::new("job.nomad.hcl", text);
+    let host = NoHost::default();
+    let budget = Budget { steps: 20_000, bytes: 1 << 20 };
+    if let Err(problems) = parse_job(&source, &Options { inputs: Inputs::default(), host: &host, budget }) {
+        assert!(!problems.is_empty());
+        for problem in &problems {
+            diag::render(problem, &[&source]);
+        }
+    }
+}
+
+fn read_config(text: &str) {
+    for name in ["agent.hcl", "agent.json"] {
+        if let Ok(parsed) = config::parse(&Source::new(name, text)) {
+            let _ = parsed.partial.typed();
+        }
+    }
+}
+
+fn read_template(text: &str) {
+    let options = TemplateOptions { max_steps: 20_000, max_bytes: 1 << 20, ..TemplateOptions::default() };
+    if let Ok(template) = Template::parse(text, options, &Nothing) {
+        let _ = template.render(&Nothing);
+    }
+}
+
+/// Texts near those that people write: a record with a piece cut out, doubled or replaced.
+fn damaged(sources: Vec<String>) -> impl Strategy<Value = String> {
+    let piece = prop_oneof![Just(String::new()), "[ -~]{1,3}", Just("\u{301}é🐑".to_owned()), Just("${".to_owned()), Just("{{".to_owned()), Just("}".to_owned()), Just("\"".to_owned()), Just("\n".to_owned())];
+    (prop::sample::select(sources), any::<prop::sample::Index>(), 0usize..6, piece).prop_map(|(source, at, length, piece)| {
+        let chars: Vec<char> = source.chars().collect();
+        let at = if chars.is_empty() { 0 } else { at.index(chars.len()) };
+        let end = (at + length).min(chars.len());
+        chars[..at].iter().copied().chain(piece.chars()).chain(chars[end..].iter().copied()).collect()
+    })
+}
+
+fn job_sources() -> Vec<String> {
+    let mut all: Vec<String> = records("jobs")[1..].iter().map(|record| text(record, "source").to_owned()).collect();
+    all.extend(records("hcl-expressions").iter().map(|record| {
+        format!("{}\njob \"a\" {{\n  name = \"${{jsonencode({})}}\"\n}}\n", cell(record, "header"), cell(record, "expression"))
+    }));
+    all
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn damaged_job_files_are_read_without_a_panic(text in damaged(job_sources())) {
+        read_job(&text);
+    }
+
+    #[test]
+    fn damaged_configuration_is_read_without_a_panic(
+        text in damaged(records("agent-config")[1..].iter().flat_map(|record| record["sources"].as_object().unwrap().values()).map(|source| source.as_str().unwrap().to_owned()).collect())
+    ) {
+        read_config(&text);
+    }
+
+    #[test]
+    fn damaged_templates_are_read_without_a_panic(
+        text in damaged(records("lang-go-templates").iter().map(|record| cell(record, "template")).collect())
+    ) {
+        read_template(&text);
+    }
+
+    #[test]
+    fn damaged_filters_are_read_without_a_panic(
+        text in damaged(records("lang-filters").iter().map(|record| cell(record, "filter")).collect())
+    ) {
+        let value = &records("lang-filters-objects")[0]["widget"]["Value"];
+        if let Ok(filter) = Filter::parse(&text) {
+            let _ = filter.matches(value, Shape::api());
+        }
+    }
+
+    #[test]
+    fn any_text_is_read_without_a_panic(text in "\\PC{0,200}") {
+        read_job(&text);
+        read_config(&text);
+        read_template(&text);
+        let _ = Filter::parse(&text);
+        let _ = drover_lang::duration::parse_duration(&text);
+        let _ = drover_lang::version::Version::parse(&text);
+        let _ = drover_lang::bytesize::parse_byte_size(&text);
+    }
+}
+
+#[test]
+fn deep_and_long_texts_are_refused_in_bounded_time_and_stack() {
+    let many = 100_000;
+    for text in [
+        format!("job \"a\" {{ name = {}", "[".repeat(many)),
+        format!("job \"a\" {{ name = {}", "(".repeat(many)),
+        format!("job \"a\" {{ name = {}", "{a=".repeat(many)),
+        format!("job \"a\" {{ name = {}", "-".repeat(many)),
+        format!("job \"a\" {{ name = {}1", "1+".repeat(many)),
+        format!("job \"a\" {{ name = a{}", ".b".repeat(many)),
+        format!("job \"a\" {{ name = \"{}\"", "${\"".repeat(many)),
+        format!("job \"a\" {{ name = \"{}\"\n}}", "%{if true}".repeat(many)),
+        "job \"a\" {\n".repeat(many),
+        format!("{{\"job\": {}", "[".repeat(many)),
+        format!("job \"a\" {{ name = \"x${{{}}}\"\n}}", "true ? 1 : ".repeat(many)),
+    ] {
+        let source = Source::new("job.nomad.hcl", text.as_str());
+        let options = Options { inputs: Inputs::default(), host: &NoHost::default(), budget: Budget::default() };
+        assert!(parse_job(&source, &options).is_err(), "{}", &text[..40]);
+        read_config(&text);
+    }
+    read_template(&"{{ if true }}".repeat(many));
+    read_template(&format!("{{{{ {} }}}}", "(".repeat(many)));
+    read_template(&"{{ if true }}a{{ else }}".repeat(many));
+    assert!(Filter::parse(&"(".repeat(20_000)).is_err());
+    assert!(Filter::parse(&"not ".repeat(10_000)).is_err());
+}
+
+#[test]
+fn evaluation_stops_when_its_budget_is_spent() {
+    let text = "job \"a\" {\n  name = join(\"\", [for a in range(1000) : join(\"\", [for b in range(1000) : join(\"\", [for c in range(1000) : \"x\"])])])\n}\n";
+    let source = Source::new("job.nomad.hcl", text);
+    let options = Options { inputs: Inputs::default(), host: &NoHost::default(), budget: Budget::default() };
+    let problems = parse_job(&source, &options).unwrap_err();
+    assert_eq!(problems.len(), 1);
+    assert_eq!(problems[0].summary, "Evaluation too expensive");
+    let data = Nothing;
+    let endless = "{{ define \"r\" }}{{ range loop 1000000 }}{{ range loop 1000000 }}x{{ end }}{{ end }}{{ end }}{{ template \"r\" }}";
+    assert!(Template::parse(endless, TemplateOptions::default(), &data).unwrap().render(&data).is_err());
+}
+
+#[test]
+fn all_problems_of_a_job_file_come_out_at_once() {
+    let text = "job \"a\" {\n  datacentres = [\"dc1\"]\n  priority = \"high\"\n  group \"g\" {\n    cout = 3\n    task \"t\" {\n      driver = uper(\"x\")\n      kill_timeout = \"5\"\n    }\n  }\n}\n";
+    let source = Source::new("job.nomad.hcl", text);
+    let options = Options { inputs: Inputs::default(), host: &NoHost::default(), budget: Budget::default() };
+    let problems = parse_job(&source, &options).unwrap_err();
+    let lines: Vec<u32> = problems.iter().map(|problem| problem.place.as_ref().unwrap().line).collect();
+    assert_eq!(lines, [2, 3, 5, 7, 8]);
+    assert_eq!(problems[0].hint.as_deref(), Some("Did you mean \"datacenters\"?"));
+    assert_eq!(problems[2].hint.as_deref(), Some("Did you mean \"count\"?"));
+    assert_eq!(problems[3].hint.as_deref(), Some("Did you mean \"upper\"?"));
+}
