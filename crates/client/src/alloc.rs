@@ -210,7 +210,13 @@ impl Runner {
                     Some(command) => self.obey(command).await,
                     None => return,
                 },
-                Some(done) = self.work.next(), if !self.work.is_empty() => self.finish_work(done).await,
+                Some(done) = self.work.next(), if !self.work.is_empty() => {
+                    // What was said on the way comes before what came of it.
+                    while let Ok(command) = commands.try_recv() {
+                        self.obey(command).await;
+                    }
+                    self.finish_work(done).await;
+                }
                 () = self.shared.clock.sleep_until(deadline) => self.events.push_back(Event::Tick),
             }
             self.settle().await;
@@ -492,7 +498,7 @@ impl Runner {
         view.checks.clear();
         drop(view);
         self.stored.checks.clear();
-        self.shared.something_ended.notify_one();
+        self.shared.comings_and_goings.send_modify(|count| *count += 1);
     }
 
     async fn vanish(&mut self) {

@@ -84,8 +84,8 @@ pub(crate) struct Shared {
     pub(crate) host_environment: BTreeMap<String, String>,
     /// True once the servers have said what this node shall run.
     pub(crate) contacted: watch::Receiver<bool>,
-    /// Told when an allocation is over.
-    pub(crate) something_ended: Notify,
+    /// Counts allocations that began or ended.
+    pub(crate) comings_and_goings: watch::Sender<u64>,
     allocs: Mutex<BTreeMap<AllocId, AllocHandle>>,
     /// Cleared away here while the servers may still list them; not to be begun again.
     cleared: Mutex<BTreeSet<AllocId>>,
@@ -159,7 +159,7 @@ impl Client {
             renderer,
             host_environment,
             contacted,
-            something_ended: Notify::new(),
+            comings_and_goings: watch::channel(0).0,
             allocs: Mutex::default(),
             cleared: Mutex::default(),
             config,
@@ -393,7 +393,7 @@ async fn upsert(shared: &Arc<Shared>, alloc: Arc<Allocation>) {
             alloc::report_impossible(shared, id, &reason);
         }
     }
-    shared.something_ended.notify_one();
+    shared.comings_and_goings.send_modify(|count| *count += 1);
 }
 
 /// Ends an allocation that the servers no longer have, in the background.
@@ -420,10 +420,14 @@ async fn collect_garbage(shared: Arc<Shared>) {
         inode_percent: config.gc_inode_usage_threshold,
         allocs: config.gc_max_allocs,
     };
+    let mut changes = shared.comings_and_goings.subscribe();
     loop {
         let interval = tokio::select! {
             () = shared.clock.sleep(config.gc_interval) => true,
-            () = shared.something_ended.notified() => false,
+            changed = changes.changed() => match changed {
+                Ok(()) => false,
+                Err(_) => return,
+            },
         };
         loop {
             let handles = shared.handles();
@@ -729,9 +733,12 @@ impl ClientHandle {
         for (_, handle) in &handles {
             drop(handle.commands.send(Command::Stop(reason.clone())).await);
         }
+        let mut changes = self.shared.comings_and_goings.subscribe();
         let all_over = async {
             while self.shared.handles().iter().any(|(_, handle)| !handle.view.lock().unwrap_or_else(PoisonError::into_inner).over) {
-                self.shared.something_ended.notified().await;
+                if changes.changed().await.is_err() {
+                    return;
+                }
             }
         };
         if self.shared.clock.timeout(DEV_STOP_LIMIT, all_over).await.is_none() {

@@ -199,6 +199,7 @@ pub(crate) async fn launch(
             &directories.task,
             &directories.shared,
             &own,
+            shared.clock.now().seconds(),
             shared.renderer.as_ref(),
         );
         let variables = rendered.map_err(|error| {

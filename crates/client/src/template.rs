@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use drover_lang::gotmpl;
 use drover_model::Template;
 use drover_runner::environment::Environment;
 
@@ -25,21 +26,44 @@ pub struct RenderRequest<'a> {
     /// Whether a missing map key is an error.
     pub missing_key_is_error: bool,
     pub environment: &'a Environment,
+    /// Seconds since the Unix epoch.
+    pub now: i64,
     /// Reads a file beneath the task's directory.
     pub read_file: &'a dyn Fn(&str) -> Result<String, String>,
 }
 
-/// Renders text without any action in it, and refuses what it cannot do.
+/// Renders the template language of job files, with the task's environment and the files beneath its directory.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct LiteralRenderer;
+pub struct GoTemplates;
 
-impl Renderer for LiteralRenderer {
+struct Seen<'a>(&'a RenderRequest<'a>);
+
+impl gotmpl::Data for Seen<'_> {
+    fn environment(&self, name: &str) -> Option<String> {
+        self.0.environment.look_up(name).map(str::to_owned)
+    }
+
+    fn file(&self, path: &str) -> Result<String, gotmpl::DataError> {
+        (self.0.read_file)(path).map_err(gotmpl::DataError::Failed)
+    }
+
+    fn now(&self) -> i64 {
+        self.0.now
+    }
+}
+
+impl Renderer for GoTemplates {
     fn render(&self, request: &RenderRequest<'_>) -> Result<String, String> {
-        if request.text.contains(request.left_delimiter) {
-            Err("template actions are not supported by this build".to_owned())
-        } else {
-            Ok(request.text.to_owned())
-        }
+        let options = gotmpl::Options {
+            left_delimiter: request.left_delimiter.to_owned(),
+            right_delimiter: request.right_delimiter.to_owned(),
+            error_on_missing_key: request.missing_key_is_error,
+            ..gotmpl::Options::default()
+        };
+        let seen = Seen(request);
+        let template =
+            gotmpl::Template::parse(request.text, options, &seen).map_err(|error| format!("(dynamic): parse: {error}"))?;
+        template.render(&seen).map_err(|error| format!("(dynamic): execute: {error}"))
     }
 }
 
@@ -101,6 +125,7 @@ pub fn render_all(
     task_dir: &Path,
     shared: &Path,
     environment: &Environment,
+    now: i64,
     renderer: &dyn Renderer,
 ) -> Result<BTreeMap<String, String>, TemplateError> {
     let mut variables = BTreeMap::new();
@@ -124,6 +149,7 @@ pub fn render_all(
                 right_delimiter: &or("}}", &template.right_delim),
                 missing_key_is_error: template.err_missing_key,
                 environment,
+                now,
                 read_file: &read_file,
             })
             .map_err(TemplateError::Render)?;
@@ -215,7 +241,7 @@ mod tests {
         let mut conf = template("a\n", "local/sub/conf.txt");
         conf.perms = "640".to_owned();
         let render = |templates: &[Template]| {
-            render_all(templates, &task, &shared, &Environment::default(), &LiteralRenderer)
+            render_all(templates, &task, &shared, &Environment::default(), 0, &GoTemplates)
         };
         render(&[conf.clone()]).expect("render");
         let path = task.join("local/sub/conf.txt");
@@ -233,9 +259,23 @@ mod tests {
         let root = tempfile::tempdir().expect("directory");
         let mut env = template("# c\n\nA=1\nexport B = \"two words\"\n", "secrets/e.env");
         env.envvars = true;
-        let found = render_all(&[env], root.path(), root.path(), &Environment::default(), &LiteralRenderer).expect("render");
+        let found = render_all(&[env], root.path(), root.path(), &Environment::default(), 0, &GoTemplates).expect("render");
         assert_eq!(found, BTreeMap::from([("A".to_owned(), "1".to_owned()), ("B".to_owned(), "two words".to_owned())]));
         assert!(parse_variables("no").is_err());
+    }
+
+    #[test]
+    fn actions_see_the_environment_and_the_tasks_files() {
+        let root = tempfile::tempdir().expect("directory");
+        fs::create_dir(root.path().join("local")).expect("directory");
+        fs::write(root.path().join("local/in"), "file").expect("write");
+        let text = "{{ env \"MISSING\" }}-{{ file \"local/in\" }}-{{ \"a\" | toUpper }}";
+        render_all(&[template(text, "local/out")], root.path(), root.path(), &Environment::default(), 0, &GoTemplates)
+            .expect("render");
+        assert_eq!(fs::read_to_string(root.path().join("local/out")).expect("read"), "-file-A");
+        let bad = template("{{ nosuchfunc }}", "local/out");
+        let error = render_all(&[bad], root.path(), root.path(), &Environment::default(), 0, &GoTemplates).expect_err("bad");
+        assert!(error.to_string().starts_with("Template failed: (dynamic): parse: "), "{error}");
     }
 
     #[test]
@@ -252,7 +292,8 @@ mod tests {
                 &task,
                 &shared,
                 &Environment::default(),
-                &LiteralRenderer,
+                0,
+                &GoTemplates,
             );
             assert!(matches!(result, Err(TemplateError::Escape(_))), "{destination}: {result:?}");
         }

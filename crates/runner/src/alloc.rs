@@ -299,7 +299,8 @@ impl AllocMachine {
     /// Takes an event in and says what to do.
     pub fn handle(&mut self, now: Now, event: Event) -> Vec<Action> {
         let mut actions = Vec::new();
-        if self.stage != Stage::Over {
+        // Of one that is over there may still be something to tell, and nothing to do.
+        if self.stage != Stage::Over || matches!(event, Event::Note { .. }) {
             self.take(now, event, &mut actions);
             self.advance(now, &mut actions);
         }

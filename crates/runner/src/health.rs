@@ -90,7 +90,8 @@ impl HealthTracker {
         if self.given {
             return None;
         }
-        if self.tasks.iter().any(|(name, task)| self.has_gone_wrong(name, task)) {
+        // What one task's end does to the others is part of the verdict: it ends them too.
+        if self.tasks.iter().any(|(name, task)| self.has_gone_wrong(name, task)) && self.all_have_ended() {
             return self.unhealthy();
         }
         if self.all_up() && self.checks_pass {
@@ -126,6 +127,10 @@ impl HealthTracker {
             Role::Prestart | Role::Poststart => task.failed,
             Role::Poststop => false,
         }
+    }
+
+    fn all_have_ended(&self) -> bool {
+        self.tasks.iter().all(|(name, task)| task.status == TaskStatus::Dead || self.role(name) == Role::Poststop)
     }
 
     fn all_up(&self) -> bool {

@@ -1,6 +1,7 @@
 //! A small program for tests and measurements: a client with servers that exist only in its own process, which can be killed at any
 //! moment, and which becomes its own task shim. Not part of what is installed.
 
+#[expect(dead_code, reason = "the tests use the rest of it")]
 mod servers;
 
 use std::io::{BufRead, Write};
@@ -8,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use drover_client::client::{Client, Runtime};
-use drover_client::template::LiteralRenderer;
+use drover_client::template::GoTemplates;
 use drover_client::{ClientConfig, ClientHandle};
 use drover_driver::raw_exec::RawExecConfig;
 use drover_model::{ClientStatus, JobType};
@@ -42,7 +43,7 @@ async fn start(directory: &Path, dev: bool, servers: &Arc<Servers>) -> ClientHan
     };
     let runtime = Runtime { clock: Clock::system(), entropy: Entropy::system(), scope: TaskScope::new() };
     let link = Arc::clone(servers);
-    Client::start(config, link, runtime, Arc::new(LiteralRenderer)).await.expect("client")
+    Client::start(config, link, runtime, Arc::new(GoTemplates)).await.expect("client")
 }
 
 /// Runs one allocation with the script on the first line of standard input, the same one on every start. Prints its states.

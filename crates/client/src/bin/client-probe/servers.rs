@@ -107,6 +107,14 @@ impl Servers {
         }
     }
 
+    /// Ends the stream of changes and changes things meanwhile; the client has to ask anew.
+    pub(crate) fn cut_stream_with(&self, change: impl FnOnce(&mut Known)) {
+        self.with(|known| {
+            change(known);
+            known.listener = None;
+        });
+    }
+
     fn reachable(&self) -> Result<(), LinkError> {
         if self.known.lock().unwrap_or_else(PoisonError::into_inner).unreachable {
             Err(LinkError::Unreachable("cut off".to_owned()))
