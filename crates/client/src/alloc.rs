@@ -297,7 +297,7 @@ impl Runner {
         let health_changed = self.reported.as_ref().is_none_or(|before| before.health != update.health);
         let urgent = status_changed || (health_changed && update.health.is_some());
         self.reported = Some(update.clone());
-        self.shared.reporter.report(update, urgent);
+        self.shared.reporter.report(self.shared.clock.monotonic(), update, urgent);
     }
 
     async fn store(&mut self) {
@@ -910,5 +910,5 @@ pub(crate) fn report_impossible(shared: &Shared, id: AllocId, reason: &str) {
         tasks: BTreeMap::new(),
         health: None,
     };
-    shared.reporter.report(update, true);
+    shared.reporter.report(shared.clock.monotonic(), update, true);
 }
