@@ -1327,7 +1327,6 @@ pub struct AllocationListStub {
     pub job_version: u64,
     pub task_group: String,
     /// Only with ?resources=true.
-    #[wire(omit_empty)]
     pub allocated_resources: Option<AllocatedResources>,
     /// Run | stop | evict.
     pub desired_status: String,

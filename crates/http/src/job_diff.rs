@@ -32,6 +32,13 @@ const JOB_OBJECTS: &[&str] =
 /// Objects that are shown with their empty fields, too.
 const WITH_EMPTY: &[&str] = &["Service", "Network", "Identity"];
 
+/// Fields that objects have even where the JSON leaves out empty ones.
+const ALWAYS: &[(&str, &[(&str, &str)])] = &[
+    ("Network", &[("Hostname", ""), ("Mode", "")]),
+    ("Dynamic Port", &[("To", "0")]),
+    ("Static Port", &[("To", "0"), ("Value", "0")]),
+];
+
 /// Names of list entries where they are not the list's name without its last letter.
 const ENTRIES: &[(&str, &str)] = &[
     ("Affinities", "Affinity"),
@@ -248,7 +255,15 @@ fn object(name: &str, old: &Value, new: &Value) -> api::ObjectDiff {
         // The pace between groups is the job's, not the group's.
         skipped.push("Stagger");
     }
-    let fields = fields(old, new, &skipped, true, WITH_EMPTY.contains(&name));
+    let filled = |value: &Value| {
+        let mut out = plain(value, &skipped);
+        let always = ALWAYS.iter().find(|(known, _)| *known == name).map_or(&[][..], |(_, fields)| fields);
+        for (field, default) in always.iter().filter(|_| !value.is_null()) {
+            out.entry((*field).to_owned()).or_insert_with(|| (*default).to_owned());
+        }
+        out
+    };
+    let fields = compare(&filled(old), &filled(new), true, WITH_EMPTY.contains(&name));
     let objects = objects(old, new, &nested);
     let kind = kind_of(!old.is_null(), !new.is_null(), &fields, &objects, false);
     api::ObjectDiff { r#type: kind, name: name.to_owned(), fields: some(fields), objects: some(objects) }

@@ -1,10 +1,11 @@
-//! The languages that users of Drover write: job files, agent configuration, durations, constraints, filters, templates.
+//! The languages that users of Drover write: job files, agent configuration, durations, constraints, filters, templates, cron.
 //!
 //! Everything here is pure: text and values in, values and problems out. Files, randomness and time come in through the
 //! caller. All readers are bounded, report all problems at once, and never panic on what they read.
 
 pub mod bytesize;
 pub mod config;
+pub mod cron;
 pub mod diag;
 pub mod duration;
 pub mod filter;

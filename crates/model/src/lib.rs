@@ -36,5 +36,8 @@ pub use resources::*;
 pub use service::*;
 pub use task::*;
 
+/// The version that job files and clients are told: what Drover is compatible with.
+pub const NOMAD_VERSION: &str = "2.0.5";
+
 /// A position in the replicated log.
 pub type Index = u64;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use crate::version;
+use drover_lang::version::{Rules, Version, VersionConstraint};
 use drover_model::{Constraint, Node};
 
 /// A side of a condition on a node: what the reference stands for, or the text itself; `None` if the node lacks it.
@@ -52,11 +52,18 @@ fn compare(operand: &str, left: &str, right: &str) -> bool {
         "<=" => order(left, right).is_some_and(Ordering::is_le),
         ">" => order(left, right) == Some(Ordering::Greater),
         ">=" => order(left, right).is_some_and(Ordering::is_ge),
-        "version" => version::satisfies(left, right).unwrap_or(false),
-        "semver" => version::satisfies_semver(left, right).unwrap_or(false),
+        "version" => satisfies(left, right, Rules::Version),
+        "semver" => satisfies(left, right, Rules::Semver),
         "regexp" => regex::Regex::new(right).is_ok_and(|pattern| pattern.is_match(left)),
         "set_contains" | "set_contains_all" => right.split(',').all(|item| contains(left, item)),
         "set_contains_any" => right.split(',').any(|item| contains(left, item)),
+        _ => false,
+    }
+}
+
+fn satisfies(version: &str, constraint: &str, rules: Rules) -> bool {
+    match (Version::parse(version), VersionConstraint::parse(constraint, rules)) {
+        (Ok(version), Ok(constraint)) => constraint.matches(&version),
         _ => false,
     }
 }
@@ -78,27 +85,7 @@ fn order(left: &str, right: &str) -> Option<Ordering> {
 
 /// Whether a datacenter is named by a list of globs; only `*` is special (SCH-002).
 pub fn datacenter_matches(globs: &[String], datacenter: &str) -> bool {
-    globs.iter().any(|glob| star_matches(glob, datacenter))
-}
-
-fn star_matches(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = text.strip_prefix(first) else { return false };
-    let mut parts = parts.peekable();
-    if parts.peek().is_none() {
-        return rest.is_empty();
-    }
-    while let Some(part) = parts.next() {
-        if parts.peek().is_none() {
-            return rest.len() >= part.len() && rest.ends_with(part);
-        }
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    true
+    globs.iter().any(|glob| drover_lang::glob::glob_matches(glob, datacenter))
 }
 
 #[cfg(test)]

@@ -16,7 +16,6 @@ pub mod rank;
 pub mod reconcile;
 pub mod reschedule;
 pub mod verify;
-mod version;
 
 pub use process::{Context, Outcome, process};
 

@@ -20,9 +20,36 @@ const SCRIPTED: &[&str] = &[
     "326", "327", "397", "483",
 ];
 
+/// Areas of the API whose refusals are packed.
+const AREAS: &[&str] = &[
+    "jobs", "allocations", "evaluations", "deployments", "nodes", "services", "status", "search", "agent", "events", "system",
+    "validate", "client", "metrics",
+];
+
+/// Parts of names of refusals by what is not built yet, and of texts that no client looks at.
+const NOT_YET: &[&str] = &[
+    "dispatch", "periodic", "tag-name", "statuses", "fuzzy", "keyring", "schedulers", "force-leave", "join", "agent-host",
+    "monitor-export", "agent-servers", "identity", "metadata", "snapshot", "DELETE-evaluations", "driver-not-allowed",
+    "system-two", "scale-above", "scale-below", "blocked-by-deployment", "registration-disabled", "evaluate-parameterized",
+    "bad-json", "duration-as-string", "revert-enforce", "filter-nested", "PUT-jobs-negative-cpu", "client-gc-unknown-node",
+    "client-stats-short", "client-stats-unknown", "revert-current-version", "purged",
+];
+
+/// Answers about one service job from its registration to its success.
+const ANSWERS: &[&str] = &[
+    "jobs/PUT-jobs-register-service", "jobs/GET-job-job-id-service", "jobs/GET-job-job-id-summary-running",
+    "jobs/GET-job-job-id-versions-one", "jobs/GET-job-job-id-scale-running", "jobs/GET-job-job-id-allocations-service",
+    "jobs/GET-job-job-id-deployment-successful", "jobs/PUT-job-job-id-plan-new-job",
+    "allocations/GET-allocations-two", "allocations/GET-allocation-alloc-id-service-running",
+    "evaluations/GET-evaluation-eval-id-service-complete", "deployments/GET-deployment-deployment-id-successful",
+    "nodes/GET-node-node-id-ready", "nodes/GET-nodes-one", "validate/PUT-validate-job-valid",
+];
+
 /// Packs both.
 pub(crate) fn clients(records: &Path, target: &Path) -> Result<()> {
     routing(&records.join("http"), &target.join("http-routing.jsonl"))?;
+    refusals(&records.join("http"), &target.join("http-refusals.jsonl"))?;
+    answers(&records.join("http"), &target.join("http-answers.jsonl"))?;
     command_line(&records.join("cli"), LOCAL, &target.join("cli-local.jsonl"))?;
     command_line(&records.join("cli"), SCRIPTED, &target.join("cli-scripted.jsonl"))
 }
@@ -60,6 +87,44 @@ fn routing(records: &Path, target: &Path) -> Result<()> {
                 out.push(json!({"name": name, "request": record["request"], "response": record["response"]}));
             }
         }
+    }
+    write(target, &out)
+}
+
+/// Requests that are refused for what they say alone.
+fn refusals(records: &Path, target: &Path) -> Result<()> {
+    let mut out = Vec::new();
+    for area in AREAS {
+        for path in files(&records.join(area))? {
+            let name = stem(&path);
+            if path.extension().is_none_or(|end| end != "json") || NOT_YET.iter().any(|part| name.contains(part)) {
+                continue;
+            }
+            let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+            let record: Value = serde_json::from_str(&text).with_context(|| format!("decode {}", path.display()))?;
+            let refused = record["response"]["status"].as_u64().is_some_and(|status| status >= 400);
+            let about_objects = record["request"].to_string().contains('<');
+            if refused && !about_objects && record["cluster"] == PLAIN_CLUSTER {
+                out.push(record_line(&format!("{area}/{name}"), &record));
+            }
+        }
+    }
+    write(target, &out)
+}
+
+fn record_line(name: &str, record: &Value) -> Value {
+    let answer = &record["response"];
+    let answer = json!({"status": answer["status"], "headers": answer["headers"], "body": answer["body"]});
+    json!({"name": name, "request": record["request"], "response": answer})
+}
+
+fn answers(records: &Path, target: &Path) -> Result<()> {
+    let mut out = Vec::new();
+    for name in ANSWERS {
+        let path = records.join(format!("{name}.json"));
+        let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+        let record: Value = serde_json::from_str(&text).with_context(|| format!("decode {}", path.display()))?;
+        out.push(record_line(name, &record));
     }
     write(target, &out)
 }

@@ -1,4 +1,121 @@
-//! The HTTP API of this agent.
+//! The HTTP API of this agent: its facts, its log, its measurements, and the listener.
+
+use std::sync::Arc;
+
+use drover_client::ClientHandle;
+use drover_http::agent::{Agent, Facts};
+use drover_http::dispatch::{Api, ApiOptions};
+use drover_http::logs::{Heard, Level, Line, LogSource};
+use drover_http::telemetry::Telemetry;
+use drover_rt::telemetry::LogHub;
+use drover_rt::{Clock, Entropy, TaskScope};
+use drover_server::Server;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use tokio::net::TcpListener;
+use tokio::sync::broadcast::error::RecvError;
+
 use super::Settings;
-pub(super) struct Parts<'a> { pub(super) settings: &'a Settings, pub(super) server: &'a drover_server::Server, pub(super) client: Option<&'a drover_client::ClientHandle>, pub(super) logs: &'a drover_rt::telemetry::LogHub, pub(super) clock: &'a drover_rt::Clock, pub(super) entropy: &'a drover_rt::Entropy, pub(super) http_address: &'a str }
-pub(super) fn serve(_l: tokio::net::TcpListener, _p: Parts<'_>, _s: drover_rt::TaskScope) -> anyhow::Result<()> { Ok(()) }
+
+/// What the API is made of.
+pub(super) struct Parts<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) server: &'a Server,
+    pub(super) client: Option<&'a ClientHandle>,
+    pub(super) logs: &'a LogHub,
+    pub(super) clock: &'a Clock,
+    pub(super) entropy: &'a Entropy,
+    pub(super) http_address: &'a str,
+}
+
+/// Starts answering in `scope`.
+pub(super) fn serve(listener: TcpListener, parts: Parts<'_>, scope: TaskScope) {
+    let Parts { settings, server, client, logs, clock, entropy, http_address } = parts;
+    let telemetry = Telemetry::default();
+    telemetry.install();
+    let agent = Agent {
+        facts: facts(settings, http_address, entropy),
+        server: Some(server.clone()),
+        client: client.cloned(),
+        logs: Arc::new(Hub(logs.clone())),
+        telemetry: telemetry.clone(),
+        reload: None,
+    };
+    let options = ApiOptions { region: settings.config.region.clone(), response_headers: response_headers(settings) };
+    let api = Api::new(drover_http::table::table(), Arc::new(agent), options, clock.clone(), entropy.clone());
+    let limit = usize::try_from(settings.config.limits.http_max_conns_per_client).unwrap_or(0);
+    let listening = scope.clone();
+    scope.spawn("http api", drover_http::serve(listener, api, drover_http::Options { connections_per_client: limit }, listening));
+    let ticking = clock.clone();
+    scope.spawn_until_stop("telemetry intervals", async move {
+        loop {
+            ticking.sleep(std::time::Duration::from_secs(drover_http::telemetry::INTERVAL_SECONDS.unsigned_abs())).await;
+            telemetry.tick(ticking.now());
+        }
+    });
+}
+
+fn response_headers(settings: &Settings) -> Vec<(http::HeaderName, http::HeaderValue)> {
+    let mut headers = Vec::new();
+    for (name, value) in &settings.config.http_api_response_headers {
+        match (name.parse(), value.parse()) {
+            (Ok(name), Ok(value)) => headers.push((name, value)),
+            _ => tracing::warn!(name, "http_api_response_headers: this is not a header that can be sent, leaving it out"),
+        }
+    }
+    headers
+}
+
+fn facts(settings: &Settings, http_address: &str, entropy: &Entropy) -> Facts {
+    let config = &settings.config;
+    let port = |port: i64| u16::try_from(port).unwrap_or(0);
+    let address = http_address.rsplit_once(':').map_or(http_address, |(address, _)| address).trim_matches(['[', ']']);
+    let full = drover_lang::config::Partial::defaults().merge(&settings.partial);
+    let mut shown: drover_api::AgentConfig = serde_json::from_value(full.to_api()).unwrap_or_default();
+    shown.node_name.clone_from(&config.name);
+    shown.region.clone_from(&config.region);
+    shown.datacenter.clone_from(&config.datacenter);
+    shown.dev_mode = settings.dev;
+    Facts {
+        name: config.name.clone(),
+        region: config.region.clone(),
+        datacenter: config.datacenter.clone(),
+        version: drover_model::NOMAD_VERSION.to_owned(),
+        revision: String::new(),
+        server_id: entropy.id::<drover_base::id::Node>().to_string(),
+        address: address.to_owned(),
+        rpc_port: port(config.ports.rpc),
+        serf_port: port(config.ports.serf),
+        bootstrap_expect: u32::try_from(config.server.bootstrap_expect).unwrap_or(1).max(1),
+        debug: config.enable_debug,
+        config: shown,
+    }
+}
+
+/// The process's log as routes listen to it.
+struct Hub(LogHub);
+
+impl LogSource for Hub {
+    fn listen(&self) -> BoxStream<'static, Heard> {
+        let lines = self.0.watch();
+        futures::stream::unfold(lines, |mut lines| async move {
+            let heard = match lines.recv().await {
+                Ok(line) => Heard::Line(Line { level: level(line.level), text: line.text.clone(), json: line.json.clone() }),
+                Err(RecvError::Lagged(lost)) => Heard::Lost(lost),
+                Err(RecvError::Closed) => return None,
+            };
+            Some((heard, lines))
+        })
+        .boxed()
+    }
+}
+
+fn level(level: tracing::Level) -> Level {
+    match level {
+        tracing::Level::TRACE => Level::Trace,
+        tracing::Level::DEBUG => Level::Debug,
+        tracing::Level::INFO => Level::Info,
+        tracing::Level::WARN => Level::Warn,
+        tracing::Level::ERROR => Level::Error,
+    }
+}

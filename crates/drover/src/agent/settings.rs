@@ -12,7 +12,10 @@ use drover_lang::diag::{Problem, Source, render};
 const DEV: &str = r#"
 bind_addr = "127.0.0.1"
 server { enabled = true }
-client { enabled = true }
+client {
+  enabled           = true
+  network_interface = "lo"
+}
 plugin "raw_exec" { config { enabled = true } }
 "#;
 

@@ -62,7 +62,7 @@ pub(super) async fn run(settings: Settings, logs: LogHub) -> anyhow::Result<()> 
         listener,
         super::api::Parts { settings: &settings, server: &server, client: client.as_ref(), logs: &logs, clock: &clock, entropy: &entropy, http_address: &http_address },
         http_scope.clone(),
-    )?;
+    );
     announce(&settings, &http_address);
 
     let failure = wait_for_end(&server).await?;

@@ -47,7 +47,10 @@ pub async fn list<S: State>(source: Arc<S>, request: Request) -> Result<Reply, A
 /// `GET /v1/evaluations/count`.
 pub async fn count<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     let options = request.read_options()?;
-    let filter = Filter::parse(request.query.get("filter"), Kind::Evaluation).map_err(|error| ApiError::by_text(error.text))?;
+    let filter = Filter::parse(request.query.get("filter"), Kind::Evaluation).map_err(|error| {
+        // Counting is no page of a list: the reason alone is told.
+        ApiError::by_text(error.text.rsplit("filter expression: ").next().unwrap_or(""))
+    })?;
     let namespace = request.namespace().to_owned();
     let found = blocking(&*source, &request, &options, |snapshot| {
         let mut count = 0;

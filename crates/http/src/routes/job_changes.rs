@@ -169,7 +169,12 @@ fn same_job(given: &str, path: &str) -> Result<(), ApiError> {
 pub async fn stable(agent: Arc<Agent>, mut request: Request) -> Result<Reply, ApiError> {
     let body: api::JobStabilityRequest = request.json().await?;
     same_job(&body.job_id, request.parameter("job_id"))?;
-    let index = agent.server()?.set_job_stability(&job_id(&request), body.job_version, body.stable).await?;
+    let (server, id, version) = (agent.server()?, job_id(&request), body.job_version);
+    if server.snapshot().job(&id).is_none_or(|row| row.version(version).is_none()) {
+        let text = format!("job {:?} in namespace {:?} at version {version} not found", id.id, id.namespace);
+        return Err(ApiError::by_text(text));
+    }
+    let index = server.set_job_stability(&id, version, body.stable).await?;
     Ok(Reply::json(&serde_json::json!({ "Index": index }))?.index(index))
 }
 

@@ -12,7 +12,7 @@ use crate::blocking::At;
 use crate::error::ApiError;
 use crate::filter::Kind;
 use crate::page::NamespacedKey;
-use crate::reply::Reply;
+use crate::reply::{Meta, Reply};
 use crate::request::Request;
 use crate::view;
 
@@ -204,37 +204,33 @@ pub async fn deployment<S: State>(source: Arc<S>, request: Request) -> Result<Re
 /// `GET /v1/job/{job_id}/services`.
 pub async fn services<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     let id = job_id(&request);
-    value(&*source, &request, |snapshot| {
+    one(&*source, &request, "job not found", |snapshot| {
         let own = |service: &&Arc<drover_model::ServiceRegistration>| service.job_id == id.id && service.namespace == id.namespace;
-        let found: Vec<api::ServiceRegistration> = snapshot.services().filter(own).map(|service| view::service(service)).collect();
+        let found = row(snapshot, &id).map(|_| {
+            snapshot.services().filter(own).map(|service| view::service(service)).collect::<Vec<api::ServiceRegistration>>()
+        });
         Ok(At { index: snapshot.table_index(Table::Services), value: found })
     })
     .await
 }
 
-/// `GET /v1/job/{job_id}/actions`.
+/// `GET /v1/job/{job_id}/actions`: tells neither an index nor a leader.
 pub async fn actions<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     let id = job_id(&request);
-    one(&*source, &request, "job not found", |snapshot| {
-        let found = row(snapshot, &id).map(|row| {
-            let job = view::job(row);
-            let mut actions = Vec::new();
-            for group in job.task_groups.iter().flatten() {
-                for task in group.tasks.iter().flatten() {
-                    for action in task.actions.iter().flatten() {
-                        actions.push(api::JobAction {
-                            name: action.name.clone(),
-                            command: action.command.clone(),
-                            args: action.args.clone(),
-                            task_name: task.name.clone(),
-                            task_group_name: group.name.clone().unwrap_or_default(),
-                        });
-                    }
-                }
-            }
-            actions
-        });
-        Ok(At { index: snapshot.table_index(Table::Jobs), value: found })
-    })
-    .await
+    let snapshot = source.snapshot();
+    let job = row(&snapshot, &id).map(|row| view::job(row));
+    let job = job.ok_or_else(|| ApiError::by_text(format!("Unknown job {:?}", id.id)))?;
+    let mut actions = Vec::new();
+    for group in job.task_groups.iter().flatten() {
+        for task in group.tasks.iter().flatten() {
+            actions.extend(task.actions.iter().flatten().map(|action| api::JobAction {
+                name: action.name.clone(),
+                command: action.command.clone(),
+                args: action.args.clone(),
+                task_name: task.name.clone(),
+                task_group_name: group.name.clone().unwrap_or_default(),
+            }));
+        }
+    }
+    Ok(Reply::json(&actions)?.meta(&Meta::default()))
 }

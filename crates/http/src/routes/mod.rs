@@ -14,6 +14,7 @@ pub mod search;
 pub mod services;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use drover_model::JobId;
 use drover_state::Snapshot;
@@ -92,7 +93,16 @@ pub(crate) async fn one<S: State, T: Serialize>(
     read: impl Fn(&Snapshot) -> Result<At<Option<T>>, ApiError>,
 ) -> Result<Reply, ApiError> {
     let options = request.read_options()?;
-    let found = blocking(source, request, &options, read).await?;
+    // What was missing at first is waited for; changes of other objects are no news about it.
+    let missed = AtomicBool::new(false);
+    let found = blocking(source, request, &options, |snapshot| {
+        let mut found = read(snapshot)?;
+        if found.value.is_none() && missed.swap(true, Ordering::Relaxed) {
+            found.index = found.index.min(options.index);
+        }
+        Ok(found)
+    })
+    .await?;
     let meta = Meta::at(found.index);
     match found.value {
         Some(value) => Ok(Reply::json(&value)?.meta(&meta)),

@@ -8,6 +8,11 @@ use drover_state::{Alloc, Snapshot};
 
 use super::{id, list, time};
 
+/// An allocated network; which device it is on is the node's matter.
+fn network(network: &drover_model::NetworkResource) -> api::NetworkResource {
+    api::NetworkResource { device: String::new(), ..network.to_api() }
+}
+
 /// What an allocation was given.
 pub fn resources(given: &AllocatedResources) -> api::AllocatedResources {
     let tasks = given.tasks.iter().map(|(name, task)| {
@@ -20,7 +25,7 @@ pub fn resources(given: &AllocatedResources) -> api::AllocatedResources {
                 memory_mb: i64::from(task.memory_mb),
                 memory_max_mb: i64::from(task.memory_max_mb),
             },
-            networks: list(task.networks.iter().map(Mirror::to_api).collect()),
+            networks: list(task.networks.iter().map(network).collect()),
             devices: None,
         };
         (name.clone(), Some(resources))
@@ -30,7 +35,7 @@ pub fn resources(given: &AllocatedResources) -> api::AllocatedResources {
         tasks: Some(tasks.collect()),
         task_lifecycles: Some(lifecycles.collect()),
         shared: api::AllocatedSharedResources {
-            networks: list(given.networks.iter().map(Mirror::to_api).collect()),
+            networks: list(given.networks.iter().map(network).collect()),
             disk_mb: i64::from(given.disk_mb),
             ports: list(given.ports.iter().map(port).collect()),
         },
@@ -63,7 +68,7 @@ fn flat(cpu: u32, cores: usize, memory: u32, memory_max: u32, disk: u32, network
 }
 
 fn older_forms(given: &AllocatedResources) -> (api::Resources, api::Resources, BTreeMap<String, Option<api::Resources>>) {
-    let shared_networks = || list(given.networks.iter().map(Mirror::to_api).collect());
+    let shared_networks = || list(given.networks.iter().map(network).collect());
     let (mut cpu, mut cores, mut memory, mut memory_max) = (0, 0, 0, 0);
     let mut tasks = BTreeMap::new();
     for (name, task) in &given.tasks {
@@ -71,7 +76,7 @@ fn older_forms(given: &AllocatedResources) -> (api::Resources, api::Resources, B
         cores += task.reserved_cores.len();
         memory += task.memory_mb;
         memory_max += task.memory_max_mb.max(task.memory_mb);
-        let networks = list(task.networks.iter().map(Mirror::to_api).collect());
+        let networks = list(task.networks.iter().map(network).collect());
         let own = flat(task.cpu_mhz, task.reserved_cores.len(), task.memory_mb, task.memory_max_mb, 0, networks);
         tasks.insert(name.clone(), Some(own));
     }

@@ -1,5 +1,6 @@
 //! The framework over a real socket: conventions that need a connection to show, and recorded answers of routing.
 
+mod agent;
 mod conventions;
 mod recorded;
 

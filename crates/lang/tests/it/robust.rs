@@ -1,5 +1,6 @@
 //! Any text is read without a panic and within its bounds.
 
+use drover_lang::cron::{Cron, Zone};
 use drover_lang::filter::{Filter, Shape};
 use drover_lang::gotmpl::{Data, Options as TemplateOptions, Template};
 use drover_lang::hcl::eval::{Budget, NoHost};
@@ -97,6 +98,23 @@ proptest! {
         let value = &records("lang-filters-objects")[0]["widget"]["Value"];
         if let Ok(filter) = Filter::parse(&text) {
             let _ = filter.matches(value, Shape::api());
+        }
+    }
+
+    #[test]
+    fn next_times_come_later_each_time(
+        text in damaged(records("lang-cron").iter().map(|record| cell(record, "expression")).collect()),
+        after in any::<i64>(),
+        zone in prop::sample::select(vec!["", "Europe/Berlin", "Australia/Lord_Howe", "Pacific/Apia"]),
+    ) {
+        if let Ok(cron) = Cron::parse(&text) {
+            let zone = Zone::named(zone).unwrap();
+            let mut after = after;
+            for _ in 0..3 {
+                let Some(next) = cron.next_after(after, &zone) else { break };
+                prop_assert!(next > after);
+                after = next;
+            }
         }
     }
 

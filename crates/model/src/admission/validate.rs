@@ -140,6 +140,13 @@ pub fn warnings(job: &api::Job) -> Vec<String> {
                 ));
             }
         }
+        for task in group.tasks.iter().flatten() {
+            let has_services = task.services.as_ref().is_some_and(|services| !services.is_empty());
+            if has_services && task.shutdown_delay == 0 {
+                let (task, group) = (&task.name, text(&group.name));
+                warnings.push(format!("task {task:?} in group {group:?} defines services, but has no shutdown_delay set"));
+            }
+        }
     }
     warnings
 }

@@ -33,6 +33,7 @@ fn caught(bug: Bug) -> Vec<String> {
         let report = run(scenario(seed, Some(bug)));
         found.extend(report.broken.iter().map(|broken| format!("seed {seed}: {}: {}", broken.id, broken.what)));
         if !found.is_empty() {
+            println!("{bug:?} is caught by {}", found[0]);
             break;
         }
     }

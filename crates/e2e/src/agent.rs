@@ -1,0 +1,308 @@
+//! An agent under test: a process of its own with ports and directories of its own, gone with everything it started when
+//! the test ends.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+use crate::http::{self, Reply};
+
+/// How often a condition is looked at, and how long at most.
+const PAUSE: Duration = Duration::from_millis(20);
+const TRIES: u32 = 3_000;
+
+/// How an agent runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// `agent -dev`.
+    Dev,
+    /// Server and client with a data directory.
+    Durable,
+    /// A server alone with a data directory.
+    DurableServer,
+}
+
+/// What a command printed and how it ended.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// The exit code.
+    pub code: i32,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub error: String,
+}
+
+/// A running agent.
+pub struct Agent {
+    /// Its directory: configuration, log, data.
+    pub directory: PathBuf,
+    /// Where its API listens.
+    pub address: SocketAddr,
+    mode: Mode,
+    process: Option<Child>,
+    extra: Vec<String>,
+    wrapper: Vec<String>,
+    before: BTreeSet<i32>,
+}
+
+/// The program under test, built beside the tests.
+pub fn program() -> PathBuf {
+    let own = std::env::current_exe().expect("a test knows its own path");
+    let target = own.ancestors().nth(2).expect("tests live in target/PROFILE/deps");
+    let program = target.join("drover");
+    assert!(program.exists(), "{} is not built: use `cargo test --workspace --all-targets`", program.display());
+    program
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
+    listener.local_addr().expect("a listener has an address").port()
+}
+
+impl Agent {
+    /// Starts an agent in a fresh directory under `base` and waits until it is ready.
+    pub fn start(base: &Path, mode: Mode) -> Self {
+        Self::start_with(base, mode, "", &[])
+    }
+
+    /// The same with further configuration, and a program to run it under.
+    pub fn start_with(base: &Path, mode: Mode, config: &str, wrapper: &[&str]) -> Self {
+        let mut agent = Self::prepare(base, mode, config, wrapper);
+        agent.launch();
+        agent.wait_ready();
+        agent
+    }
+
+    /// Everything but the process.
+    pub fn prepare(base: &Path, mode: Mode, config: &str, wrapper: &[&str]) -> Self {
+        let (http, rpc, serf) = (free_port(), free_port(), free_port());
+        let data = base.join("data");
+        let roles = match mode {
+            Mode::Dev => String::new(),
+            Mode::Durable => format!(
+                "data_dir = {data:?}\nserver {{ enabled = true }}\nclient {{\n enabled = true\n network_interface = \"lo\"\n}}\nplugin \"raw_exec\" {{ config {{ enabled = true }} }}\n"
+            ),
+            Mode::DurableServer => format!("data_dir = {data:?}\nserver {{ enabled = true }}\n"),
+        };
+        let text = format!(
+            "bind_addr = \"127.0.0.1\"\nports {{\n http = {http}\n rpc = {rpc}\n serf = {serf}\n}}\nlog_level = \"DEBUG\"\nlimits {{ http_max_conns_per_client = 0 }}\n{roles}{config}\n"
+        );
+        fs::create_dir_all(base).expect("a test may write to its directory");
+        fs::write(base.join("agent.hcl"), text).expect("a test may write to its directory");
+        Self {
+            directory: base.to_owned(),
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, http)),
+            mode,
+            process: None,
+            extra: Vec::new(),
+            wrapper: wrapper.iter().map(|word| (*word).to_owned()).collect(),
+            before: processes(),
+        }
+    }
+
+    /// Adds words to the command line.
+    #[must_use]
+    pub fn with_arguments(mut self, words: &[&str]) -> Self {
+        self.extra = words.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
+    /// Starts the process.
+    pub fn launch(&mut self) {
+        let log = File::options().create(true).append(true).open(self.directory.join("log")).expect("a test may write to its directory");
+        let errors = log.try_clone().expect("a file can be shared");
+        let mut words = self.wrapper.clone();
+        words.push(program().display().to_string());
+        words.push("agent".to_owned());
+        if self.mode == Mode::Dev {
+            words.push("-dev".to_owned());
+        }
+        words.push(format!("-config={}", self.directory.join("agent.hcl").display()));
+        words.extend(self.extra.iter().cloned());
+        let child = Command::new(&words[0])
+            .args(&words[1..])
+            .current_dir(&self.directory)
+            .env_remove("NOMAD_ADDR")
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(errors)
+            .spawn()
+            .unwrap_or_else(|error| panic!("start {}: {error}", words[0]));
+        self.process = Some(child);
+    }
+
+    /// Waits until the agent answers, and its node is ready where it has one.
+    pub fn wait_ready(&mut self) {
+        for _ in 0..TRIES {
+            if let Some(status) = self.process.as_mut().and_then(|child| child.try_wait().ok()).flatten() {
+                panic!("the agent ended with {status}:\n{}", self.log());
+            }
+            if self.is_ready() {
+                return;
+            }
+            sleep(PAUSE);
+        }
+        panic!("the agent does not become ready:\n{}", self.log());
+    }
+
+    fn is_ready(&self) -> bool {
+        if self.mode == Mode::DurableServer {
+            return self.try_call("GET", "/v1/status/leader", None).is_ok_and(|reply| reply.status == 200 && reply.body.len() > 2);
+        }
+        self.try_call("GET", "/v1/nodes", None)
+            .is_ok_and(|reply| reply.json().as_array().is_some_and(|nodes| nodes.iter().any(|node| node["Status"] == "ready")))
+    }
+
+    /// Waits for the process to end by itself and returns its exit code.
+    pub fn wait_exit(&mut self) -> i32 {
+        for _ in 0..TRIES {
+            if let Some(status) = self.process.as_mut().and_then(|child| child.try_wait().ok()).flatten() {
+                self.process = None;
+                return status.code().unwrap_or(-1);
+            }
+            sleep(PAUSE);
+        }
+        panic!("the agent does not end:\n{}", self.log());
+    }
+
+    /// The agent's log.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.directory.join("log")).unwrap_or_default()
+    }
+
+    /// The process id of what was started: the agent, or the program it runs under.
+    pub fn pid(&self) -> i32 {
+        self.process.as_ref().map_or(0, |child| i32::try_from(child.id()).expect("process ids are positive"))
+    }
+
+    /// Sends a request and expects an answer.
+    pub fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Reply {
+        self.try_call(method, path, body).unwrap_or_else(|error| panic!("{method} {path}: {error}\n{}", self.log()))
+    }
+
+    /// Sends a request.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn try_call(&self, method: &str, path: &str, body: Option<&Value>) -> std::io::Result<Reply> {
+        http::call(self.address, method, path, body)
+    }
+
+    /// The JSON of a read.
+    pub fn get(&self, path: &str) -> Value {
+        let reply = self.call("GET", path, None);
+        assert_eq!(reply.status, 200, "GET {path}: {}", reply.text());
+        reply.json()
+    }
+
+    /// Registers a job given as JSON.
+    pub fn register(&self, job: Value) -> Value {
+        let reply = self.call("PUT", "/v1/jobs", Some(&serde_json::json!({ "Job": job })));
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        reply.json()
+    }
+
+    /// Runs a command against the agent.
+    pub fn cli(&self, words: &[&str]) -> Output {
+        let output = Command::new(program())
+            .args(words)
+            .current_dir(&self.directory)
+            .env("NOMAD_ADDR", format!("http://{}", self.address))
+            .stdin(Stdio::null())
+            .output()
+            .expect("the program under test can be run");
+        Output {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            error: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Waits until a read meets a condition, and returns it.
+    pub fn until(&self, path: &str, what: &str, met: impl Fn(&Value) -> bool) -> Value {
+        let mut last = Value::Null;
+        for _ in 0..TRIES {
+            if let Ok(reply) = self.try_call("GET", path, None) {
+                last = reply.json();
+                if met(&last) {
+                    return last;
+                }
+            }
+            sleep(PAUSE);
+        }
+        panic!("waited for {what} at {path}, last was {last:#}\n{}", self.log());
+    }
+
+    /// Waits for an allocation of a job with this client status.
+    pub fn until_alloc(&self, job: &str, status: &str) -> Value {
+        let list = self.until(&format!("/v1/job/{job}/allocations"), status, |allocs| {
+            allocs.as_array().is_some_and(|allocs| allocs.iter().any(|alloc| alloc["ClientStatus"] == status))
+        });
+        list.as_array().into_iter().flatten().find(|alloc| alloc["ClientStatus"] == status).cloned().expect("the condition was met")
+    }
+
+    /// Kills the agent as a crash would.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.process.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Asks the agent to stop, and returns its exit code.
+    pub fn stop(&mut self) -> i32 {
+        if self.process.is_some() {
+            let _ = kill(Pid::from_raw(self.pid()), Signal::SIGINT);
+            return self.wait_exit();
+        }
+        0
+    }
+
+    /// Processes of this agent that are there now: started since it was prepared, with its directory in their command line
+    /// or environment, or its shims.
+    pub fn helpers(&self) -> Vec<i32> {
+        let own = self.pid();
+        processes().difference(&self.before).copied().filter(|pid| *pid != own && belongs(*pid, &self.directory)).collect()
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.kill();
+        // Shims die on their own only in development mode; a test leaves nothing behind.
+        for _ in 0..10 {
+            let left = self.helpers();
+            if left.is_empty() {
+                break;
+            }
+            for pid in left {
+                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            }
+            sleep(PAUSE);
+        }
+    }
+}
+
+fn processes() -> BTreeSet<i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+fn belongs(pid: i32, directory: &Path) -> bool {
+    let needle = directory.display().to_string();
+    let mentions = |file: &str| {
+        let bytes = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).contains(&needle)
+    };
+    let place = fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(directory));
+    place || mentions("cmdline") || mentions("environ")
+}

@@ -1,0 +1,346 @@
+//! The routes over a whole server, compared with recorded answers.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use drover_base::NodeId;
+use drover_http::logs::Silent;
+use drover_http::telemetry::Telemetry;
+use drover_http::{Agent, Api, ApiOptions, Facts, Options, serve, table};
+use drover_model::{
+    AllocUpdate, ClientStatus, DeploymentHealth, Node, NodeAddress, NodeDriver, NodeNetwork, NodeResources, TaskEvent,
+    TaskEventKind, TaskState, TaskStatus,
+};
+use drover_raft::Storage;
+use drover_rt::{Clock, Entropy, TaskScope};
+use drover_server::{Config, Server};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+const REFUSALS: &str = include_str!("../../../../testdata/golden/http-refusals.jsonl");
+const ANSWERS: &str = include_str!("../../../../testdata/golden/http-answers.jsonl");
+
+/// A server with its API and no client.
+struct Whole {
+    server: Server,
+    address: SocketAddr,
+    http: reqwest::Client,
+    clock: Clock,
+    node: NodeId,
+    scope: TaskScope,
+}
+
+impl Whole {
+    async fn start() -> Self {
+        let scope = TaskScope::new();
+        let (clock, entropy) = (Clock::system(), Entropy::system());
+        let server = Server::start(Config::new(Storage::Memory), clock.clone(), entropy.clone(), &scope).await.unwrap();
+        let facts = Facts {
+            name: "pasture".into(),
+            region: "global".into(),
+            datacenter: "dc1".into(),
+            version: "0.1.0".into(),
+            address: "127.0.0.1".into(),
+            rpc_port: 4647,
+            serf_port: 4648,
+            bootstrap_expect: 1,
+            ..Facts::default()
+        };
+        let agent = Agent {
+            facts,
+            server: Some(server.clone()),
+            client: None,
+            logs: Arc::new(Silent),
+            telemetry: Telemetry::default(),
+            reload: None,
+        };
+        let options = ApiOptions { region: "global".into(), response_headers: Vec::new() };
+        let api = Api::new(table(), Arc::new(agent), options, clock.clone(), entropy);
+        let listener = TcpListener::bind((IpAddr::from([127, 0, 0, 1]), 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        scope.spawn("api", serve(listener, api, Options::default(), scope.child()));
+        let http = reqwest::Client::builder().no_gzip().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        Self { server, address, http, clock, node: NodeId::from_random(7), scope }
+    }
+
+    /// Sends a recorded request; tokens in its path are filled from `ids`.
+    async fn ask(&self, record: &Value, ids: &BTreeMap<String, String>) -> (u16, BTreeMap<String, String>, String) {
+        let asked = &record["request"];
+        let mut path = asked["path"].as_str().unwrap().to_owned();
+        for (token, id) in ids {
+            path = path.replace(token, id);
+        }
+        let method = asked["method"].as_str().unwrap().parse().unwrap();
+        let mut request = self.http.request(method, format!("http://{}{path}", self.address));
+        request = match asked.get("body") {
+            Some(Value::String(text)) => request.body(text.clone()),
+            Some(body) => request.body(body.to_string()),
+            None => request,
+        };
+        let answer = request.send().await.unwrap();
+        let headers = answer.headers().iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
+        (answer.status().as_u16(), headers, answer.text().await.unwrap())
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let answer = self.http.get(format!("http://{}{path}", self.address)).send().await.unwrap();
+        serde_json::from_str(&answer.text().await.unwrap()).unwrap()
+    }
+
+    /// Asks again whenever something changes, until the answer is as wanted.
+    async fn until(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let watched = async {
+            loop {
+                let index = self.server.snapshot().index();
+                let found = self.get(path).await;
+                if wanted(&found) {
+                    return found;
+                }
+                self.server.changed(index).await;
+            }
+        };
+        self.clock.timeout(Duration::from_secs(20), watched).await.expect("the answer came in time")
+    }
+
+    async fn add_node(&self) {
+        let driver = |attribute: &str| NodeDriver {
+            detected: true,
+            healthy: true,
+            health_description: "Healthy".into(),
+            attributes: BTreeMap::from([(attribute.to_owned(), "true".to_owned())]),
+            update_time: self.clock.now(),
+        };
+        let address = NodeAddress { alias: "default".into(), address: "127.0.0.1".into(), family: "ipv4".into(), ..NodeAddress::default() };
+        let attributes = [("kernel.name", "linux"), ("nomad.version", "2.0.5"), ("nomad.service_discovery", "true"), ("driver.raw_exec", "1")];
+        let node = Node {
+            id: self.node,
+            secret_id: "secret".into(),
+            name: "pasture".into(),
+            datacenter: "dc1".into(),
+            node_pool: "default".into(),
+            node_class: "meadow".into(),
+            http_addr: "127.0.0.1:4646".into(),
+            attributes: attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            drivers: BTreeMap::from([("raw_exec".into(), driver("driver.raw_exec"))]),
+            resources: NodeResources {
+                cpu_mhz: 4000,
+                memory_mb: 4000,
+                disk_mb: 40_000,
+                min_dynamic_port: 20_000,
+                max_dynamic_port: 32_000,
+                networks: vec![NodeNetwork { mode: "host".into(), device: "lo".into(), addresses: vec![address], ..NodeNetwork::default() }],
+                ..NodeResources::default()
+            },
+            ..Node::default()
+        };
+        self.server.register_node(node).await.unwrap();
+        let heartbeats = (self.server.clone(), self.clock.clone(), self.node);
+        self.scope.spawn_until_stop("heartbeats", async move {
+            loop {
+                heartbeats.0.heartbeat(heartbeats.2).await.unwrap();
+                heartbeats.1.sleep(Duration::from_secs(1)).await;
+            }
+        });
+    }
+
+    /// Reports every allocation as running and healthy.
+    async fn run_all(&self) {
+        let now = self.clock.now();
+        let event = |kind| TaskEvent { time: now, kind };
+        let events = vec![
+            event(TaskEventKind::Received),
+            event(TaskEventKind::Setup("Building Task Directory".into())),
+            event(TaskEventKind::Started),
+        ];
+        let task = TaskState { status: TaskStatus::Running, started_at: now, events, ..TaskState::default() };
+        let snapshot = self.server.snapshot();
+        let updates = snapshot
+            .allocs()
+            .filter(|alloc| alloc.client_status == ClientStatus::Pending)
+            .map(|alloc| AllocUpdate {
+                id: alloc.id,
+                status: ClientStatus::Running,
+                description: "Tasks are running".into(),
+                tasks: BTreeMap::from([("spin".to_owned(), task.clone())]),
+                health: Some(DeploymentHealth { healthy: true, time: now }),
+            })
+            .collect();
+        self.server.update_allocs(self.node, updates).await.unwrap();
+    }
+}
+
+fn records(packed: &str) -> BTreeMap<String, Value> {
+    let parsed = packed.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    parsed.map(|record| (record["name"].as_str().unwrap().to_owned(), record)).collect()
+}
+
+/// Refusals with texts of our own, each with the reason.
+const DIFFERENT: &[(&str, &str)] = &[
+    ("evaluations/GET-evaluations-count-filter-syntax", "what was expected is said in words, not as a list of letters"),
+    ("jobs/GET-jobs-filter-syntax", "what was expected is said in words, not as a list of letters"),
+    ("jobs/GET-jobs-filter-syntax-error", "what was expected is said in words, not as a list of letters"),
+    ("nodes/GET-nodes-filter-syntax", "what was expected is said in words, not as a list of letters"),
+    ("jobs/POST-jobs-parse-unknown-attribute", "problems of job files have texts of their own"),
+    ("jobs/PUT-jobs-parse-missing-variable", "problems of job files have texts of their own and name a place"),
+    ("jobs/PUT-jobs-parse-syntax-error", "problems of job files have texts of their own"),
+    ("jobs/PUT-jobs-priority-range", "problems are told from the job inwards"),
+];
+
+#[tokio::test]
+async fn requests_are_refused_as_recorded() {
+    let whole = Whole::start().await;
+    whole.add_node().await;
+    let registration = &records(ANSWERS)["jobs/PUT-jobs-register-service"];
+    assert_eq!(whole.ask(registration, &BTreeMap::new()).await.0, 200);
+    let mut wrong = Vec::new();
+    let all = records(REFUSALS);
+    for (name, record) in all.iter().filter(|(name, _)| !DIFFERENT.iter().any(|(different, _)| name == different)) {
+        let expected = &record["response"];
+        let (status, headers, body) = whole.ask(record, &BTreeMap::new()).await;
+        if u64::from(status) != expected["status"].as_u64().unwrap() || Some(body.as_str()) != expected["body"].as_str() {
+            wrong.push(format!("{name}: {status} {body:?}\n    not {} {}", expected["status"], expected["body"]));
+        }
+        let indexed = expected["headers"].get("X-Nomad-Index").is_some();
+        if indexed != headers.contains_key("x-nomad-index") {
+            wrong.push(format!("{name}: query headers differ"));
+        }
+    }
+    assert!(all.len() > 90, "{} records", all.len());
+    assert!(wrong.is_empty(), "{} of {} differ:\n{}", wrong.len(), all.len(), wrong.join("\n"));
+}
+
+/// Where an answer is not like the recorded one. A token stands for any value of its kind.
+fn differences(place: &str, recorded: &Value, answered: &Value, out: &mut Vec<String>) {
+    match (recorded, answered) {
+        (Value::String(token), value) if token.starts_with('<') && token.ends_with('>') => {
+            let fits = if token.starts_with("<int") || token.starts_with("<float") { value.is_number() } else { value.is_string() };
+            if !fits {
+                out.push(format!("{place}: {value} for {token}"));
+            }
+        }
+        (Value::Object(recorded), Value::Object(answered)) => {
+            for (key, value) in recorded {
+                match answered.get(key) {
+                    Some(answer) => differences(&format!("{place}.{key}"), value, answer, out),
+                    None => out.push(format!("{place}.{key}: absent, recorded {value}")),
+                }
+            }
+            for (key, value) in answered {
+                if !recorded.contains_key(key) {
+                    out.push(format!("{place}.{key}: {value}, not recorded"));
+                }
+            }
+        }
+        (Value::Array(recorded), Value::Array(answered)) if recorded.len() == answered.len() => {
+            for (number, (recorded, answered)) in recorded.iter().zip(answered).enumerate() {
+                differences(&format!("{place}[{number}]"), recorded, answered, out);
+            }
+        }
+        (recorded, answered) if recorded == answered => {}
+        (recorded, answered) => out.push(format!("{place}: {answered}, recorded {recorded}")),
+    }
+}
+
+/// What this agent has no such thing for, or tells otherwise for a reason.
+const EXCEPTIONS: &[&str] = &[
+    // Identities are signed when they are asked for, not with the plan.
+    "SigningKeyID", "IdentitySigningKeyID",
+    // The node of the recording had other hardware, drivers, volumes and attributes.
+    "NodeResources", "ReservedResources", "Attributes", "Drivers", "HostVolumes", "Meta", "CgroupParent", "LastAllocUpdateIndex",
+    "ComputedClass", "Events",
+    // Which of two allocations is told first is random.
+    "Name:",
+    // Scores of other nodes and sizes.
+    "ScoreMetaData",
+    // A port of the recording.
+    "HTTPAddr",
+];
+
+#[tokio::test]
+async fn a_service_is_told_as_recorded() {
+    let whole = Whole::start().await;
+    whole.add_node().await;
+    let all = records(ANSWERS);
+    let mut wrong = Vec::new();
+    let mut ids = BTreeMap::from([("<node-1>".to_owned(), whole.node.to_string())]);
+    let mut compared = 0;
+    let mut compare = |name: &str, answer: &(u16, BTreeMap<String, String>, String)| {
+        let record = &all[name];
+        let mut out = Vec::new();
+        let body: Value = serde_json::from_str(&answer.2).unwrap_or_else(|_| panic!("{name}: {} {}", answer.0, answer.2));
+        differences("", &record["response"]["body"], &body, &mut out);
+        out.retain(|difference| !EXCEPTIONS.iter().any(|exception| difference.contains(exception)));
+        wrong.extend(out.into_iter().map(|difference| format!("{name}: {difference}")));
+        for header in ["X-Nomad-Index", "X-Nomad-Knownleader", "X-Nomad-Lastcontact", "Content-Type"] {
+            let recorded = record["response"]["headers"].get(header).and_then(Value::as_str);
+            let answered = answer.1.get(&header.to_ascii_lowercase()).map(String::as_str);
+            let fits = recorded.is_some_and(|text| text.starts_with('<')) && answered.is_some();
+            if !fits && recorded != answered {
+                wrong.push(format!("{name}: {header} is {answered:?}, recorded {recorded:?}"));
+            }
+        }
+        compared += 1;
+    };
+    let plan = "jobs/PUT-job-job-id-plan-new-job";
+    compare(plan, &whole.ask(&all[plan], &ids).await);
+    let registration = "jobs/PUT-jobs-register-service";
+    compare(registration, &whole.ask(&all[registration], &ids).await);
+    whole.until("/v1/job/weaver/allocations", |allocs| allocs.as_array().unwrap().len() == 2).await;
+    whole.run_all().await;
+    whole.until("/v1/job/weaver/deployment", |deployment| deployment["Status"] == "successful").await;
+    whole.until("/v1/job/weaver/summary", |summary| summary["Summary"]["loom"]["Running"] == 2).await;
+    whole.until("/v1/job/weaver", |job| job["Stable"] == true).await;
+    let allocs = whole.get("/v1/allocations").await;
+    let first = allocs.as_array().unwrap().iter().find(|alloc| alloc["Name"] == "weaver.loom[1]").unwrap();
+    ids.insert("<alloc-1>".to_owned(), first["ID"].as_str().unwrap().to_owned());
+    ids.insert("<eval-1>".to_owned(), first["EvalID"].as_str().unwrap().to_owned());
+    let deployment = whole.get("/v1/job/weaver/deployment").await;
+    ids.insert("<deployment-1>".to_owned(), deployment["ID"].as_str().unwrap().to_owned());
+    for name in all.keys().filter(|name| *name != plan && *name != registration) {
+        compare(name, &whole.ask(&all[name], &ids).await);
+    }
+    assert_eq!(compared, all.len());
+    assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn a_blocking_read_of_a_missing_job_waits_for_that_job() {
+    let whole = Whole::start().await;
+    let register = |id: &str| {
+        let task = json!({"Name": "t", "Driver": "mock_driver", "Config": {}});
+        let job = json!({"Job": {"ID": id, "Name": id, "Datacenters": ["*"], "TaskGroups": [{"Name": "g", "Tasks": [task]}]}});
+        whole.http.put(format!("http://{}/v1/jobs", whole.address)).body(job.to_string()).send()
+    };
+    register("a").await.unwrap();
+    whole.until("/v1/job/a/evaluations", |evals| evals.as_array().unwrap().iter().any(|eval| eval["Status"] == "blocked")).await;
+    let missing = whole.http.get(format!("http://{}/v1/job/missing", whole.address)).send().await.unwrap();
+    let index: u64 = missing.headers()["x-nomad-index"].to_str().unwrap().parse().unwrap();
+    let waiting = whole.http.get(format!("http://{}/v1/job/missing?index={index}&wait=20s", whole.address)).send();
+    let (waited, _) = tokio::join!(waiting, async {
+        register("other").await.unwrap();
+        register("missing").await.unwrap()
+    });
+    let job: Value = serde_json::from_str(&waited.unwrap().text().await.unwrap()).unwrap();
+    assert_eq!(job["ID"], "missing");
+}
+
+#[tokio::test]
+async fn the_event_stream_tells_what_happens() {
+    use futures::StreamExt;
+    let whole = Whole::start().await;
+    let answer = whole.http.get(format!("http://{}/v1/event/stream?topic=Node", whole.address)).send().await.unwrap();
+    let mut body = answer.bytes_stream();
+    assert_eq!(&body.next().await.unwrap().unwrap()[..], b"{}\n");
+    whole.add_node().await;
+    let mut text = String::new();
+    while !text.ends_with('\n') {
+        text.push_str(std::str::from_utf8(&body.next().await.unwrap().unwrap()).unwrap());
+    }
+    let line: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    let event = &line["Events"][0];
+    assert_eq!((&event["Topic"], &event["Type"], &event["Key"]), (&json!("Node"), &json!("NodeRegistration"), &json!(whole.node.to_string())));
+    assert_eq!(line["Index"], event["Index"]);
+    assert_eq!(event["Payload"]["Node"]["SecretID"], "");
+}
