@@ -406,6 +406,9 @@ impl Runner {
                 self.task_runs(&task).await;
             }
             Done::Launched { task, result: Err(failure) } => {
+                if matches!(failure.event, TaskEventKind::HookFailed(_)) {
+                    self.stored.prepared.retain(|prepared| *prepared != task);
+                }
                 self.events.push_back(Event::Launched { task, result: Err(failure) });
             }
             Done::Exited { task, exit } => {
