@@ -680,7 +680,14 @@ impl Runner {
             .filter(|service| service.provider == ServiceProvider::Nomad)
             .any(|service| service.checks.iter().any(|check| check.on_update != OnUpdate::Ignore));
         let now = self.shared.clock.monotonic();
-        self.health = Some(HealthTracker::new(policy, self.machine.roles(), has_checks, now));
+        let mut health = HealthTracker::new(policy, self.machine.roles(), has_checks, now);
+        // An update in place finds tasks and checks as they are; they may not change again.
+        let all_pass = has_checks && self.checks.values().filter(|check| check.counts_for_health).all(|check| check.passed);
+        let verdict = health.tasks_changed(now, &self.machine.states()).or_else(|| {
+            if all_pass { health.checks_changed(now, true) } else { None }
+        });
+        self.health = Some(health);
+        self.judge(verdict);
     }
 
     async fn checked(&mut self, id: &str, outcome: Outcome) {
