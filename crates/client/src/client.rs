@@ -36,6 +36,8 @@ use crate::{fingerprint, task};
 /// The first and the longest wait before servers that did not answer are asked again.
 const RETRY_FIRST: Duration = Duration::from_millis(20);
 const RETRY_MAX: Duration = Duration::from_secs(15);
+/// How long allocations that came or went wait for others before room is made.
+const GC_PATIENCE: Duration = Duration::from_secs(1);
 /// How often drivers are asked whether they are still there.
 const DRIVER_INTERVAL: Duration = Duration::from_secs(30);
 /// How long shims of a development agent live without it.
@@ -228,6 +230,8 @@ fn drivers(
             run_dir: config.run_dir.clone(),
             record_dir: if config.dev { config.run_dir.clone() } else { config.state_dir.join("exits") },
             durable: !config.dev,
+            // The state of a development agent goes with it, so nobody could look for its tasks.
+            reattach: !config.dev,
             orphan_limit: config.dev.then_some(DEV_ORPHAN_LIMIT),
             groups: hierarchy.helpers(),
         },
@@ -429,7 +433,12 @@ async fn collect_garbage(shared: Arc<Shared>) {
         let interval = tokio::select! {
             () = shared.clock.sleep(config.gc_interval) => true,
             changed = changes.changed() => match changed {
-                Ok(()) => false,
+                Ok(()) => {
+                    // A burst of tasks is not slowed down by clearing up after it.
+                    shared.clock.sleep(GC_PATIENCE).await;
+                    changes.mark_unchanged();
+                    false
+                }
                 Err(_) => return,
             },
         };
@@ -759,9 +768,6 @@ impl ClientHandle {
                 break;
             }
             self.shared.clock.sleep(CLEAR_STEP).await;
-        }
-        if let Err(error) = std::fs::remove_dir_all(&self.shared.config.run_dir) {
-            tracing::warn!(%error, "directory of the task shims could not be removed");
         }
     }
 }

@@ -55,6 +55,8 @@ pub struct ShimConfig {
     pub record_dir: PathBuf,
     /// Whether exit records must survive a crash of the machine.
     pub durable: bool,
+    /// Whether a later agent may find tasks again. Without that, shims need neither socket nor record.
+    pub reattach: bool,
     /// How long shims go on without an agent; none means as long as the task does.
     pub orphan_limit: Option<Duration>,
     /// `cgroup.procs` files that shims enter, so that they leave the agent's groups.
@@ -196,18 +198,23 @@ impl Shims {
             let message = format!("{shown} is too long for sockets: at most {} bytes fit", SOCKET_PATH_BYTES_MAX - 38);
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
-        private_dir(&config.run_dir)?;
-        private_dir(&config.record_dir)?;
+        if config.reattach {
+            private_dir(&config.run_dir)?;
+            private_dir(&config.record_dir)?;
+        }
         Ok(Self { config, scope, nursery: Mutex::new(None), boot_id: process::boot_id()? })
     }
 
     /// Fills in where the shim of a task with this token lives.
     pub fn address(&self, launch: &mut Launch) {
+        launch.orphan_limit_ms = self.config.orphan_limit.map_or(0, |limit| limit.as_millis() as u64);
+        launch.durable = self.config.durable;
+        if !self.config.reattach {
+            return;
+        }
         let token = &launch.token;
         launch.socket = self.config.run_dir.join(format!("{token}.sock")).to_string_lossy().into_owned();
         launch.record = self.config.record_dir.join(format!("{token}.exit")).to_string_lossy().into_owned();
-        launch.durable = self.config.durable;
-        launch.orphan_limit_ms = self.config.orphan_limit.map_or(0, |limit| limit.as_millis() as u64);
     }
 
     /// Starts the nursery ahead of the first task.
@@ -436,9 +443,10 @@ async fn listen(
 
 /// The exit of a task whose shim fell silent: its record, or the verdict that the shim was killed and its task with it.
 fn exit_without_word(handle: &ShimHandle) -> Exited {
-    match record::read(Path::new(&handle.record), &handle.token) {
-        Ok(Some(exited)) => exited,
-        _ => {
+    let recorded = if handle.record.is_empty() { None } else { record::read(Path::new(&handle.record), &handle.token).ok().flatten() };
+    match recorded {
+        Some(exited) => exited,
+        None => {
             sweep(handle);
             Exited {
                 token: handle.token.clone(),
@@ -571,6 +579,9 @@ impl Shim {
 
     /// Removes what is left of a task that has ended.
     pub fn forget(&self) {
+        if self.handle.socket.is_empty() {
+            return;
+        }
         record::remove(Path::new(&self.handle.record));
         drop(fs::remove_file(&self.handle.socket));
     }

@@ -44,6 +44,7 @@ fn executor(root: &Path, scope: &TaskScope) -> Arc<Executor> {
         run_dir: root.join("run"),
         record_dir: root.join("records"),
         durable: true,
+        reattach: true,
         orphan_limit: None,
         groups: Vec::new(),
     };
