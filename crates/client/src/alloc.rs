@@ -677,7 +677,16 @@ impl Runner {
             .filter(|service| service.provider == ServiceProvider::Nomad)
             .any(|service| service.checks.iter().any(|check| check.on_update != OnUpdate::Ignore));
         let now = self.shared.clock.monotonic();
-        self.health = Some(HealthTracker::new(policy, self.machine.roles(), has_checks, now));
+        let mut health = HealthTracker::new(policy, self.machine.roles(), has_checks, now);
+        // Tasks and checks may be up already: the job was updated in place, or the agent was restarted.
+        let mut verdict = health.tasks_changed(now, &self.machine.states());
+        let mut counting = self.checks.values().filter(|check| check.counts_for_health).peekable();
+        if counting.peek().is_some() {
+            let all_pass = counting.all(|check| check.passed);
+            verdict = verdict.or(health.checks_changed(now, all_pass));
+        }
+        self.health = Some(health);
+        self.judge(verdict);
     }
 
     async fn checked(&mut self, id: &str, outcome: Outcome) {
