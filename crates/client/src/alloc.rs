@@ -297,7 +297,7 @@ impl Runner {
         let health_changed = self.reported.as_ref().is_none_or(|before| before.health != update.health);
         let urgent = status_changed || (health_changed && update.health.is_some());
         self.reported = Some(update.clone());
-        self.shared.reporter.report(update, urgent);
+        self.shared.reporter.report(self.shared.clock.monotonic(), update, urgent);
     }
 
     async fn store(&mut self) {
@@ -406,6 +406,9 @@ impl Runner {
                 self.task_runs(&task).await;
             }
             Done::Launched { task, result: Err(failure) } => {
+                if matches!(failure.event, TaskEventKind::HookFailed(_)) {
+                    self.stored.prepared.retain(|prepared| *prepared != task);
+                }
                 self.events.push_back(Event::Launched { task, result: Err(failure) });
             }
             Done::Exited { task, exit } => {
@@ -919,5 +922,5 @@ pub(crate) fn report_impossible(shared: &Shared, id: AllocId, reason: &str) {
         tasks: BTreeMap::new(),
         health: None,
     };
-    shared.reporter.report(update, true);
+    shared.reporter.report(shared.clock.monotonic(), update, true);
 }

@@ -45,6 +45,10 @@ const SAMPLE: Duration = Duration::from_millis(100);
 /// How long tasks of a development agent may take to end when it does.
 const DEV_STOP_LIMIT: Duration = Duration::from_secs(10);
 
+/// How often, and how long apart, it is tried to leave nothing behind while the last shims end.
+const CLEAR_ATTEMPTS_MAX: u32 = 25;
+const CLEAR_STEP: Duration = Duration::from_millis(20);
+
 /// Why a client could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -749,6 +753,15 @@ impl ClientHandle {
             if let Err(error) = directory.destroy() {
                 tracing::warn!(alloc_id = %id, %error, "directory of an allocation could not be removed");
             }
+        }
+        for _ in 0..CLEAR_ATTEMPTS_MAX {
+            if self.shared.drivers.iter().all(|driver| driver.clear()) {
+                break;
+            }
+            self.shared.clock.sleep(CLEAR_STEP).await;
+        }
+        if let Err(error) = std::fs::remove_dir_all(&self.shared.config.run_dir) {
+            tracing::warn!(%error, "directory of the task shims could not be removed");
         }
     }
 }

@@ -33,6 +33,10 @@ use super::{PROGRAM_NAME, record};
 const LAUNCH_LIMIT: Duration = Duration::from_secs(60);
 /// How long a shim may take to answer anything else.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+/// How often, and how long apart, a shim is tried to be reached that is there and does not answer.
+const ATTACH_ATTEMPTS_MAX: u32 = 200;
+const ATTACH_STEP: Duration = Duration::from_millis(10);
+const SIGKILL: i32 = 9;
 /// Answers waiting for the one who asked; a reader that does not keep up makes the connection wait.
 const ANSWERS_MAX: usize = 64;
 /// Bytes read from a shim at once.
@@ -215,6 +219,11 @@ impl Shims {
         Ok(())
     }
 
+    /// Ends the nursery; shims that it forked go on. The next start makes a new one.
+    pub fn cool_down(&self) {
+        drop(self.nursery.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
     fn start_nursery(&self) -> io::Result<StartedNursery> {
         let (control, theirs) = StdUnixStream::pair()?;
         let child = Command::new(&self.config.program)
@@ -295,24 +304,31 @@ impl Shims {
                 None => Err(AttachError::Gone("the machine was started anew since")),
             };
         }
-        match self.connect(&handle).await {
-            Ok((reader, writer, frames)) => Ok(self.serve(handle, reader, writer, frames)),
-            Err(error) => {
-                // A shim that just ended has written its record before it let go of its socket.
-                if let Some(exited) = recorded(&handle) {
-                    return Ok(Shim::ended(handle, exited));
-                }
-                let shim = process::Identity { pid: handle.shim_pid, start_time: handle.shim_start_time };
-                if shim.is_alive() {
-                    return Err(error);
-                }
-                if let Some(exited) = recorded(&handle) {
-                    return Ok(Shim::ended(handle, exited));
-                }
-                sweep(&handle);
-                Err(AttachError::Gone("its shim was killed"))
+        let shim = process::Identity { pid: handle.shim_pid, start_time: handle.shim_start_time };
+        for _ in 0..ATTACH_ATTEMPTS_MAX {
+            let error = match self.connect(&handle).await {
+                Ok((reader, writer, frames)) => return Ok(self.serve(handle, reader, writer, frames)),
+                Err(error) => error,
+            };
+            if matches!(error, AttachError::Refused(_)) {
+                return Err(error);
             }
+            // Asked before the record is looked for: a shim writes it before it ends.
+            let alive = shim.is_alive();
+            if let Some(exited) = recorded(&handle) {
+                return Ok(Shim::ended(handle, exited));
+            }
+            if !alive {
+                sweep(&handle);
+                return Err(AttachError::Gone("its shim was killed"));
+            }
+            // A shim whose task just ended lets go of its socket a moment before it writes the record.
+            tokio::time::sleep(ATTACH_STEP).await;
         }
+        // Nobody may own a task that cannot be reached, or it would run twice once it is started again.
+        end_shim(&shim);
+        sweep(&handle);
+        Err(AttachError::Gone("its shim did not answer and was killed"))
     }
 
     async fn connect(&self, handle: &ShimHandle) -> Result<(OwnedReadHalf, OwnedWriteHalf, Frames), AttachError> {
@@ -350,6 +366,15 @@ impl Shims {
         // Losing the scope loses the connection only; the shim and its task go on.
         self.scope.spawn_until_stop("task shim connection", listen(handle, connection, reader, frames, exit));
         shim
+    }
+}
+
+/// Kills a shim, and with it its task, if it is still the process that was meant.
+fn end_shim(shim: &process::Identity) {
+    if let Ok(pidfd) = process::open_pidfd(shim.pid)
+        && shim.is_alive()
+    {
+        drop(process::signal_pidfd(pidfd, SIGKILL));
     }
 }
 

@@ -146,7 +146,7 @@ pub fn run(control: UnixStream, id: u32, launch: Launch) -> io::Result<()> {
     }
 }
 
-fn start(launch: Launch) -> Result<Owner, (Launch, String)> {
+fn start(launch: Launch) -> Result<Owner, (Box<Launch>, String)> {
     match try_start(&launch) {
         Ok(parts) => Ok(Owner {
             group: parts.group,
@@ -164,7 +164,7 @@ fn start(launch: Launch) -> Result<Owner, (Launch, String)> {
             confirmed: false,
             launch,
         }),
-        Err(message) => Err((launch, message)),
+        Err(message) => Err((Box::new(launch), message)),
     }
 }
 

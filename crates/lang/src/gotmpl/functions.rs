@@ -2,7 +2,6 @@
 //!
 //! Operands stand in the order that suits pipelines: `10 | divide 2` divides ten by two.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,8 +11,10 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use md5::Digest as _;
 
 use super::DataError;
+use super::builtins::{dump, equal, escape_html, escape_js, escape_url, index, length, order, slice};
 use super::execute::{Outcome, Run};
 use super::format::{print, print_all, printf};
+use super::output::{timestamp, toml_value, write_toml, write_yaml};
 use super::value::{Record, Value};
 use crate::hcl::functions::{read_yaml, title_case};
 
@@ -98,7 +99,7 @@ impl Record for Scratch {
     }
 }
 
-type Answer = Result<Value, String>;
+pub(super) type Answer = Result<Value, String>;
 
 /// Calls a function with its evaluated arguments.
 pub(super) fn call(run: &mut Run<'_>, name: &str, arguments: &[Value]) -> Outcome<Value> {
@@ -169,7 +170,7 @@ fn texts<const N: usize>(arguments: &[Value]) -> Result<[&str; N], String> {
     Ok(out)
 }
 
-fn bytes(value: &Value) -> Result<Vec<u8>, String> {
+pub(super) fn bytes(value: &Value) -> Result<Vec<u8>, String> {
     match value {
         Value::Text(text) => Ok(text.as_bytes().to_vec()),
         Value::Bytes(bytes) => Ok(bytes.to_vec()),
@@ -181,14 +182,14 @@ fn hex(bytes: impl AsRef<[u8]>) -> Value {
     Value::text(bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>())
 }
 
-fn from_bytes(bytes: Vec<u8>) -> Value {
+pub(super) fn from_bytes(bytes: Vec<u8>) -> Value {
     match String::from_utf8(bytes) {
         Ok(text) => Value::text(text),
         Err(error) => Value::Bytes(error.into_bytes().into()),
     }
 }
 
-fn whole(value: &Value) -> Result<i64, String> {
+pub(super) fn whole(value: &Value) -> Result<i64, String> {
     match value {
         Value::Int(number) => Ok(*number),
         Value::Uint(number) => i64::try_from(*number).map_err(|_| format!("{number} is too large")),
@@ -553,305 +554,6 @@ fn numbers(arguments: &[Value]) -> Answer {
         return Err(format!("more than {MAX_LOOP} numbers"));
     }
     Ok(Value::Stream((start..stop).map(Value::Int).collect()))
-}
-
-fn length(value: &Value) -> Answer {
-    Ok(Value::Int(match value {
-        Value::Text(text) => text.len(),
-        Value::Bytes(bytes) => bytes.len(),
-        Value::List(values, _) => values.len(),
-        Value::Map(members, _) => members.len(),
-        Value::Record(record) if record.entries().is_some() => record.entries().map_or(0, |entries| entries.len()),
-        Value::Missing | Value::Nil => return Err("len of nil pointer".to_owned()),
-        other => return Err(format!("len of type {}", other.type_name())),
-    } as i64))
-}
-
-fn index(arguments: &[Value]) -> Answer {
-    let mut value = arguments[0].clone();
-    for key in &arguments[1..] {
-        value = match &value {
-            Value::Map(members, texts) => {
-                let key = key.as_text().ok_or_else(|| format!("value has type {}; should be string", key.type_name()))?;
-                let absent = if *texts { Value::text("") } else { Value::Missing };
-                members.get(key).cloned().unwrap_or(absent)
-            }
-            Value::Record(record) => {
-                let key = key.as_text().ok_or_else(|| format!("value has type {}; should be string", key.type_name()))?;
-                match record.get(key, &[]) {
-                    Some(Ok(value)) => value,
-                    _ => Value::text(""),
-                }
-            }
-            Value::List(values, _) => {
-                let at = whole(key)?;
-                usize::try_from(at).ok().and_then(|at| values.get(at).cloned()).ok_or_else(|| format!("index out of range: {at}"))?
-            }
-            Value::Text(text) => {
-                let at = whole(key)?;
-                let byte = usize::try_from(at).ok().and_then(|at| text.as_bytes().get(at)).ok_or_else(|| format!("index out of range: {at}"))?;
-                Value::Int(i64::from(*byte))
-            }
-            Value::Missing | Value::Nil => return Err("index of untyped nil".to_owned()),
-            other => return Err(format!("can't index item of type {}", other.type_name())),
-        };
-    }
-    Ok(value)
-}
-
-fn slice(arguments: &[Value]) -> Answer {
-    let size = match &arguments[0] {
-        Value::Text(text) => text.len(),
-        Value::List(values, _) => values.len(),
-        other => return Err(format!("can't slice item of type {}", other.type_name())),
-    };
-    let bound = |at: usize, otherwise: usize| match arguments.get(at) {
-        None => Ok(otherwise),
-        Some(value) => {
-            let bound = whole(value)?;
-            usize::try_from(bound).ok().filter(|bound| *bound <= size).ok_or_else(|| format!("index out of range: {bound}"))
-        }
-    };
-    let (start, end) = (bound(1, 0)?, bound(2, size)?);
-    if start > end {
-        return Err(format!("invalid slice index: {start} > {end}"));
-    }
-    match &arguments[0] {
-        Value::List(values, texts) => Ok(Value::List(values[start..end].into(), *texts)),
-        other => bytes(other).map(|bytes| from_bytes(bytes[start..end].to_vec())),
-    }
-}
-
-fn equal(a: &Value, b: &Value) -> Result<bool, String> {
-    Ok(match (a, b) {
-        (Value::Missing | Value::Nil, Value::Missing | Value::Nil) => true,
-        (Value::Missing | Value::Nil, _) | (_, Value::Missing | Value::Nil) => false,
-        (Value::Bool(a), Value::Bool(b)) => a == b,
-        (Value::Int(a), Value::Int(b)) => a == b,
-        (Value::Uint(a), Value::Uint(b)) => a == b,
-        (Value::Int(a), Value::Uint(b)) | (Value::Uint(b), Value::Int(a)) => u64::try_from(*a) == Ok(*b),
-        (Value::Float(a), Value::Float(b)) => a == b,
-        (Value::Text(a), Value::Text(b)) => a == b,
-        (Value::Record(a), Value::Text(b)) | (Value::Text(b), Value::Record(a)) => a.text() == **b,
-        (Value::List(..) | Value::Map(..), _) | (_, Value::List(..) | Value::Map(..)) => {
-            return Err(format!("non-comparable type {}: {}", a.type_name(), print(a)));
-        }
-        _ => return Err(format!("incompatible types for comparison: {} and {}", a.type_name(), b.type_name())),
-    })
-}
-
-fn order(a: &Value, b: &Value) -> Result<Ordering, String> {
-    match (a, b) {
-        (Value::Int(a), Value::Int(b)) => Ok(a.cmp(b)),
-        (Value::Uint(a), Value::Uint(b)) => Ok(a.cmp(b)),
-        (Value::Int(a), Value::Uint(b)) => Ok(i128::from(*a).cmp(&i128::from(*b))),
-        (Value::Uint(a), Value::Int(b)) => Ok(i128::from(*a).cmp(&i128::from(*b))),
-        (Value::Float(a), Value::Float(b)) => a.partial_cmp(b).ok_or_else(|| "not a number".to_owned()),
-        (Value::Text(a), Value::Text(b)) => Ok(a.cmp(b)),
-        _ if std::mem::discriminant(a) == std::mem::discriminant(b) => Err("invalid type for comparison".to_owned()),
-        _ => Err(format!("incompatible types for comparison: {} and {}", a.type_name(), b.type_name())),
-    }
-}
-
-fn escape_html(text: &str) -> String {
-    let mut out = String::new();
-    for c in text.chars() {
-        match c {
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '&' => out.push_str("&amp;"),
-            '"' => out.push_str("&#34;"),
-            '\'' => out.push_str("&#39;"),
-            '\0' => out.push('\u{fffd}'),
-            _ => out.push(c),
-        }
-    }
-    out
-}
-
-fn escape_js(text: &str) -> String {
-    let mut out = String::new();
-    for c in text.chars() {
-        match c {
-            '\\' => out.push_str("\\\\"),
-            '\'' => out.push_str("\\'"),
-            '"' => out.push_str("\\\""),
-            '<' | '>' | '&' | '=' => out.push_str(&format!("\\u{:04X}", c as u32)),
-            c if c.is_control() => out.push_str(&format!("\\u{:04X}", c as u32)),
-            _ => out.push(c),
-        }
-    }
-    out
-}
-
-fn escape_url(text: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(byte as char),
-            b' ' => out.push('+'),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
-}
-
-fn dump(value: &Value) -> String {
-    match value {
-        Value::Text(text) => format!("(string) (len={}) {text:?}\n", text.len()),
-        other => format!("({}) {}\n", other.type_name(), print(other)),
-    }
-}
-
-// -- time -------------------------------------------------------------------------------------------------------------
-
-/// A point in time in Go's layout language, which writes the moment 2006-01-02 15:04:05 as an example.
-fn timestamp(now: i64, layout: Option<&str>) -> Answer {
-    let layout = match layout {
-        None => "2006-01-02T15:04:05Z07:00",
-        Some("unix") => return Ok(Value::text(now.to_string())),
-        Some(layout) => layout,
-    };
-    let time = jiff::Timestamp::from_second(now).map_err(|error| error.to_string())?.to_zoned(jiff::tz::TimeZone::UTC);
-    const PARTS: [(&str, &str); 25] = [
-        ("January", "%B"), ("Jan", "%b"), ("Monday", "%A"), ("Mon", "%a"), ("MST", "UTC"), ("2006", "%Y"), ("Z07:00", "Z"), ("Z0700", "Z"),
-        ("-07:00", "+00:00"), ("-0700", "+0000"), ("-07", "+00"), ("002", "%j"), ("01", "%m"), ("02", "%d"), ("03", "%I"), ("04", "%M"),
-        ("05", "%S"), ("06", "%y"), ("15", "%H"), ("PM", "%p"), ("_2", "%e"), ("1", "%-m"), ("2", "%-d"), ("3", "%-I"), ("4", "%-M"),
-    ];
-    let mut out = String::new();
-    let mut rest = layout;
-    while let Some(c) = rest.chars().next() {
-        match PARTS.iter().find(|(part, _)| rest.starts_with(part)) {
-            Some((part, directive)) => {
-                if directive.starts_with('%') {
-                    out.push_str(&time.strftime(directive).to_string());
-                } else {
-                    out.push_str(directive);
-                }
-                rest = &rest[part.len()..];
-            }
-            None if rest.starts_with('5') => {
-                out.push_str(&time.second().to_string());
-                rest = &rest[1..];
-            }
-            None => {
-                out.push(c);
-                rest = &rest[c.len_utf8()..];
-            }
-        }
-    }
-    Ok(Value::text(out))
-}
-
-// -- YAML and TOML out ------------------------------------------------------------------------------------------------
-
-/// Writes a value in block style; `inline` when something stands on the line already.
-fn write_yaml(value: &Value, indent: usize, inline: bool, out: &mut String) {
-    match value {
-        Value::List(values, _) if !values.is_empty() => {
-            for (at, value) in values.iter().enumerate() {
-                if at > 0 || !inline {
-                    out.push_str(&" ".repeat(indent));
-                }
-                out.push_str("- ");
-                write_yaml(value, indent + 2, true, out);
-            }
-        }
-        Value::Map(members, _) if !members.is_empty() => {
-            for (at, (key, value)) in members.iter().enumerate() {
-                if at > 0 || !inline {
-                    out.push_str(&" ".repeat(indent));
-                }
-                out.push_str(&yaml_text(key));
-                out.push(':');
-                match value {
-                    Value::List(values, _) if !values.is_empty() => {
-                        out.push('\n');
-                        write_yaml(value, indent, false, out);
-                    }
-                    Value::Map(members, _) if !members.is_empty() => {
-                        out.push('\n');
-                        write_yaml(value, indent + 2, false, out);
-                    }
-                    _ => {
-                        out.push(' ');
-                        write_yaml(value, indent + 2, true, out);
-                    }
-                }
-            }
-        }
-        Value::List(..) => out.push_str("[]\n"),
-        Value::Map(..) => out.push_str("{}\n"),
-        Value::Missing | Value::Nil => out.push_str("null\n"),
-        Value::Text(text) => {
-            if text.contains('\n') && !text.starts_with([' ', '\n']) {
-                out.push_str(if text.ends_with('\n') { "|\n" } else { "|-\n" });
-                for line in text.trim_end_matches('\n').split('\n') {
-                    out.push_str(&" ".repeat(if line.is_empty() { 0 } else { indent.max(2) }));
-                    out.push_str(line);
-                    out.push('\n');
-                }
-            } else {
-                out.push_str(&yaml_text(text));
-                out.push('\n');
-            }
-        }
-        other => {
-            out.push_str(&print(other));
-            out.push('\n');
-        }
-    }
-}
-
-/// A text as a YAML scalar, quoted where it would be read as something else.
-fn yaml_text(text: &str) -> String {
-    let other = read_yaml(text).map_or(true, |value| value.as_str() != Some(text));
-    let special = text.contains(": ") || text.contains(" #") || text.ends_with(':') || text.starts_with(['\'', '"', '&', '*', '!', '|', '>', '%', '@', '`', '#', '{', '[', '-', '?']) && (text.len() == 1 || !text[1..].starts_with(|c: char| c.is_alphanumeric()));
-    if text.chars().any(char::is_control) {
-        return format!("{text:?}");
-    }
-    if special || text.starts_with(' ') || text.ends_with(' ') {
-        return format!("'{}'", text.replace('\'', "''"));
-    }
-    if other { format!("\"{text}\"") } else { text.to_owned() }
-}
-
-fn toml_value(value: &Value) -> Result<String, String> {
-    Ok(match value {
-        Value::Text(text) => format!("{text:?}"),
-        Value::Float(number) if number.fract() == 0.0 => format!("{number:.1}"),
-        Value::List(values, _) => {
-            format!("[{}]", values.iter().map(toml_value).collect::<Result<Vec<_>, _>>()?.join(", "))
-        }
-        Value::Map(members, _) => {
-            let inner = members.iter().map(|(key, value)| Ok(format!("{} = {}", toml_key(key), toml_value(value)?)));
-            format!("{{{}}}", inner.collect::<Result<Vec<_>, String>>()?.join(", "))
-        }
-        Value::Missing | Value::Nil => return Err("TOML has no null".to_owned()),
-        other => print(other),
-    })
-}
-
-fn toml_key(key: &str) -> String {
-    let bare = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
-    if bare { key.to_owned() } else { format!("{key:?}") }
-}
-
-fn write_toml(members: &BTreeMap<String, Value>, path: &str, depth: usize, out: &mut String) -> Result<(), String> {
-    let indent = "  ".repeat(depth);
-    for (key, value) in members.iter().filter(|(_, value)| !matches!(value, Value::Map(..))) {
-        out.push_str(&format!("{indent}{} = {}\n", toml_key(key), toml_value(value)?));
-    }
-    for (key, value) in members {
-        let Value::Map(inner, _) = value else { continue };
-        let full = if path.is_empty() { toml_key(key) } else { format!("{path}.{}", toml_key(key)) };
-        if !out.is_empty() {
-            out.push('\n');
-        }
-        out.push_str(&format!("{indent}[{full}]\n"));
-        write_toml(inner, &full, depth + 1, out)?;
-    }
-    Ok(())
 }
 
 impl fmt::Display for Value {

@@ -9,9 +9,11 @@
 //! Actions, pipelines, variables, comparison and formatting follow Go 1.24, `range` over numbers included; texts of
 //! errors are our own.
 
+mod builtins;
 mod execute;
 mod format;
 mod functions;
+mod output;
 mod parse;
 pub mod value;
 
