@@ -681,11 +681,13 @@ impl Runner {
             .any(|service| service.checks.iter().any(|check| check.on_update != OnUpdate::Ignore));
         let now = self.shared.clock.monotonic();
         let mut health = HealthTracker::new(policy, self.machine.roles(), has_checks, now);
-        // An update in place finds tasks and checks as they are; they may not change again.
-        let all_pass = has_checks && self.checks.values().filter(|check| check.counts_for_health).all(|check| check.passed);
-        let verdict = health.tasks_changed(now, &self.machine.states()).or_else(|| {
-            if all_pass { health.checks_changed(now, true) } else { None }
-        });
+        // Tasks and checks may be up already: the job was updated in place, or the agent was restarted.
+        let mut verdict = health.tasks_changed(now, &self.machine.states());
+        let mut counting = self.checks.values().filter(|check| check.counts_for_health).peekable();
+        if counting.peek().is_some() {
+            let all_pass = counting.all(|check| check.passed);
+            verdict = verdict.or(health.checks_changed(now, all_pass));
+        }
         self.health = Some(health);
         self.judge(verdict);
     }

@@ -70,6 +70,9 @@ impl Transaction<'_> {
             row.modify_index = index;
             if spec_changed(&newest.job, &job) {
                 job.version += 1;
+                // A version that comes back, as after a failed deployment, comes back with its text.
+                let submission = submission
+                    .or_else(|| row.versions.iter().find(|old| !spec_changed(&old.job, &job)).and_then(|old| old.submission.clone()));
                 add_groups(&mut row.summary, &job);
                 row.versions.insert(0, JobVersion { job: Arc::new(job), stable: false, tag: None, submission });
                 prune(&mut row.versions);
