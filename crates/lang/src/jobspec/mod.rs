@@ -1,6 +1,6 @@
 //! Job files: text in, the API's job out, with everything that is wrong.
 //!
-//! The tables of [`schema`] say what may stand where; [`decode`] applies them to the syntax tree. What a job means beyond
+//! The tables of `schema` say what may stand where; `decode` applies them to the syntax tree. What a job means beyond
 //! its form (names that must exist, limits, defaults) is checked where jobs are registered.
 
 mod decode;

@@ -2,7 +2,7 @@
 //!
 //! A table names each function with its parameters; arguments are converted to the parameter types before the function
 //! runs. `try`, `can` and `convert` look at their arguments as expressions. Randomness and files come from the
-//! [`Host`](super::eval::Host), so the same text and host give the same values.
+//! [`Host`], so the same text and host give the same values.
 
 mod collection;
 mod crypto;
