@@ -673,23 +673,23 @@ impl Runner {
             healthy_deadline: update.healthy_deadline,
             uses_checks: update.health_check == HealthCheck::Checks,
         };
-        let has_checks = group
-            .services
-            .iter()
-            .chain(group.tasks.iter().flat_map(|task| &task.services))
-            .filter(|service| service.provider == ServiceProvider::Nomad)
-            .any(|service| service.checks.iter().any(|check| check.on_update != OnUpdate::Ignore));
+        let has_checks = checks_that_count(group) > 0;
         let now = self.shared.clock.monotonic();
         let mut health = HealthTracker::new(policy, self.machine.roles(), has_checks, now);
-        // Tasks and checks may be up already: the job was updated in place, or the agent was restarted.
-        let mut verdict = health.tasks_changed(now, &self.machine.states());
-        let mut counting = self.checks.values().filter(|check| check.counts_for_health).peekable();
-        if counting.peek().is_some() {
-            let all_pass = counting.all(|check| check.passed);
-            verdict = verdict.or(health.checks_changed(now, all_pass));
-        }
+        // An update in place finds tasks and checks as they are; they may not change again.
+        let all_pass = has_checks && self.checks_pass();
+        let verdict = health.tasks_changed(now, &self.machine.states()).or_else(|| {
+            if all_pass { health.checks_changed(now, true) } else { None }
+        });
         self.health = Some(health);
         self.judge(verdict);
+    }
+
+    /// Whether every check that counts is there and has passed.
+    fn checks_pass(&self) -> bool {
+        let expected = self.alloc.task_group().map_or(0, checks_that_count);
+        let counting = || self.checks.values().filter(|check| check.counts_for_health);
+        counting().count() >= expected && counting().all(|check| check.passed)
     }
 
     async fn checked(&mut self, id: &str, outcome: Outcome) {
@@ -716,7 +716,7 @@ impl Runner {
         if restart {
             self.events.push_back(Event::CheckRestart { task, reason: check_restart::reason(&name) });
         }
-        let all_pass = self.checks.values().filter(|check| check.counts_for_health).all(|check| check.passed);
+        let all_pass = self.checks_pass();
         if let Some(health) = &mut self.health {
             let verdict = health.checks_changed(self.shared.clock.monotonic(), all_pass);
             self.judge(verdict);
@@ -727,6 +727,13 @@ impl Runner {
             self.store().await;
         }
     }
+}
+
+/// How many checks of a group hold its health up.
+fn checks_that_count(group: &TaskGroup) -> usize {
+    let services = group.services.iter().chain(group.tasks.iter().flat_map(|task| &task.services));
+    let checks = services.filter(|service| service.provider == ServiceProvider::Nomad).flat_map(|service| &service.checks);
+    checks.filter(|check| check.on_update != OnUpdate::Ignore && matches!(check.r#type.as_str(), "tcp" | "http")).count()
 }
 
 /// Services and their checks.
