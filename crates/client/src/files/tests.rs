@@ -1,3 +1,5 @@
+//! What can be read of an allocation's directory, and what is kept from view.
+
 use super::*;
 use drover_macros::proves;
 use drover_rt::TaskScope;

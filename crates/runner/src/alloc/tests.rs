@@ -1,3 +1,5 @@
+//! How an allocation's tasks begin, end and begin again, told as events and the actions that follow.
+
 use super::*;
 use drover_macros::proves;
 use drover_model::{Hook, RestartMode, TaskLifecycle};

@@ -1,3 +1,5 @@
+//! Services and checks as an allocation registers them.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

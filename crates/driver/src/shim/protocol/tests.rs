@@ -1,3 +1,5 @@
+//! Messages survive the way through the socket; broken ones are refused.
+
 use super::*;
 
 fn sample_requests() -> Vec<(&'static str, Request)> {
