@@ -237,5 +237,5 @@ fn a_blocking_read_returns_with_the_change_and_an_index_of_at_least_one() {
     assert!(index(&woken) > index(&empty) && woken.text().contains("woken"), "{}", woken.text());
     // A wait that is over answers with what there is.
     let over = agent.call("GET", &format!("/v1/jobs?index={}&wait=100ms", index(&woken) + 1_000), None);
-    assert_eq!((over.status, index(&over)), (200, index(&woken)));
+    assert!(over.status == 200 && index(&over) >= index(&woken), "{over:?}");
 }
