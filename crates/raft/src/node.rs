@@ -124,6 +124,9 @@ impl Consensus {
             enable_pre_vote: Some(true),
             snapshot_policy: SnapshotPolicy::LogsSinceLast(options.snapshot_every),
             max_in_snapshot_log_to_keep: options.trailing_logs,
+            // Buffers of one server with callers in the same process; the library's are for clusters under load.
+            api_channel_size: Some(1_024),
+            notification_channel_size: Some(1_024),
             ..Config::default()
         };
         let config = Arc::new(config.validate().map_err(|error| OpenError::Start(error.to_string()))?);

@@ -68,6 +68,8 @@ pub(super) async fn run(settings: Settings, logs: LogHub) -> anyhow::Result<()> 
     let failure = wait_for_end(&server).await?;
     tracing::info!("stopping");
     http_scope.stop();
+    // First nothing more is placed, or what is stopped here would be replaced at once.
+    server_scope.stop();
     stop_client(client, settings.dev).await;
     let left = scope.shutdown(STOP_LIMIT).await;
     if !left.is_empty() {
