@@ -126,7 +126,7 @@ mod tests {
         let bashrc = home.path().join(".bashrc");
         std::fs::write(&bashrc, "alias x=y").unwrap();
         let program = Path::new("/usr/bin/drover");
-        assert_eq!(install(home.path(), program, false).unwrap(), [bashrc.clone()]);
+        assert_eq!(install(home.path(), program, false).unwrap(), std::slice::from_ref(&bashrc));
         assert!(install(home.path(), program, false).unwrap().is_empty());
         assert_eq!(std::fs::read_to_string(&bashrc).unwrap(), "alias x=y\ncomplete -C /usr/bin/drover drover\n");
         install(home.path(), program, true).unwrap();

@@ -10,7 +10,7 @@ pub fn job(ui: &Ui, diff: &JobDiff, verbose: bool) -> String {
     let groups = diff.task_groups.as_deref().unwrap_or_default();
     let (fields, objects) = parts(diff.fields.as_ref(), diff.objects.as_ref());
     let widest = widest(fields, objects, groups.iter().map(|group| group.r#type.as_str()));
-    out.line(0, &diff.r#type, 0, &ui.title(&format!("Job: {:?}", diff.id)));
+    out.line(0, &diff.r#type, 0, &ui.title(format!("Job: {:?}", diff.id)));
     if verbose || diff.r#type == "Edited" {
         out.members(fields, objects, 0, widest);
     }
@@ -100,7 +100,7 @@ impl Writer<'_> {
             .map(|(kind, count)| format!("{count} {}", self.ui.paint(update_paint(kind), kind)))
             .collect();
         let updates = if updates.is_empty() { String::new() } else { format!(" ({})", updates.join(", ")) };
-        let name = self.ui.title(&format!("Task Group: {:?}", group.name));
+        let name = self.ui.title(format!("Task Group: {:?}", group.name));
         self.line(0, &group.r#type, outer.marker, &format!("{name}{updates}"));
         let indent = 2 + outer.marker.saturating_sub(marker(&group.r#type).len());
         let tasks = group.tasks.as_deref().unwrap_or_default();
@@ -115,7 +115,7 @@ impl Writer<'_> {
     }
 
     fn task(&mut self, task: &TaskDiff, indent: usize, widest_marker: usize) {
-        let name = self.ui.title(&format!("Task: {:?}", task.name));
+        let name = self.ui.title(format!("Task: {:?}", task.name));
         let notes = self.annotations(task.annotations.as_ref());
         self.line(indent, &task.r#type, widest_marker, &format!("{name}{notes}"));
         if !self.verbose && task.r#type != "Edited" {

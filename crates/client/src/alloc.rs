@@ -297,7 +297,7 @@ impl Runner {
         let health_changed = self.reported.as_ref().is_none_or(|before| before.health != update.health);
         let urgent = status_changed || (health_changed && update.health.is_some());
         self.reported = Some(update.clone());
-        self.shared.reporter.report(update, urgent);
+        self.shared.reporter.report(self.shared.clock.monotonic(), update, urgent);
     }
 
     async fn store(&mut self) {
@@ -406,6 +406,9 @@ impl Runner {
                 self.task_runs(&task).await;
             }
             Done::Launched { task, result: Err(failure) } => {
+                if matches!(failure.event, TaskEventKind::HookFailed(_)) {
+                    self.stored.prepared.retain(|prepared| *prepared != task);
+                }
                 self.events.push_back(Event::Launched { task, result: Err(failure) });
             }
             Done::Exited { task, exit } => {
@@ -670,14 +673,23 @@ impl Runner {
             healthy_deadline: update.healthy_deadline,
             uses_checks: update.health_check == HealthCheck::Checks,
         };
-        let has_checks = group
-            .services
-            .iter()
-            .chain(group.tasks.iter().flat_map(|task| &task.services))
-            .filter(|service| service.provider == ServiceProvider::Nomad)
-            .any(|service| service.checks.iter().any(|check| check.on_update != OnUpdate::Ignore));
+        let has_checks = checks_that_count(group) > 0;
         let now = self.shared.clock.monotonic();
-        self.health = Some(HealthTracker::new(policy, self.machine.roles(), has_checks, now));
+        let mut health = HealthTracker::new(policy, self.machine.roles(), has_checks, now);
+        // An update in place finds tasks and checks as they are; they may not change again.
+        let all_pass = has_checks && self.checks_pass();
+        let verdict = health.tasks_changed(now, &self.machine.states()).or_else(|| {
+            if all_pass { health.checks_changed(now, true) } else { None }
+        });
+        self.health = Some(health);
+        self.judge(verdict);
+    }
+
+    /// Whether every check that counts is there and has passed.
+    fn checks_pass(&self) -> bool {
+        let expected = self.alloc.task_group().map_or(0, checks_that_count);
+        let counting = || self.checks.values().filter(|check| check.counts_for_health);
+        counting().count() >= expected && counting().all(|check| check.passed)
     }
 
     async fn checked(&mut self, id: &str, outcome: Outcome) {
@@ -704,7 +716,7 @@ impl Runner {
         if restart {
             self.events.push_back(Event::CheckRestart { task, reason: check_restart::reason(&name) });
         }
-        let all_pass = self.checks.values().filter(|check| check.counts_for_health).all(|check| check.passed);
+        let all_pass = self.checks_pass();
         if let Some(health) = &mut self.health {
             let verdict = health.checks_changed(self.shared.clock.monotonic(), all_pass);
             self.judge(verdict);
@@ -715,6 +727,13 @@ impl Runner {
             self.store().await;
         }
     }
+}
+
+/// How many checks of a group hold its health up.
+fn checks_that_count(group: &TaskGroup) -> usize {
+    let services = group.services.iter().chain(group.tasks.iter().flat_map(|task| &task.services));
+    let checks = services.filter(|service| service.provider == ServiceProvider::Nomad).flat_map(|service| &service.checks);
+    checks.filter(|check| check.on_update != OnUpdate::Ignore && matches!(check.r#type.as_str(), "tcp" | "http")).count()
 }
 
 /// Services and their checks.
@@ -910,5 +929,5 @@ pub(crate) fn report_impossible(shared: &Shared, id: AllocId, reason: &str) {
         tasks: BTreeMap::new(),
         health: None,
     };
-    shared.reporter.report(update, true);
+    shared.reporter.report(shared.clock.monotonic(), update, true);
 }

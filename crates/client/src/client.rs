@@ -36,6 +36,8 @@ use crate::{fingerprint, task};
 /// The first and the longest wait before servers that did not answer are asked again.
 const RETRY_FIRST: Duration = Duration::from_millis(20);
 const RETRY_MAX: Duration = Duration::from_secs(15);
+/// How long allocations that came or went wait for others before room is made.
+const GC_PATIENCE: Duration = Duration::from_secs(1);
 /// How often drivers are asked whether they are still there.
 const DRIVER_INTERVAL: Duration = Duration::from_secs(30);
 /// How long shims of a development agent live without it.
@@ -44,6 +46,10 @@ const DEV_ORPHAN_LIMIT: Duration = Duration::from_secs(10);
 const SAMPLE: Duration = Duration::from_millis(100);
 /// How long tasks of a development agent may take to end when it does.
 const DEV_STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// How often, and how long apart, it is tried to leave nothing behind while the last shims end.
+const CLEAR_ATTEMPTS_MAX: u32 = 25;
+const CLEAR_STEP: Duration = Duration::from_millis(20);
 
 /// Why a client could not start.
 #[derive(Debug, thiserror::Error)]
@@ -224,6 +230,8 @@ fn drivers(
             run_dir: config.run_dir.clone(),
             record_dir: if config.dev { config.run_dir.clone() } else { config.state_dir.join("exits") },
             durable: !config.dev,
+            // The state of a development agent goes with it, so nobody could look for its tasks.
+            reattach: !config.dev,
             orphan_limit: config.dev.then_some(DEV_ORPHAN_LIMIT),
             groups: hierarchy.helpers(),
         },
@@ -425,7 +433,12 @@ async fn collect_garbage(shared: Arc<Shared>) {
         let interval = tokio::select! {
             () = shared.clock.sleep(config.gc_interval) => true,
             changed = changes.changed() => match changed {
-                Ok(()) => false,
+                Ok(()) => {
+                    // A burst of tasks is not slowed down by clearing up after it.
+                    shared.clock.sleep(GC_PATIENCE).await;
+                    changes.mark_unchanged();
+                    false
+                }
                 Err(_) => return,
             },
         };
@@ -749,6 +762,12 @@ impl ClientHandle {
             if let Err(error) = directory.destroy() {
                 tracing::warn!(alloc_id = %id, %error, "directory of an allocation could not be removed");
             }
+        }
+        for _ in 0..CLEAR_ATTEMPTS_MAX {
+            if self.shared.drivers.iter().all(|driver| driver.clear()) {
+                break;
+            }
+            self.shared.clock.sleep(CLEAR_STEP).await;
         }
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use drover_base::{AllocId, NodeId, Rng};
+use drover_base::{AllocId, Monotonic, NodeId, Rng};
 use drover_model::AllocUpdate;
 use drover_rt::{Clock, Entropy};
 use tokio::sync::{Notify, watch};
@@ -26,8 +26,33 @@ pub(crate) type Acknowledge = Box<dyn Fn(&AllocUpdate) + Send + Sync>;
 
 #[derive(Default)]
 struct Waiting {
-    updates: BTreeMap<AllocId, AllocUpdate>,
-    urgent: bool,
+    updates: BTreeMap<AllocId, (AllocUpdate, bool)>,
+    urgent: usize,
+    /// When the first of the others is to go out at the latest.
+    others_due: Option<Monotonic>,
+}
+
+impl Waiting {
+    fn add(&mut self, now: Monotonic, update: AllocUpdate, urgent: bool) {
+        let before = self.updates.get(&update.id).is_some_and(|(_, urgent)| *urgent);
+        let urgent = urgent || before;
+        if urgent && !before {
+            self.urgent += 1;
+        }
+        if !urgent {
+            self.others_due.get_or_insert(now + PATIENCE);
+        }
+        self.updates.insert(update.id, (update, urgent));
+    }
+}
+
+/// When to look again.
+enum Next {
+    /// Something is to be sent now.
+    Send(Vec<AllocUpdate>),
+    /// Something is to be sent then, unless something urgent comes first.
+    At(Monotonic),
+    Idle,
 }
 
 /// Takes updates in; [`run`] sends them.
@@ -39,40 +64,40 @@ pub(crate) struct Reporter {
 
 impl Reporter {
     /// Adds an update in place of an earlier one that still waits.
-    pub(crate) fn report(&self, update: AllocUpdate, urgent: bool) {
-        {
-            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            waiting.updates.insert(update.id, update);
-            waiting.urgent |= urgent;
-        }
+    pub(crate) fn report(&self, now: Monotonic, update: AllocUpdate, urgent: bool) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).add(now, update, urgent);
         self.changed.notify_one();
     }
 
-    fn take(&self) -> Vec<AllocUpdate> {
+    /// Takes what is urgent, or everything once the others have waited long enough.
+    fn next(&self, now: Monotonic) -> Next {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut batch = Vec::new();
-        while batch.len() < BATCH_MAX
-            && let Some((_, update)) = waiting.updates.pop_first()
-        {
-            batch.push(update);
+        let due = waiting.others_due.is_some_and(|due| due <= now);
+        if waiting.urgent == 0 && !due {
+            return waiting.others_due.map_or(Next::Idle, Next::At);
         }
-        waiting.urgent &= !waiting.updates.is_empty();
-        batch
+        let chosen: Vec<AllocId> =
+            waiting.updates.iter().filter(|(_, (_, urgent))| due || *urgent).map(|(id, _)| *id).take(BATCH_MAX).collect();
+        let batch: Vec<(AllocUpdate, bool)> = chosen.iter().filter_map(|id| waiting.updates.remove(id)).collect();
+        waiting.urgent -= batch.iter().filter(|(_, urgent)| *urgent).count();
+        if waiting.updates.len() == waiting.urgent {
+            waiting.others_due = None;
+        }
+        Next::Send(batch.into_iter().map(|(update, _)| update).collect())
     }
 
     /// Puts a batch back that could not be sent; newer updates win.
-    fn put_back(&self, batch: Vec<AllocUpdate>) {
+    fn put_back(&self, now: Monotonic, batch: Vec<AllocUpdate>) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         for update in batch {
-            waiting.updates.entry(update.id).or_insert(update);
+            match waiting.updates.remove(&update.id) {
+                Some((newer, urgent)) => {
+                    waiting.urgent -= usize::from(urgent);
+                    waiting.add(now, newer, true);
+                }
+                None => waiting.add(now, update, true),
+            }
         }
-        waiting.urgent = true;
-    }
-
-    /// (anything waits, something urgent waits)
-    fn state(&self) -> (bool, bool) {
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        (!waiting.updates.is_empty(), waiting.urgent)
     }
 }
 
@@ -91,28 +116,20 @@ pub(crate) async fn run(
         return;
     }
     loop {
-        match reporter.state() {
-            (false, _) => {
+        let batch = match reporter.next(clock.monotonic()) {
+            Next::Send(batch) => batch,
+            Next::At(due) => {
+                tokio::select! {
+                    () = clock.sleep_until(Some(due)) => {}
+                    () = reporter.changed.notified() => {}
+                }
+                continue;
+            }
+            Next::Idle => {
                 reporter.changed.notified().await;
                 continue;
             }
-            (true, false) => {
-                let patience = clock.sleep(PATIENCE);
-                tokio::pin!(patience);
-                // Ends early when something urgent arrives.
-                loop {
-                    tokio::select! {
-                        () = &mut patience => break,
-                        () = reporter.changed.notified() => if reporter.state().1 { break },
-                    }
-                }
-            }
-            (true, true) => {}
-        }
-        let batch = reporter.take();
-        if batch.is_empty() {
-            continue;
-        }
+        };
         match link.update_allocs(node, batch.clone()).await {
             Ok(()) => batch.iter().for_each(&acknowledge),
             Err(LinkError::Refused(reason)) => {
@@ -120,10 +137,53 @@ pub(crate) async fn run(
             }
             Err(error) => {
                 tracing::warn!(%error, count = batch.len(), "allocation updates could not be sent");
-                reporter.put_back(batch);
+                reporter.put_back(clock.monotonic(), batch);
                 let jitter = rng.below(RETRY.as_millis() as u64 / 2);
                 clock.sleep(RETRY + Duration::from_millis(jitter)).await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use drover_macros::proves;
+    use drover_model::ClientStatus;
+
+    fn update(number: u128, description: &str) -> AllocUpdate {
+        AllocUpdate {
+            id: AllocId::from_random(number),
+            status: ClientStatus::Running,
+            description: description.to_owned(),
+            tasks: BTreeMap::new(),
+            health: None,
+        }
+    }
+
+    fn sent(reporter: &Reporter, now: Monotonic) -> Vec<String> {
+        match reporter.next(now) {
+            Next::Send(batch) => batch.into_iter().map(|update| update.description).collect(),
+            Next::At(_) | Next::Idle => Vec::new(),
+        }
+    }
+
+    #[proves("CLI-005")]
+    #[test]
+    fn urgent_updates_go_at_once_and_others_within_a_second() {
+        let reporter = Reporter::default();
+        let at = |millis: u64| Monotonic(0) + Duration::from_millis(millis);
+        reporter.report(at(0), update(1, "story"), false);
+        reporter.report(at(10), update(2, "change"), true);
+        assert_eq!(sent(&reporter, at(10)), ["change"]);
+        assert!(matches!(reporter.next(at(10)), Next::At(due) if due == at(1000)));
+        reporter.report(at(20), update(1, "longer story"), false);
+        assert_eq!(sent(&reporter, at(1000)), ["longer story"]);
+        assert!(matches!(reporter.next(at(1000)), Next::Idle));
+        // What could not be sent goes first, unless something newer is there.
+        reporter.report(at(1100), update(3, "new"), false);
+        reporter.put_back(at(1100), vec![update(3, "old"), update(4, "other")]);
+        assert_eq!(sent(&reporter, at(1100)), ["new", "other"]);
+        assert!(matches!(reporter.next(at(9000)), Next::Idle));
     }
 }

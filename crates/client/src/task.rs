@@ -137,6 +137,9 @@ fn validate(shared: &Shared, alloc: &Allocation, task: &Task, driver: &dyn Drive
     if task.log_config.disabled && !driver.capabilities().can_disable_logs {
         return Err(hook("logmon", format_args!("driver {} cannot run without logs", driver.name())));
     }
+    if task.services.is_empty() {
+        return Ok(());
+    }
     let environment = environment(shared, alloc, Some(task), &BTreeMap::new());
     for service in &task.services {
         let name = environment.interpolate(&service.name);

@@ -304,6 +304,10 @@ impl Driver for IsolatedExec {
         async move { self.executor.exec(NAME, &id, command, input).await }.boxed()
     }
 
+    fn clear(&self) -> bool {
+        self.executor.clear()
+    }
+
     fn warm_up(&self) {
         self.executor.warm_up();
     }

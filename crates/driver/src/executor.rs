@@ -59,6 +59,13 @@ impl Executor {
         }
     }
 
+    /// Leaves nothing behind on the host but what other agents still use. To be called when no task is left.
+    /// False while something is left, such as a shim that has said its last word and not ended yet.
+    pub fn clear(&self) -> bool {
+        self.shims.cool_down();
+        self.hierarchy.clear()
+    }
+
     /// The control group of a task, with the limits of its resources; none where the host gives us none.
     pub(crate) fn group(&self, task: &TaskConfig) -> Option<protocol::ControlGroup> {
         let version = match self.hierarchy.version {

@@ -243,6 +243,10 @@ impl Driver for RawExec {
         async move { self.executor.exec(NAME, &id, command, input).await }.boxed()
     }
 
+    fn clear(&self) -> bool {
+        self.executor.clear()
+    }
+
     fn warm_up(&self) {
         if self.config.enabled {
             self.executor.warm_up();

@@ -75,6 +75,11 @@ pub trait Driver: Send + Sync {
 
     /// Makes the first start quick; optional.
     fn warm_up(&self) {}
+
+    /// Removes what the driver made on the host for tasks in general; called when no task is left. False while something remains.
+    fn clear(&self) -> bool {
+        true
+    }
 }
 
 /// The drivers of a node, by name.

@@ -132,6 +132,8 @@ impl Agent {
             .args(&words[1..])
             .current_dir(&self.directory)
             .env_remove("NOMAD_ADDR")
+            // What a development agent makes is found, and gone, with the test's directory.
+            .env("TMPDIR", &self.directory)
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(errors)
@@ -272,6 +274,19 @@ impl Agent {
     pub fn helpers(&self) -> Vec<i32> {
         let own = self.pid();
         processes().difference(&self.before).copied().filter(|pid| *pid != own && belongs(*pid, &self.directory)).collect()
+    }
+}
+
+impl Agent {
+    /// Waits for helpers to end by themselves; returns those that did not.
+    pub fn until_helpers_gone(&self) -> Vec<i32> {
+        for _ in 0..100 {
+            if self.helpers().is_empty() {
+                break;
+            }
+            sleep(PAUSE);
+        }
+        self.helpers()
     }
 }
 

@@ -8,9 +8,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use drover_rt::Clock;
 use futures::Stream;
 use futures::future::BoxFuture;
 use serde::Serialize;
+use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::reply::ByteStream;
@@ -77,6 +79,47 @@ impl Writer {
     }
 }
 
+/// What comes next in a stream of lines.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Next {
+    Line(Value),
+    /// Something happened that this reader did not ask for.
+    Nothing,
+    /// A last line.
+    End(Option<Value>),
+}
+
+/// Where a stream of lines gets them from.
+pub trait Feed: Send {
+    /// Waits for what comes next. Must be cancel-safe.
+    fn next(&mut self) -> impl Future<Output = Next> + Send;
+}
+
+/// Writes the lines of `feed` until it ends or the reader has gone, and a heartbeat at once and every
+/// [`EVENT_HEARTBEAT`], no matter how much else is written.
+pub async fn lines<F: Feed>(writer: Writer, clock: Clock, mut feed: F) {
+    let mut beat = clock.monotonic();
+    loop {
+        let written = match clock.timeout(beat.since(clock.monotonic()), feed.next()).await {
+            None => {
+                beat = clock.monotonic() + EVENT_HEARTBEAT;
+                writer.heartbeat(true).await
+            }
+            Some(Next::Line(line)) => writer.line(&line).await,
+            Some(Next::Nothing) => Ok(()),
+            Some(Next::End(last)) => {
+                if let Some(last) = last {
+                    let _ = writer.line(&last).await;
+                }
+                return;
+            }
+        };
+        if written.is_err() {
+            return;
+        }
+    }
+}
+
 /// A body that `write` fills; it ends when `write` returns.
 pub fn body<F, Fut>(write: F) -> ByteStream
 where
@@ -107,9 +150,48 @@ impl Stream for Written {
 
 #[cfg(test)]
 mod tests {
+    use drover_base::WallTime;
+    use drover_macros::proves;
     use futures::StreamExt;
+    use serde_json::json;
 
     use super::*;
+
+    /// Something that nobody asked for every 20 seconds; a wanted line after 50, the end after 100.
+    struct Busy(Clock, Vec<(u64, Next)>);
+
+    impl Feed for Busy {
+        async fn next(&mut self) -> Next {
+            let Some((at, _)) = self.1.first() else { return Next::End(None) };
+            self.0.sleep(Duration::from_secs(*at).saturating_sub(Duration::from_nanos(self.0.monotonic().0))).await;
+            self.1.remove(0).1
+        }
+    }
+
+    #[proves("EVT-007")]
+    #[tokio::test(start_paused = true)]
+    async fn a_heartbeat_comes_at_once_and_every_thirty_seconds_among_other_lines() {
+        let clock = Clock::simulated(WallTime(0));
+        let script = vec![
+            (20, Next::Nothing),
+            (40, Next::Nothing),
+            (50, Next::Line(json!({ "Index": 7 }))),
+            (80, Next::Nothing),
+            (100, Next::End(Some(json!({ "Error": "lag" })))),
+        ];
+        let feed = Busy(clock.clone(), script);
+        let seconds = clock.clone();
+        let stream = body(move |writer| lines(writer, clock, feed));
+        let parts: Vec<_> = stream
+            .map(|part| (seconds.monotonic().0 / 1_000_000_000, String::from_utf8(part.unwrap().to_vec()).unwrap()))
+            .collect()
+            .await;
+        let parts: Vec<_> = parts.iter().map(|(at, text)| (*at, text.as_str())).collect();
+        assert_eq!(
+            parts,
+            [(0, "{}\n"), (30, "{}\n"), (50, "{\"Index\":7}\n"), (60, "{}\n"), (90, "{}\n"), (100, "{\"Error\":\"lag\"}\n")]
+        );
+    }
 
     #[tokio::test]
     async fn a_body_ends_after_its_writer() {

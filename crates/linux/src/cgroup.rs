@@ -35,6 +35,8 @@ pub const MOUNT: &str = "/sys/fs/cgroup";
 const V1_CONTROLLERS: &[&str] = &["freezer", "memory", "cpu"];
 /// How long killing a group waits for the kernel to end what is in it, in steps of [`KILL_STEP`].
 const KILL_STEPS_MAX: u32 = 200;
+/// How often making a group is tried while another agent removes its parents.
+const CREATE_ATTEMPTS_MAX: u32 = 5;
 const KILL_STEP: Duration = Duration::from_millis(5);
 
 /// Limits of a task.
@@ -139,8 +141,44 @@ impl Hierarchy {
         if file.exists() { fs::write(file, cores) } else { Ok(()) }
     }
 
+    /// Removes the parents of all tasks' groups where nothing is left in them. True when all are gone.
+    pub fn clear(&self) -> bool {
+        let directories: Vec<PathBuf> = match self.version {
+            Version::Off => return true,
+            Version::V1 => {
+                let cpuset = self.root.join("cpuset").join(&self.parent);
+                let own = V1_CONTROLLERS.iter().map(|controller| self.root.join(controller).join(&self.parent));
+                own.chain([cpuset.join("share"), cpuset.join("reserve"), cpuset]).collect()
+            }
+            Version::V2 => {
+                let parent = self.root.join(&self.parent);
+                let inner = ["drover-shims.scope", "share.slice", "reserve.slice"].map(|name| parent.join(name));
+                inner.into_iter().chain([parent.clone()]).collect()
+            }
+        };
+        // One that is not empty belongs to somebody who is still there.
+        directories.into_iter().fold(true, |gone, directory| match fs::remove_dir(directory) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => false,
+            _ => gone,
+        })
+    }
+
     /// Makes the group of a task and sets its limits. What exists already under that name is used again.
     pub fn create(&self, name: &str, limits: &Limits) -> io::Result<Group> {
+        let mut attempts = 1;
+        loop {
+            match self.try_create(name, limits) {
+                // Another agent that ended took the parents with it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && attempts < CREATE_ATTEMPTS_MAX => {
+                    attempts += 1;
+                    drop(self.prepare());
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn try_create(&self, name: &str, limits: &Limits) -> io::Result<Group> {
         let mut group = self.locate(name, limits.reserved_cores.is_some());
         for directory in &group.owned {
             match fs::create_dir(directory) {

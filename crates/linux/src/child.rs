@@ -97,7 +97,11 @@ enum Never {}
 
 fn run(spec: &ChildSpec<'_>, parent: Pid) -> Result<Never, SpawnError> {
     for file in spec.cgroup_procs {
-        at(format!("enter control group {}", file.display()), fs::write(file, "0"))?;
+        match fs::write(file, "0") {
+            // The task's own groups cannot vanish; a shared one that another agent removed as it ended holds nobody back.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            result => at(format!("enter control group {}", file.display()), result)?,
+        }
     }
     if let Some(score) = spec.oom_score_adj {
         at("set oom_score_adj", fs::write("/proc/self/oom_score_adj", score.to_string()))?;

@@ -289,6 +289,7 @@ mod tests {
 
     #[test]
     fn a_process_that_was_not_waited_for_counts_as_gone() {
+        #[expect(clippy::zombie_processes, reason = "waited for below, by number")]
         let child = std::process::Command::new("/bin/true").spawn().expect("spawn");
         let pid = child.id() as Pid;
         let identity = Identity::of(pid).expect("identity");

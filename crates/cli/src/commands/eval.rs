@@ -164,7 +164,8 @@ pub(super) async fn list(context: &mut Context) -> Outcome {
     context.no_arguments()?;
     context.one_format()?;
     let client = context.client()?;
-    let mut query = super::paged(context);
+    // The newest first, as somebody who looks wants them.
+    let mut query = super::paged(context).set("reverse", "true");
     for name in ["job", "status"] {
         query = query.set_some(name, context.flags.value(name).unwrap_or(""));
     }

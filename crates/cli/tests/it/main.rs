@@ -1,5 +1,7 @@
 //! The command line as a user meets it: recorded output, against nothing or against an agent that follows a script.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot set its scene has to fail")]
+
 mod local;
 mod scripted;
 

@@ -34,6 +34,7 @@ fn shims(directory: &Path) -> Shims {
         run_dir: directory.join("run"),
         record_dir: directory.join("records"),
         durable: false,
+        reattach: true,
         orphan_limit: None,
         groups: Vec::new(),
     };

@@ -33,6 +33,10 @@ use super::{PROGRAM_NAME, record};
 const LAUNCH_LIMIT: Duration = Duration::from_secs(60);
 /// How long a shim may take to answer anything else.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+/// How often, and how long apart, a shim is tried to be reached that is there and does not answer.
+const ATTACH_ATTEMPTS_MAX: u32 = 200;
+const ATTACH_STEP: Duration = Duration::from_millis(10);
+const SIGKILL: i32 = 9;
 /// Answers waiting for the one who asked; a reader that does not keep up makes the connection wait.
 const ANSWERS_MAX: usize = 64;
 /// Bytes read from a shim at once.
@@ -51,6 +55,8 @@ pub struct ShimConfig {
     pub record_dir: PathBuf,
     /// Whether exit records must survive a crash of the machine.
     pub durable: bool,
+    /// Whether a later agent may find tasks again. Without that, shims need neither socket nor record.
+    pub reattach: bool,
     /// How long shims go on without an agent; none means as long as the task does.
     pub orphan_limit: Option<Duration>,
     /// `cgroup.procs` files that shims enter, so that they leave the agent's groups.
@@ -192,18 +198,23 @@ impl Shims {
             let message = format!("{shown} is too long for sockets: at most {} bytes fit", SOCKET_PATH_BYTES_MAX - 38);
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
-        private_dir(&config.run_dir)?;
-        private_dir(&config.record_dir)?;
+        if config.reattach {
+            private_dir(&config.run_dir)?;
+            private_dir(&config.record_dir)?;
+        }
         Ok(Self { config, scope, nursery: Mutex::new(None), boot_id: process::boot_id()? })
     }
 
     /// Fills in where the shim of a task with this token lives.
     pub fn address(&self, launch: &mut Launch) {
+        launch.orphan_limit_ms = self.config.orphan_limit.map_or(0, |limit| limit.as_millis() as u64);
+        launch.durable = self.config.durable;
+        if !self.config.reattach {
+            return;
+        }
         let token = &launch.token;
         launch.socket = self.config.run_dir.join(format!("{token}.sock")).to_string_lossy().into_owned();
         launch.record = self.config.record_dir.join(format!("{token}.exit")).to_string_lossy().into_owned();
-        launch.durable = self.config.durable;
-        launch.orphan_limit_ms = self.config.orphan_limit.map_or(0, |limit| limit.as_millis() as u64);
     }
 
     /// Starts the nursery ahead of the first task.
@@ -213,6 +224,11 @@ impl Shims {
             *nursery = Some(self.start_nursery()?);
         }
         Ok(())
+    }
+
+    /// Ends the nursery; shims that it forked go on. The next start makes a new one.
+    pub fn cool_down(&self) {
+        drop(self.nursery.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     fn start_nursery(&self) -> io::Result<StartedNursery> {
@@ -295,24 +311,31 @@ impl Shims {
                 None => Err(AttachError::Gone("the machine was started anew since")),
             };
         }
-        match self.connect(&handle).await {
-            Ok((reader, writer, frames)) => Ok(self.serve(handle, reader, writer, frames)),
-            Err(error) => {
-                // A shim that just ended has written its record before it let go of its socket.
-                if let Some(exited) = recorded(&handle) {
-                    return Ok(Shim::ended(handle, exited));
-                }
-                let shim = process::Identity { pid: handle.shim_pid, start_time: handle.shim_start_time };
-                if shim.is_alive() {
-                    return Err(error);
-                }
-                if let Some(exited) = recorded(&handle) {
-                    return Ok(Shim::ended(handle, exited));
-                }
-                sweep(&handle);
-                Err(AttachError::Gone("its shim was killed"))
+        let shim = process::Identity { pid: handle.shim_pid, start_time: handle.shim_start_time };
+        for _ in 0..ATTACH_ATTEMPTS_MAX {
+            let error = match self.connect(&handle).await {
+                Ok((reader, writer, frames)) => return Ok(self.serve(handle, reader, writer, frames)),
+                Err(error) => error,
+            };
+            if matches!(error, AttachError::Refused(_)) {
+                return Err(error);
             }
+            // Asked before the record is looked for: a shim writes it before it ends.
+            let alive = shim.is_alive();
+            if let Some(exited) = recorded(&handle) {
+                return Ok(Shim::ended(handle, exited));
+            }
+            if !alive {
+                sweep(&handle);
+                return Err(AttachError::Gone("its shim was killed"));
+            }
+            // A shim whose task just ended lets go of its socket a moment before it writes the record.
+            tokio::time::sleep(ATTACH_STEP).await;
         }
+        // Nobody may own a task that cannot be reached, or it would run twice once it is started again.
+        end_shim(&shim);
+        sweep(&handle);
+        Err(AttachError::Gone("its shim did not answer and was killed"))
     }
 
     async fn connect(&self, handle: &ShimHandle) -> Result<(OwnedReadHalf, OwnedWriteHalf, Frames), AttachError> {
@@ -350,6 +373,15 @@ impl Shims {
         // Losing the scope loses the connection only; the shim and its task go on.
         self.scope.spawn_until_stop("task shim connection", listen(handle, connection, reader, frames, exit));
         shim
+    }
+}
+
+/// Kills a shim, and with it its task, if it is still the process that was meant.
+fn end_shim(shim: &process::Identity) {
+    if let Ok(pidfd) = process::open_pidfd(shim.pid)
+        && shim.is_alive()
+    {
+        drop(process::signal_pidfd(pidfd, SIGKILL));
     }
 }
 
@@ -411,9 +443,10 @@ async fn listen(
 
 /// The exit of a task whose shim fell silent: its record, or the verdict that the shim was killed and its task with it.
 fn exit_without_word(handle: &ShimHandle) -> Exited {
-    match record::read(Path::new(&handle.record), &handle.token) {
-        Ok(Some(exited)) => exited,
-        _ => {
+    let recorded = if handle.record.is_empty() { None } else { record::read(Path::new(&handle.record), &handle.token).ok().flatten() };
+    match recorded {
+        Some(exited) => exited,
+        None => {
             sweep(handle);
             Exited {
                 token: handle.token.clone(),
@@ -546,6 +579,9 @@ impl Shim {
 
     /// Removes what is left of a task that has ended.
     pub fn forget(&self) {
+        if self.handle.socket.is_empty() {
+            return;
+        }
         record::remove(Path::new(&self.handle.record));
         drop(fs::remove_file(&self.handle.socket));
     }

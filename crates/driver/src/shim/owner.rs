@@ -106,7 +106,8 @@ struct Running {
 struct Owner {
     launch: Launch,
     group: Option<Group>,
-    listener: UnixListener,
+    /// None where no agent will ever look for the task again.
+    listener: Option<UnixListener>,
     children: OwnedFd,
     connections: Vec<(u64, Connection)>,
     next_connection: u64,
@@ -128,7 +129,7 @@ pub fn run(control: UnixStream, id: u32, launch: Launch) -> io::Result<()> {
     let mut control = Connection::new(control, true)?;
     match start(launch) {
         Err((launch, message)) => {
-            drop(std::fs::remove_file(&launch.socket));
+            remove_socket(&launch);
             control.send(id, &Reply::failed(message));
             say_farewell(&mut control);
             Ok(())
@@ -146,7 +147,7 @@ pub fn run(control: UnixStream, id: u32, launch: Launch) -> io::Result<()> {
     }
 }
 
-fn start(launch: Launch) -> Result<Owner, (Launch, String)> {
+fn start(launch: Launch) -> Result<Owner, (Box<Launch>, String)> {
     match try_start(&launch) {
         Ok(parts) => Ok(Owner {
             group: parts.group,
@@ -164,13 +165,14 @@ fn start(launch: Launch) -> Result<Owner, (Launch, String)> {
             confirmed: false,
             launch,
         }),
-        Err(message) => Err((launch, message)),
+        Err(message) => Err((Box::new(launch), message)),
     }
 }
 
 struct Parts {
     group: Option<Group>,
-    listener: UnixListener,
+    /// None where no agent will ever look for the task again.
+    listener: Option<UnixListener>,
     children: OwnedFd,
     task: Pid,
     streams: Vec<Stream>,
@@ -183,9 +185,14 @@ fn explain(step: &str) -> impl Fn(io::Error) -> String {
 fn try_start(launch: &Launch) -> Result<Parts, String> {
     process::become_subreaper().map_err(explain("become a sub-reaper"))?;
     let children = poll::child_signals().map_err(explain("watch child processes"))?;
-    drop(std::fs::remove_file(&launch.socket));
-    let listener = UnixListener::bind(&launch.socket).map_err(explain("listen on the shim's socket"))?;
-    listener.set_nonblocking(true).map_err(explain("listen on the shim's socket"))?;
+    let listener = if launch.socket.is_empty() {
+        None
+    } else {
+        drop(std::fs::remove_file(&launch.socket));
+        let listener = UnixListener::bind(&launch.socket).map_err(explain("listen on the shim's socket"))?;
+        listener.set_nonblocking(true).map_err(explain("listen on the shim's socket"))?;
+        Some(listener)
+    };
     let group = make_group(launch).map_err(explain("create control group"))?;
     let result = start_task(launch, group.as_ref());
     if result.is_err()
@@ -339,7 +346,9 @@ impl Owner {
             interests.push(interest);
         };
         add(Source::Children, Interest::readable(&self.children));
-        add(Source::Listener, Interest::readable(&self.listener));
+        if let Some(listener) = &self.listener {
+            add(Source::Listener, Interest::readable(listener));
+        }
         for (index, stream) in self.streams.iter().enumerate() {
             add(Source::Log(index), Interest::readable(&stream.pipe));
         }
@@ -435,7 +444,7 @@ impl Owner {
     }
 
     fn accept(&mut self) {
-        while let Ok((stream, _)) = self.listener.accept() {
+        while let Some(Ok((stream, _))) = self.listener.as_ref().map(UnixListener::accept) {
             let trusted = socket::peer(&stream).is_ok_and(socket::is_trusted);
             if !trusted || self.connections.len() >= CONNECTIONS_MAX {
                 continue;
@@ -695,11 +704,15 @@ impl Owner {
         if let Some(group) = &self.group {
             drop(group.remove());
         }
-        drop(std::fs::remove_file(&self.launch.socket));
+        remove_socket(&self.launch);
         for (_, connection) in self.connections.iter_mut().filter(|(_, connection)| connection.attached) {
             connection.send(0, &Reply::Exited(exited.clone()));
         }
-        let written = record::write(Path::new(&self.launch.record), &exited, self.launch.durable);
+        let written = if self.launch.record.is_empty() {
+            Ok(())
+        } else {
+            record::write(Path::new(&self.launch.record), &exited, self.launch.durable)
+        };
         for (_, connection) in &mut self.connections {
             say_farewell(connection);
         }
@@ -720,6 +733,12 @@ impl Owner {
 impl Stream {
     fn log_is_closed(&self) -> bool {
         self.log.is_closed()
+    }
+}
+
+fn remove_socket(launch: &Launch) {
+    if !launch.socket.is_empty() {
+        drop(std::fs::remove_file(&launch.socket));
     }
 }
 

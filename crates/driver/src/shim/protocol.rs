@@ -123,9 +123,10 @@ pub struct Launch {
     /// None sends output nowhere.
     #[n(5)]
     pub logs: Option<Logs>,
+    /// Where agents attach; empty where none ever will.
     #[n(6)]
     pub socket: String,
-    /// Where the exit is written down.
+    /// Where the exit is written down; empty where nobody would read it.
     #[n(7)]
     pub record: String,
     /// Whether the record must survive a crash of the machine.

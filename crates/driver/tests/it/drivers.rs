@@ -44,6 +44,7 @@ fn executor(root: &Path, scope: &TaskScope) -> Arc<Executor> {
         run_dir: root.join("run"),
         record_dir: root.join("records"),
         durable: true,
+        reattach: true,
         orphan_limit: None,
         groups: Vec::new(),
     };
@@ -305,7 +306,9 @@ fn an_ordinary_user_gets_raw_exec_and_hears_why_not_exec() {
     let root = tempfile::tempdir().expect("directory");
     std::fs::set_permissions(root.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).expect("mode");
     let program = root.path().join("probe");
-    std::fs::copy(env!("CARGO_BIN_EXE_shim-probe"), &program).expect("copy");
+    // By another process: a descriptor that this one had open for writing could be inherited by a child of another test.
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_shim-probe")).arg(&program).status().expect("cp");
+    assert!(copied.success());
     let output = Command::new("setpriv")
         .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
         .arg(&program)

@@ -21,6 +21,7 @@ fn shims_with(directory: &Path, orphan_limit: Option<Duration>) -> (Shims, TaskS
         run_dir: directory.join("run"),
         record_dir: directory.join("records"),
         durable: false,
+        reattach: true,
         orphan_limit,
         groups: Vec::new(),
     };

@@ -4,7 +4,6 @@ mod api;
 mod link;
 mod lock;
 mod logging;
-mod renderer;
 mod settings;
 mod startup;
 

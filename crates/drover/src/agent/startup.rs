@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use drover_client::client::Runtime;
+use drover_client::template::GoTemplates;
 use drover_client::{Client, ClientConfig, ClientHandle};
 use drover_raft::{DiskLogOptions, Storage};
 use drover_rt::telemetry::LogHub;
@@ -18,7 +19,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::Settings;
 use super::link::LocalLink;
 use super::lock::DataDirLock;
-use super::renderer::TemplateRenderer;
 
 /// How long each part may take to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(15);
@@ -50,9 +50,9 @@ pub(super) async fn run(settings: Settings, logs: LogHub) -> anyhow::Result<()> 
     let client_scope = scope.child();
     let client = if settings.config.client.enabled {
         let config = client_config(&settings, &data_dir, &http_address).await?;
-        let link = LocalLink::new(server.clone(), client_scope.clone());
+        let link = LocalLink::connect(server.clone(), client_scope.clone());
         let runtime = Runtime { clock: clock.clone(), entropy: entropy.clone(), scope: client_scope.clone() };
-        let renderer = Arc::new(TemplateRenderer { clock: clock.clone() });
+        let renderer = Arc::new(GoTemplates);
         Some(Client::start(config, link, runtime, renderer).await.context("start client")?)
     } else {
         None

@@ -28,7 +28,7 @@ fn the_example_service_becomes_healthy_answers_and_leaves_nothing_behind() {
     let data: Vec<String> = agent.helpers().iter().map(ToString::to_string).collect();
     assert!(!data.is_empty(), "the service runs as a process of its own");
     assert_eq!(agent.stop(), 0, "{}", agent.log());
-    let left: Vec<i32> = agent.helpers();
+    let left = agent.until_helpers_gone();
     assert!(left.is_empty(), "processes stay behind: {left:?}");
     assert!(http::call(address, "GET", "/", None).is_err(), "the service is gone");
 }

@@ -176,7 +176,7 @@ pub async fn peers(agent: Arc<Agent>, _: Request) -> Result<Reply, ApiError> {
 
 /// `GET /v1/regions`.
 pub async fn regions(agent: Arc<Agent>, _: Request) -> Result<Reply, ApiError> {
-    Reply::json(&[agent.facts.region.clone()])
+    Reply::json(std::slice::from_ref(&agent.facts.region))
 }
 
 

@@ -21,7 +21,8 @@ use crate::{ids, view};
 pub async fn list<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     let text = |name: &str| request.query.get(name).to_owned();
     let (job, status) = (text("job"), text("status"));
-    if !text("filter").is_empty() && !(job.is_empty() && status.is_empty()) {
+    let narrowed = !job.is_empty() || !status.is_empty();
+    if narrowed && !text("filter").is_empty() {
         return Err(ApiError::bad_request("Filter expression cannot be used with other filter parameters"));
     }
     let prefix = ids::prefix(request.query.get("prefix"), "eval")?;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use drover_server::Subscription;
 use drover_state::{Event, Payload, Snapshot};
 use serde_json::{Value, json};
 
@@ -11,7 +12,7 @@ use crate::error::ApiError;
 use crate::query::{Query, not_a_number};
 use crate::reply::Reply;
 use crate::request::Request;
-use crate::stream::{self, EVENT_HEARTBEAT};
+use crate::stream::{self, Feed, Next};
 use crate::view;
 
 /// What a subscriber wants: topics with keys, `*` for all.
@@ -83,6 +84,27 @@ fn shown(snapshot: &Snapshot, event: &Event) -> Value {
     })
 }
 
+/// The entries of a subscription, each reduced to what is wanted.
+struct Subscribed {
+    agent: Arc<Agent>,
+    subscription: Subscription,
+    wanted: Wanted,
+}
+
+impl Feed for Subscribed {
+    async fn next(&mut self) -> Next {
+        let entry = match self.subscription.next().await {
+            Ok(entry) => entry,
+            Err(lag) => return Next::End(Some(json!({ "Error": lag.to_string() }))),
+        };
+        let Ok(server) = self.agent.server() else { return Next::End(None) };
+        let snapshot = server.snapshot();
+        let events: Vec<Value> =
+            entry.1.iter().filter(|event| self.wanted.wants(event)).map(|event| shown(&snapshot, event)).collect();
+        if events.is_empty() { Next::Nothing } else { Next::Line(json!({ "Index": entry.0, "Events": events })) }
+    }
+}
+
 /// `GET /v1/event/stream`.
 pub async fn stream(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiError> {
     let index = match request.query.get("index") {
@@ -92,40 +114,9 @@ pub async fn stream(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiErr
         })?,
     };
     let wanted = Wanted::parse(&request.query, request.namespace())?;
-    let mut subscription = agent.server()?.subscribe(index);
+    let subscription = agent.server()?.subscribe(index);
     let clock = request.clock.clone();
-    let body = stream::body(move |writer| async move {
-        if writer.heartbeat(true).await.is_err() {
-            return;
-        }
-        loop {
-            let Some(next) = clock.timeout(EVENT_HEARTBEAT, subscription.next()).await else {
-                if writer.heartbeat(true).await.is_err() {
-                    return;
-                }
-                continue;
-            };
-            let line = match next {
-                Ok(entry) => {
-                    let Ok(server) = agent.server() else { return };
-                    let snapshot = server.snapshot();
-                    let events: Vec<Value> =
-                        entry.1.iter().filter(|event| wanted.wants(event)).map(|event| shown(&snapshot, event)).collect();
-                    if events.is_empty() {
-                        continue;
-                    }
-                    json!({ "Index": entry.0, "Events": events })
-                }
-                Err(lag) => {
-                    let _ = writer.line(&json!({ "Error": lag.to_string() })).await;
-                    return;
-                }
-            };
-            if writer.line(&line).await.is_err() {
-                return;
-            }
-        }
-    });
+    let body = stream::body(move |writer| stream::lines(writer, clock, Subscribed { agent, subscription, wanted }));
     Ok(Reply::event_stream(body))
 }
 

@@ -155,7 +155,7 @@ pub async fn allocations<S: State>(source: Arc<S>, request: Request) -> Result<R
             index = index.max(alloc.modify_index);
             stubs.push(view::alloc_stub(snapshot, alloc, false, true));
         }
-        stubs.sort_by(|left, right| right.create_index.cmp(&left.create_index));
+        stubs.sort_by_key(|stub| std::cmp::Reverse(stub.create_index));
         let index = if index == 0 { snapshot.table_index(Table::Allocs) } else { index };
         Ok(At { index, value: stubs })
     })

@@ -1,5 +1,7 @@
 //! The framework over a real socket: conventions that need a connection to show, and recorded answers of routing.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot set its scene has to fail")]
+
 mod agent;
 mod conventions;
 mod recorded;

@@ -133,7 +133,7 @@ pub fn warnings(job: &api::Job) -> Vec<String> {
         if let Some(update) = &group.update {
             let count = group.count.unwrap_or(1);
             let max_parallel = update.max_parallel.unwrap_or(0);
-            if max_parallel > count && count > 0 {
+            if max_parallel > count && count > 1 {
                 warnings.push(format!(
                     "Group {:?} has warnings: 1 error occurred:\n\t* Update max parallel count is greater than task group count ({max_parallel} > {count}). A destructive change would result in the simultaneous replacement of all allocations.\n\n",
                     text(&group.name)

@@ -1,6 +1,7 @@
 //! Servers that exist only in the tests' own process: they hand out allocations and write down what they are told.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -233,6 +234,9 @@ pub(crate) fn group(attempts: u32, tasks: Vec<Task>) -> TaskGroup {
     }
 }
 
+/// Control groups are shared by everything on the host, so no two allocations may have the same id.
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
 /// An allocation of a group.
 pub(crate) fn alloc(number: u128, kind: JobType, group: TaskGroup) -> Allocation {
     let given = AllocatedTask { cpu_mhz: 100, memory_mb: 64, ..AllocatedTask::default() };
@@ -246,7 +250,7 @@ pub(crate) fn alloc(number: u128, kind: JobType, group: TaskGroup) -> Allocation
         ..Job::default()
     };
     Allocation {
-        id: AllocId::from_random(number << 64 | u128::from(std::process::id())),
+        id: AllocId::from_random(u128::from(NEXT.fetch_add(1, Ordering::Relaxed)) << 64 | u128::from(std::process::id())),
         job: Arc::new(job),
         group: "g".to_owned(),
         index: 0,
