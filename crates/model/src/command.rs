@@ -294,6 +294,34 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// The lowest [`FORMAT`] of builds that can apply this change. A kind added later, or a field that must not be
+    /// overlooked, answers with the format that it came with; the leader holds such changes back until every server has
+    /// reached it.
+    pub fn level(&self) -> u32 {
+        match self {
+            Self::RegisterJob(_)
+            | Self::DeregisterJob { .. }
+            | Self::RegisterNode { .. }
+            | Self::NodeStatus { .. }
+            | Self::NodeEligibility { .. }
+            | Self::AllocUpdates { .. }
+            | Self::Evaluations(_)
+            | Self::Plans(_)
+            | Self::Transitions { .. }
+            | Self::DeploymentStatus { .. }
+            | Self::DeploymentPromote { .. }
+            | Self::DeploymentHealth { .. }
+            | Self::UpsertServices(_)
+            | Self::DeleteService { .. }
+            | Self::Collect { .. }
+            | Self::JobStability { .. }
+            | Self::FeatureLevel(_)
+            | Self::Scaling { .. } => 1,
+        }
+    }
+}
+
 /// A change with the time it was proposed at: one log entry.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Command {
@@ -318,13 +346,14 @@ pub enum DecodeError {
 }
 
 impl Command {
-    /// The bytes of the log entry.
+    /// The bytes of the log entry, marked with the level of its change: a server that is older than this build, but not
+    /// too old for the change, reads them.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(256);
         let mut encoder = minicbor::Encoder::new(&mut out);
         let written = encoder
             .array(3)
-            .and_then(|e| e.u32(FORMAT))
+            .and_then(|e| e.u32(self.change.level()))
             .and_then(|e| e.encode(self.time))
             .and_then(|e| e.encode(&self.change))
             .is_ok();
@@ -354,3 +383,6 @@ impl Command {
         Ok(Some(Self { time, change }))
     }
 }
+
+#[cfg(test)]
+mod tests;

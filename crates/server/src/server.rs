@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use drover_base::WallTime;
 use drover_model::Command;
-use drover_model::command::{Change, FORMAT};
+use drover_model::command::Change;
 use drover_raft::{Consensus, OpenError, Options, RaftStatus, Storage, VersionError, check_version};
 use drover_rt::{Clock, Entropy, TaskScope};
 use drover_state::Snapshot;
@@ -146,7 +146,18 @@ impl Server {
 
     /// Commits a change and returns its index, once it is durable and applied here.
     pub(crate) async fn propose(&self, change: Change) -> Result<u64, EndpointError> {
-        debug_assert!(self.snapshot().feature_level() <= FORMAT, "a server does not lead a region that is ahead of it");
+        let level = change.level();
+        self.propose_at(level, change).await
+    }
+
+    /// The same for a change that only servers of this level and above can apply: refused until all have reached it.
+    async fn propose_at(&self, level: u32, change: Change) -> Result<u64, EndpointError> {
+        let reached = self.snapshot().feature_level();
+        if level > reached {
+            return Err(EndpointError::internal(format!(
+                "this change needs feature level {level}, and the region is at {reached}: not every server runs a build that can apply it; upgrade them all first"
+            )));
+        }
         let command = Command { time: self.stamp(), change };
         let reply = self.0.consensus.propose(Arc::from(command.to_bytes())).await?;
         reply.result.map_err(EndpointError::from)?;

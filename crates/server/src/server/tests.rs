@@ -206,3 +206,19 @@ async fn stamps_rise_even_when_the_clock_jumps_back() {
     scope.shutdown(LIMIT).await;
     server.shutdown().await;
 }
+
+#[proves("RFT-033")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_above_the_level_of_the_region_is_refused_until_the_level_is_reached() {
+    let (server, scope) = server(Storage::Memory).await;
+    let change = || Change::Evaluations(Vec::new());
+    let above = server.snapshot().feature_level() + 1;
+    let before = server.raft_status().last_index;
+    let refused = server.propose_at(above, change()).await.unwrap_err().to_string();
+    assert!(refused.contains(&format!("needs feature level {above}")) && refused.contains("upgrade them all"), "{refused}");
+    assert_eq!(server.raft_status().last_index, before, "nothing was written to the log");
+    server.propose(Change::FeatureLevel(above)).await.unwrap();
+    server.propose_at(above, change()).await.unwrap();
+    scope.shutdown(LIMIT).await;
+    server.shutdown().await;
+}
