@@ -155,7 +155,7 @@ pub struct TaskEvent {
     pub kind: TaskEventKind,
 }
 
-/// What can happen to a task: codes with arguments, turned into text by [`crate::wire`] when somebody reads them.
+/// What can happen to a task: codes with arguments, turned into text when somebody reads them.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub enum TaskEventKind {
     /// The client has it.

@@ -22,7 +22,6 @@ pub mod resources;
 pub mod service;
 pub mod shared;
 pub mod task;
-pub mod wire;
 
 pub use allocation::*;
 pub use command::{Command, DecodeError};

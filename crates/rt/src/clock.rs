@@ -26,13 +26,11 @@ enum Wall {
 
 impl Clock {
     /// The machine's own clock. Must be called inside a tokio runtime.
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the monotonic clock")]
     pub fn system() -> Self {
         Self { started: Instant::now(), wall: Wall::System }
     }
 
     /// A wall clock that starts at `epoch` and follows the runtime's (paused) clock.
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the monotonic clock")]
     pub fn simulated(epoch: WallTime) -> Self {
         Self { started: Instant::now(), wall: Wall::Virtual(Arc::new(AtomicI64::new(epoch.0))) }
     }

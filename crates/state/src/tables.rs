@@ -16,6 +16,9 @@ text_enum! {
     }
 }
 
+/// Namespace, name and id of a registration.
+pub(crate) type ServiceKey = (Arc<str>, Arc<str>, Arc<str>);
+
 /// A set over a persistent map.
 pub(crate) type Set<K> = OrdMap<K, ()>;
 
@@ -44,7 +47,7 @@ pub struct Snapshot {
     pub(crate) deployment_ids: OrdMap<DeploymentId, DeploymentSlot>,
     pub(crate) deployments_by_job: Set<(JobId, DeploymentSlot)>,
     /// By namespace, name, id.
-    pub(crate) services: OrdMap<(Arc<str>, Arc<str>, Arc<str>), Arc<ServiceRegistration>>,
+    pub(crate) services: OrdMap<ServiceKey, Arc<ServiceRegistration>>,
     /// By namespace and id: the name.
     pub(crate) service_ids: OrdMap<(Arc<str>, Arc<str>), Arc<str>>,
     pub(crate) services_by_alloc: Set<(AllocId, Arc<str>, Arc<str>)>,

@@ -18,7 +18,7 @@ pub(crate) struct LocalLink {
 }
 
 impl LocalLink {
-    pub(crate) fn new(server: Server, scope: TaskScope) -> Arc<dyn ServerLink> {
+    pub(crate) fn connect(server: Server, scope: TaskScope) -> Arc<dyn ServerLink> {
         Arc::new(Self { server, scope })
     }
 }

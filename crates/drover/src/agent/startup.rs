@@ -50,7 +50,7 @@ pub(super) async fn run(settings: Settings, logs: LogHub) -> anyhow::Result<()> 
     let client_scope = scope.child();
     let client = if settings.config.client.enabled {
         let config = client_config(&settings, &data_dir, &http_address).await?;
-        let link = LocalLink::new(server.clone(), client_scope.clone());
+        let link = LocalLink::connect(server.clone(), client_scope.clone());
         let runtime = Runtime { clock: clock.clone(), entropy: entropy.clone(), scope: client_scope.clone() };
         let renderer = Arc::new(TemplateRenderer { clock: clock.clone() });
         Some(Client::start(config, link, runtime, renderer).await.context("start client")?)

@@ -60,7 +60,7 @@ impl Frame {
     /// The frame at the start of `bytes` and its size, if an intact one of the segment is there.
     fn read(bytes: &[u8], segment: u64) -> Option<(Self, usize)> {
         let length = u32::from_le_bytes(*bytes.first_chunk::<4>()?) as usize;
-        if length < HEADER - 8 || length > super::ENTRY_MAX {
+        if !(HEADER - 8..=super::ENTRY_MAX).contains(&length) {
             return None;
         }
         let crc = u32::from_le_bytes(*bytes.get(4..)?.first_chunk::<4>()?);

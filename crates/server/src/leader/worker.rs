@@ -109,7 +109,7 @@ async fn settle(server: &Server, state: &Snapshot, eval: &Arc<Evaluation>, outco
     done.annotations = outcome.plan.annotations;
     done.snapshot_index = state.index();
     done.modify_time = now;
-    if let Some(deployment) = server.snapshot().latest_deployment(&eval.job_id).filter(|deployment| deployment.status.is_active()) {
+    if let Some(deployment) = server.snapshot().latest_deployment(&eval.job_id) {
         done.deployment_id = Some(deployment.id);
     }
     evals.push(done);

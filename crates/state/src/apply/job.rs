@@ -8,7 +8,7 @@ use drover_model::{Evaluation, Job, JobId};
 use crate::event::{EventKind, Payload};
 use crate::rows::{JobRow, JobSlot, JobStatus, JobVersion};
 use crate::store::{ApplyError, Transaction};
-use crate::summary::{GroupSummary, JobSummary};
+use crate::summary::JobSummary;
 use crate::tables::Table;
 
 /// How many versions of a job are kept beside tagged ones.
@@ -70,6 +70,9 @@ impl Transaction<'_> {
             row.modify_index = index;
             if spec_changed(&newest.job, &job) {
                 job.version += 1;
+                // A version that comes back, as after a failed deployment, comes back with its text.
+                let submission = submission
+                    .or_else(|| row.versions.iter().find(|old| !spec_changed(&old.job, &job)).and_then(|old| old.submission.clone()));
                 add_groups(&mut row.summary, &job);
                 row.versions.insert(0, JobVersion { job: Arc::new(job), stable: false, tag: None, submission });
                 prune(&mut row.versions);
@@ -194,9 +197,7 @@ impl Transaction<'_> {
         let job = row.job();
         let deploying = || self.state.latest_deployment(row.id()).is_some_and(|deployment| deployment.status.is_active());
         let always_on = job.is_parent() || matches!(job.kind, drover_model::JobType::System);
-        let status = if always_on && !job.stop {
-            JobStatus::Running
-        } else if row.live_allocs > 0 || (!job.stop && deploying()) {
+        let status = if (always_on && !job.stop) || row.live_allocs > 0 || (!job.stop && deploying()) {
             JobStatus::Running
         } else if row.open_evals > 0 {
             JobStatus::Pending
@@ -243,7 +244,7 @@ fn check_index(wanted: u64, existing: Option<&JobRow>) -> Result<(), ApplyError>
 
 fn add_groups(summary: &mut JobSummary, job: &Job) {
     for group in &job.task_groups {
-        summary.entry(group.name.clone()).or_insert_with(GroupSummary::default);
+        summary.entry(group.name.clone()).or_default();
     }
 }
 
