@@ -47,6 +47,7 @@ pub struct Mock {
     clock: Clock,
     scope: TaskScope,
     tasks: Mutex<BTreeMap<String, Pretended>>,
+    state: Mutex<Fingerprint>,
 }
 
 #[derive(Debug, Clone)]
@@ -74,7 +75,12 @@ struct Stored {
 impl Mock {
     /// The driver; its tasks end with the scope.
     pub fn new(clock: Clock, scope: TaskScope) -> Self {
-        Self { clock, scope, tasks: Mutex::new(BTreeMap::new()) }
+        Self { clock, scope, tasks: Mutex::new(BTreeMap::new()), state: Mutex::new(Fingerprint::healthy(NAME)) }
+    }
+
+    /// Pretends to be in another state from now on.
+    pub fn pretend(&self, state: Fingerprint) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 
     fn known(&self, id: &str) -> Result<Pretended, DriverError> {
@@ -173,7 +179,7 @@ impl Driver for Mock {
     }
 
     fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::healthy(NAME)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn schema(&self) -> &'static [Field] {
