@@ -258,10 +258,8 @@ fn drivers(
     if !config.chroot_env.is_empty() {
         exec.chroot.clone_from(&config.chroot_env);
     }
-    let mut found: Vec<Arc<dyn Driver>> = vec![
-        Arc::new(RawExec::new(config.raw_exec.clone(), Arc::clone(&executor))),
-        Arc::new(IsolatedExec::new(exec, executor)),
-    ];
+    let mut found: Vec<Arc<dyn Driver>> =
+        vec![Arc::new(RawExec::new(config.raw_exec.clone(), Arc::clone(&executor))), Arc::new(IsolatedExec::new(exec, executor))];
     if config.mock_driver {
         found.push(drover_driver::mock::driver(clock.clone(), scope.clone()));
     }
@@ -569,11 +567,7 @@ impl ClientHandle {
         self.shared.handle(id).ok_or(AllocError::Unknown(id))
     }
 
-    async fn ask(
-        &self,
-        id: AllocId,
-        command: impl FnOnce(oneshot::Sender<Result<(), String>>) -> Command,
-    ) -> Result<(), AllocError> {
+    async fn ask(&self, id: AllocId, command: impl FnOnce(oneshot::Sender<Result<(), String>>) -> Command) -> Result<(), AllocError> {
         let handle = self.handle(id)?;
         let (reply, answer) = oneshot::channel();
         if handle.commands.send(command(reply)).await.is_err() {
@@ -707,14 +701,7 @@ impl ClientHandle {
     }
 
     /// A task's output as a stream of frames. A task that has not started, or wants no logs, has none.
-    pub fn logs(
-        &self,
-        id: AllocId,
-        task: &str,
-        kind: LogKind,
-        origin: Origin,
-        follow: bool,
-    ) -> Result<mpsc::Receiver<Frame>, FilesError> {
+    pub fn logs(&self, id: AllocId, task: &str, kind: LogKind, origin: Origin, follow: bool) -> Result<mpsc::Receiver<Frame>, FilesError> {
         let files = self.files(id)?;
         let view = self.shared.handle(id).map(|handle| handle.view());
         let Some(view) = view else { return Err(FilesError::not_found(format!("Unknown allocation \"{id}\""))) };

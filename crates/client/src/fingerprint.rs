@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use drover_api as api;
+use drover_base::WallTime;
 use drover_driver::{Driver, Health, Registry};
 use drover_linux::cgroup::Version;
 use drover_linux::fingerprint as host;
 use drover_model::mirror::Carried;
 use drover_model::{Node, NodeAddress, NodeDriver, NodeNetwork, NodeResources};
-use drover_base::WallTime;
 
 use crate::config::ClientConfig;
 use crate::identity::NodeIdentity;
@@ -76,8 +76,7 @@ pub fn node(config: &ClientConfig, identity: &NodeIdentity, groups: Version, dri
 
     let drivers = driver_states(drivers.iter(), &BTreeMap::new(), now);
     attributes.extend(driver_attributes(&drivers));
-    let mut meta: BTreeMap<String, String> =
-        DEFAULT_META.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let mut meta: BTreeMap<String, String> = DEFAULT_META.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     meta.extend(config.meta.clone());
     Node {
         id: identity.id,

@@ -111,10 +111,9 @@ impl Consensus {
     pub async fn open(options: Options, machine: Arc<dyn Machine>) -> Result<Self, OpenError> {
         let (log, adapter) = match &options.storage {
             Storage::Memory => (LogStore::memory(), Adapter::in_memory(machine)),
-            Storage::Disk { disk, directory, log } => (
-                LogStore::open(Arc::clone(disk), directory, log.clone())?,
-                Adapter::on_disk(machine, Arc::clone(disk), directory)?,
-            ),
+            Storage::Disk { disk, directory, log } => {
+                (LogStore::open(Arc::clone(disk), directory, log.clone())?, Adapter::on_disk(machine, Arc::clone(disk), directory)?)
+            }
         };
         let config = Config {
             cluster_name: "drover".to_owned(),

@@ -44,9 +44,8 @@ pub(super) async fn run(settings: Settings, logs: LogHub) -> anyhow::Result<()> 
 
     let scope = TaskScope::new();
     let server_scope = scope.child();
-    let server = Server::start(server_config(&settings, &data_dir), clock.clone(), entropy.clone(), &server_scope)
-        .await
-        .context("start server")?;
+    let server =
+        Server::start(server_config(&settings, &data_dir), clock.clone(), entropy.clone(), &server_scope).await.context("start server")?;
     let client_scope = scope.child();
     let client = if settings.config.client.enabled {
         let config = client_config(&settings, &data_dir, &http_address).await?;
@@ -60,7 +59,15 @@ pub(super) async fn run(settings: Settings, logs: LogHub) -> anyhow::Result<()> 
     let http_scope = scope.child();
     super::api::serve(
         listener,
-        super::api::Parts { settings: &settings, server: &server, client: client.as_ref(), logs: &logs, clock: &clock, entropy: &entropy, http_address: &http_address },
+        super::api::Parts {
+            settings: &settings,
+            server: &server,
+            client: client.as_ref(),
+            logs: &logs,
+            clock: &clock,
+            entropy: &entropy,
+            http_address: &http_address,
+        },
         http_scope.clone(),
     );
     announce(&settings, &http_address);
@@ -240,9 +247,11 @@ fn run_dir(dev: bool, data_dir: &Path) -> PathBuf {
     if dev {
         return data_dir.join("run");
     }
-    let tag = data_dir.as_os_str().as_encoded_bytes().iter().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let tag = data_dir
+        .as_os_str()
+        .as_encoded_bytes()
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3));
     let base = [Path::new("/run/drover"), Path::new("/tmp")];
     let usable = base.iter().find(|base| std::fs::create_dir_all(base).is_ok() && writable(base));
     usable.map_or_else(|| data_dir.join("run"), |base| base.join(format!("drover-{tag:016x}")))

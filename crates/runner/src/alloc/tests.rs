@@ -73,17 +73,11 @@ impl Play {
     }
 
     fn launched(&self) -> Vec<&str> {
-        self.log
-            .iter()
-            .filter_map(|action| if let Action::Launch { task } = action { Some(task.as_str()) } else { None })
-            .collect()
+        self.log.iter().filter_map(|action| if let Action::Launch { task } = action { Some(task.as_str()) } else { None }).collect()
     }
 
     fn killed(&self) -> Vec<&str> {
-        self.log
-            .iter()
-            .filter_map(|action| if let Action::Kill { task, .. } = action { Some(task.as_str()) } else { None })
-            .collect()
+        self.log.iter().filter_map(|action| if let Action::Kill { task, .. } = action { Some(task.as_str()) } else { None }).collect()
     }
 
     fn status(&self, task: &str) -> (TaskStatus, bool) {
