@@ -724,8 +724,7 @@ pub struct AgentConfigTLSConfig {
 
 /// The JSON object `AgentConfigKeyLoader`.
 #[derive(Clone, Debug, Default, PartialEq, Wire)]
-pub struct AgentConfigKeyLoader {
-}
+pub struct AgentConfigKeyLoader {}
 
 /// The JSON object `AgentConfigSentinelConfig`.
 #[derive(Clone, Debug, Default, PartialEq, Wire)]

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use drover_macros::Wire;
 
 use crate::wire::Base64;
-use crate::{AllocDeploymentStatus, AllocatedResources, AllocationMetric, DNSConfig, DesiredTransition, Job, RescheduleTracker, Resources, TaskState};
+use crate::{
+    AllocDeploymentStatus, AllocatedResources, AllocationMetric, DNSConfig, DesiredTransition, Job, RescheduleTracker, Resources, TaskState,
+};
 
 /// The JSON object `Allocation`.
 #[derive(Clone, Debug, Default, PartialEq, Wire)]

@@ -6,7 +6,10 @@ use drover_macros::Wire;
 use serde_json::Value;
 
 use crate::wire::Base64;
-use crate::{Allocation, AllocationListStub, CSIInfo, CSIMountOptions, CSITopology, Constraint, Deployment, Evaluation, Job, Node, NodePool, ServiceRegistration};
+use crate::{
+    Allocation, AllocationListStub, CSIInfo, CSIMountOptions, CSITopology, Constraint, Deployment, Evaluation, Job, Node, NodePool,
+    ServiceRegistration,
+};
 
 /// The JSON object `Events`.
 #[derive(Clone, Debug, Default, PartialEq, Wire)]

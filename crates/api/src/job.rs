@@ -404,8 +404,7 @@ pub struct ConsulLinkedService {
 
 /// The JSON object `ConsulMeshConfigEntry`.
 #[derive(Clone, Debug, Default, PartialEq, Wire)]
-pub struct ConsulMeshConfigEntry {
-}
+pub struct ConsulMeshConfigEntry {}
 
 /// The JSON object `ConsulSidecarService`.
 #[derive(Clone, Debug, Default, PartialEq, Wire)]

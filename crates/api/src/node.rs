@@ -630,5 +630,4 @@ pub struct NodeIdentityRenewRequest {
 
 /// The JSON object `NodeIdentityRenewResponse`.
 #[derive(Clone, Debug, Default, PartialEq, Wire)]
-pub struct NodeIdentityRenewResponse {
-}
+pub struct NodeIdentityRenewResponse {}

@@ -145,11 +145,7 @@ impl Visitor<'_> for FieldKey {
     }
 
     fn visit_str<E: Error>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(self
-            .0
-            .iter()
-            .position(|name| *name == key)
-            .or_else(|| self.0.iter().position(|name| name.eq_ignore_ascii_case(key))))
+        Ok(self.0.iter().position(|name| *name == key).or_else(|| self.0.iter().position(|name| name.eq_ignore_ascii_case(key))))
     }
 }
 

@@ -197,9 +197,8 @@ impl Context {
 
     /// The settings of the API client, flags before environment.
     pub fn client_config(&self) -> Config {
-        let text = |flag: &str, setting: &str| {
-            self.flags.value(flag).or_else(|| self.environment.setting(setting)).unwrap_or("").to_owned()
-        };
+        let text =
+            |flag: &str, setting: &str| self.flags.value(flag).or_else(|| self.environment.setting(setting)).unwrap_or("").to_owned();
         Config {
             address: text("address", "ADDR"),
             region: text("region", "REGION"),
@@ -296,7 +295,8 @@ impl Context {
 pub fn format_value(value: &Value, template: Option<&str>) -> Result<String, Failure> {
     match template {
         None => Ok(crate::text::json(value)),
-        Some(template) => crate::template::render(template, value)
-            .map_err(|error| Failure::new(format!("Error formatting the data: {error}"))),
+        Some(template) => {
+            crate::template::render(template, value).map_err(|error| Failure::new(format!("Error formatting the data: {error}")))
+        }
     }
 }

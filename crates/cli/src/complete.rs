@@ -72,11 +72,7 @@ fn settings(home: &Path, program: &Path) -> Vec<(PathBuf, String)> {
     let fish = format!(
         "function __complete_{PROGRAM}\n    set -lx COMP_LINE (commandline -cp)\n    {program}\nend\ncomplete -f -c {PROGRAM} -a \"(__complete_{PROGRAM})\""
     );
-    vec![
-        (home.join(".bashrc"), bash),
-        (home.join(".zshrc"), zsh),
-        (home.join(format!(".config/fish/completions/{PROGRAM}.fish")), fish),
-    ]
+    vec![(home.join(".bashrc"), bash), (home.join(".zshrc"), zsh), (home.join(format!(".config/fish/completions/{PROGRAM}.fish")), fish)]
 }
 
 /// Adds completion to (or removes it from) the settings of the shells whose files exist; returns the files changed.

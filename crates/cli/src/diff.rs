@@ -93,12 +93,8 @@ impl Writer<'_> {
     }
 
     fn group(&mut self, group: &TaskGroupDiff, outer: Widest) {
-        let updates: Vec<String> = group
-            .updates
-            .iter()
-            .flatten()
-            .map(|(kind, count)| format!("{count} {}", self.ui.paint(update_paint(kind), kind)))
-            .collect();
+        let updates: Vec<String> =
+            group.updates.iter().flatten().map(|(kind, count)| format!("{count} {}", self.ui.paint(update_paint(kind), kind))).collect();
         let updates = if updates.is_empty() { String::new() } else { format!(" ({})", updates.join(", ")) };
         let name = self.ui.title(format!("Task Group: {:?}", group.name));
         self.line(0, &group.r#type, outer.marker, &format!("{name}{updates}"));

@@ -43,9 +43,7 @@ impl Environment {
     /// Every job variable `DROVER_VAR_x` or `NOMAD_VAR_x`, by its name.
     pub fn job_variables(&self) -> BTreeMap<String, String> {
         let prefixed = |prefix: &'static str| {
-            self.variables
-                .iter()
-                .filter_map(move |(name, value)| Some((name.strip_prefix(prefix)?.to_owned(), value.clone())))
+            self.variables.iter().filter_map(move |(name, value)| Some((name.strip_prefix(prefix)?.to_owned(), value.clone())))
         };
         prefixed("NOMAD_VAR_").chain(prefixed("DROVER_VAR_")).collect()
     }

@@ -48,9 +48,16 @@ impl Flag {
 pub const GENERAL: &[Flag] = &[
     Flag::value("address", "addr", "Address of the agent. Default http://127.0.0.1:4646, or DROVER_ADDR or NOMAD_ADDR."),
     Flag::value("region", "region", "Region to send the request to. Default the agent's own, or DROVER_REGION or NOMAD_REGION."),
-    Flag::value("namespace", "namespace", "Namespace to act in; \"*\" for all that may be read. Default \"default\", or DROVER_NAMESPACE or NOMAD_NAMESPACE."),
+    Flag::value(
+        "namespace",
+        "namespace",
+        "Namespace to act in; \"*\" for all that may be read. Default \"default\", or DROVER_NAMESPACE or NOMAD_NAMESPACE.",
+    ),
     Flag::switch("no-color", "Print without colours. Also DROVER_CLI_NO_COLOR or NOMAD_CLI_NO_COLOR."),
-    Flag::switch("force-color", "Print with colours even when the output is no terminal. Also DROVER_CLI_FORCE_COLOR or NOMAD_CLI_FORCE_COLOR."),
+    Flag::switch(
+        "force-color",
+        "Print with colours even when the output is no terminal. Also DROVER_CLI_FORCE_COLOR or NOMAD_CLI_FORCE_COLOR.",
+    ),
     Flag::value("ca-cert", "path", "PEM file of the certificate authority that signed the agent's certificate. Also NOMAD_CACERT."),
     Flag::value("ca-path", "path", "Directory of PEM files of certificate authorities. Also NOMAD_CAPATH."),
     Flag::value("client-cert", "path", "PEM file of the certificate to show to the agent; needs -client-key. Also NOMAD_CLIENT_CERT."),
@@ -200,7 +207,10 @@ mod tests {
         let parsed = parse("job.hcl -detach --n 3 -var a=1 - -var=b=2 -namespace=x -- -verbose").unwrap();
         assert_eq!(parsed.arguments, ["job.hcl", "-", "-verbose"]);
         assert!(parsed.on("detach") && !parsed.on("verbose"));
-        assert_eq!((parsed.value("n"), parsed.values("var"), parsed.text("namespace")), (Some("3"), &["a=1".to_owned(), "b=2".to_owned()][..], Some("x")));
+        assert_eq!(
+            (parsed.value("n"), parsed.values("var"), parsed.text("namespace")),
+            (Some("3"), &["a=1".to_owned(), "b=2".to_owned()][..], Some("x"))
+        );
         assert!(!parse("-detach -detach=false").unwrap().on("detach"));
         assert!(parse("x -h").unwrap().help && parse("--help").unwrap().help && !parse("-- -h").unwrap().help);
     }

@@ -4,11 +4,11 @@ use drover_rt::Clock;
 
 use crate::command::{Command, Context, Failure, PROGRAM};
 use crate::commands::{AgentArgs, AgentArgsError, COMMANDS, DAILY, GROUPS};
+use crate::complete;
 use crate::environment::Environment;
 use crate::flags::{FlagError, Parsed, nearest};
 use crate::text::Zone;
 use crate::ui::Ui;
-use crate::complete;
 
 /// The exit code of an unknown command.
 const UNKNOWN: i32 = 127;
@@ -109,7 +109,8 @@ impl Invocation {
                 if asked {
                     return Self::Say { out: command.help(), error: String::new(), code: 0 };
                 }
-                let out = if matches!(error, FlagError::Unknown { .. }) || command.usage_code == 1 { command.help() } else { String::new() };
+                let out =
+                    if matches!(error, FlagError::Unknown { .. }) || command.usage_code == 1 { command.help() } else { String::new() };
                 Self::Say { out, error: error.to_string(), code: command.usage_code }
             }
         }
@@ -236,7 +237,8 @@ fn top_help() -> String {
         out.push_str(&help_line(name, about(name)));
     }
     out.push_str("\nOther commands:\n");
-    let mut others: Vec<&str> = COMMANDS.iter().filter(|command| !command.hidden).filter_map(|command| command.path.split(' ').next()).collect();
+    let mut others: Vec<&str> =
+        COMMANDS.iter().filter(|command| !command.hidden).filter_map(|command| command.path.split(' ').next()).collect();
     others.sort_unstable();
     others.dedup();
     for name in others.into_iter().filter(|name| !DAILY.contains(name)) {

@@ -126,11 +126,8 @@ impl Follower<'_> {
     fn report(&self, seen: &mut Seen, eval: &Evaluation, allocs: &[AllocationListStub]) {
         if !seen.triggered {
             seen.triggered = true;
-            let cause = if eval.node_id.is_empty() {
-                format!("job {:?}", eval.job_id)
-            } else {
-                format!("node {:?}", self.short(&eval.node_id))
-            };
+            let cause =
+                if eval.node_id.is_empty() { format!("job {:?}", eval.job_id) } else { format!("node {:?}", self.short(&eval.node_id)) };
             self.detail(&format!("Evaluation triggered by {cause}"));
         }
         if seen.deployment.is_empty() && !eval.deployment_id.is_empty() {
@@ -220,13 +217,7 @@ pub fn deployment<'a>(
     })
 }
 
-async fn follow_deployment(
-    context: &Context,
-    client: &Client,
-    id: &str,
-    wait: Duration,
-    verbose: bool,
-) -> Result<Deployment, Failure> {
+async fn follow_deployment(context: &Context, client: &Client, id: &str, wait: Duration, verbose: bool) -> Result<Deployment, Failure> {
     let path = format!("/v1/deployment/{}", segment(id));
     let live = context.environment.stdout_terminal;
     let mut display = Display { lines: 0, frame: 0 };

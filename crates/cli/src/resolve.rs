@@ -47,11 +47,7 @@ pub async fn job(context: &Context, client: &Client, given: &str) -> Result<Foun
         }
         error => error.attempt("Error querying job prefix")?.value,
     };
-    let found = |stub: &JobListStub| FoundJob {
-        id: stub.id.clone(),
-        namespace: stub.namespace.clone(),
-        by_prefix: stub.id != given,
-    };
+    let found = |stub: &JobListStub| FoundJob { id: stub.id.clone(), namespace: stub.namespace.clone(), by_prefix: stub.id != given };
     let exact: Vec<&JobListStub> = stubs.iter().filter(|stub| stub.id == given).collect();
     match (exact.as_slice(), stubs.as_slice()) {
         ([one], _) => Ok(found(one)),

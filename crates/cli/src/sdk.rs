@@ -174,7 +174,17 @@ pub struct Client {
 }
 
 /// Everything but what may stand in a path segment.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'$').remove(b'&').remove(b'+').remove(b'=').remove(b':').remove(b'@');
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'+')
+    .remove(b'=')
+    .remove(b':')
+    .remove(b'@');
 
 /// A value as one path segment.
 pub fn segment(value: &str) -> String {
@@ -196,9 +206,7 @@ impl Client {
             builder = builder.unix_socket(Path::new(path));
             base = "http://127.0.0.1".to_owned();
         }
-        let read = |path: &str| {
-            std::fs::read(path).map_err(|error| SdkError::Settings(format!("failed to read {path}: {error}")))
-        };
+        let read = |path: &str| std::fs::read(path).map_err(|error| SdkError::Settings(format!("failed to read {path}: {error}")));
         let mut authorities = Vec::new();
         if !config.ca_cert.is_empty() {
             authorities.push(config.ca_cert.clone());
@@ -272,12 +280,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`SdkError`].
-    pub async fn put<B: Serialize + Sync, T: DeserializeOwned>(
-        &self,
-        path: &str,
-        query: &Query,
-        body: &B,
-    ) -> Result<Answer<T>, SdkError> {
+    pub async fn put<B: Serialize + Sync, T: DeserializeOwned>(&self, path: &str, query: &Query, body: &B) -> Result<Answer<T>, SdkError> {
         self.call(Method::PUT, path, query, Some(body)).await
     }
 
@@ -309,13 +312,7 @@ impl Client {
     ///
     /// # Errors
     /// When no answer comes.
-    pub async fn raw(
-        &self,
-        method: Method,
-        path: &str,
-        query: &Query,
-        body: Option<Vec<u8>>,
-    ) -> Result<reqwest::Response, SdkError> {
+    pub async fn raw(&self, method: Method, path: &str, query: &Query, body: Option<Vec<u8>>) -> Result<reqwest::Response, SdkError> {
         self.send(method, path, query, body).await.map(|(response, _)| response)
     }
 
@@ -333,14 +330,8 @@ impl Client {
         let (response, url) = self.send(method, path, query, body).await?;
         let response = good(response).await?;
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
-        let meta = Meta {
-            index: header("x-nomad-index").parse().unwrap_or(0),
-            next_token: header("x-nomad-nexttoken").to_owned(),
-        };
-        let bytes = response
-            .bytes()
-            .await
-            .map_err(|error| SdkError::Decode { url: url.clone(), reason: reason(&error) })?;
+        let meta = Meta { index: header("x-nomad-index").parse().unwrap_or(0), next_token: header("x-nomad-nexttoken").to_owned() };
+        let bytes = response.bytes().await.map_err(|error| SdkError::Decode { url: url.clone(), reason: reason(&error) })?;
         let text: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
         let value = serde_json::from_slice(text).map_err(|error| SdkError::Decode { url, reason: error.to_string() })?;
         Ok(Answer { value, meta })

@@ -19,17 +19,15 @@ pub fn table_with_blanks(rows: &[Vec<String>]) -> String {
 
 /// `Key = value` lines with the signs below one another; an empty value is `<none>`.
 pub fn pairs<K: AsRef<str>, V: AsRef<str>>(rows: &[(K, V)]) -> String {
-    let rows: Vec<Vec<String>> =
-        rows.iter().map(|(key, value)| vec![key.as_ref().to_owned(), value.as_ref().to_owned()]).collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(|(key, value)| vec![key.as_ref().to_owned(), value.as_ref().to_owned()]).collect();
     columns(&rows, " = ", NONE)
 }
 
 fn columns(rows: &[Vec<String>], glue: &str, empty: &str) -> String {
     let shown = |cell: &str| -> String { if cell.trim().is_empty() { empty.to_owned() } else { cell.to_owned() } };
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..count)
-        .map(|column| rows.iter().filter_map(|row| row.get(column)).map(|cell| width(&shown(cell))).max().unwrap_or(0))
-        .collect();
+    let widths: Vec<usize> =
+        (0..count).map(|column| rows.iter().filter_map(|row| row.get(column)).map(|cell| width(&shown(cell))).max().unwrap_or(0)).collect();
     let mut out = String::new();
     for (number, row) in rows.iter().enumerate() {
         if number > 0 {

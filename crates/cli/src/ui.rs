@@ -23,12 +23,7 @@ impl Ui {
     }
 
     /// Any streams.
-    pub fn new(
-        out: Box<dyn Write + Send>,
-        error: Box<dyn Write + Send>,
-        input: Box<dyn io::Read + Send>,
-        colours: bool,
-    ) -> Self {
+    pub fn new(out: Box<dyn Write + Send>, error: Box<dyn Write + Send>, input: Box<dyn io::Read + Send>, colours: bool) -> Self {
         Self { inner: Arc::new(Mutex::new(Inner { out, error, input })), colours }
     }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use drover_base::{AllocId, Monotonic, WallTime};
 use drover_driver::TaskHandle;
 use drover_model::{
-    AllocUpdate, Allocation, ClientStatus, DeploymentHealth, HealthCheck, OnUpdate, Service, ServiceCheck, ServiceProvider,
-    TaskEventKind, TaskGroup, TaskState, TaskStatus,
+    AllocUpdate, Allocation, ClientStatus, DeploymentHealth, HealthCheck, OnUpdate, Service, ServiceCheck, ServiceProvider, TaskEventKind,
+    TaskGroup, TaskState, TaskStatus,
 };
 use drover_rt::{CancellationToken, TaskScope};
 use drover_runner::alloc::MachineOptions;
@@ -38,10 +38,24 @@ pub(crate) enum Command {
     /// Stop, clear up and forget. Answered when nothing is left.
     Destroy(Option<oneshot::Sender<()>>),
     Stop(StopReason),
-    Restart { task: Option<String>, all: bool, reply: oneshot::Sender<Result<(), String>> },
-    Signal { task: Option<String>, signal: String, reply: oneshot::Sender<Result<(), String>> },
-    Note { task: String, kind: TaskEventKind },
-    Checked { check: String, outcome: Outcome },
+    Restart {
+        task: Option<String>,
+        all: bool,
+        reply: oneshot::Sender<Result<(), String>>,
+    },
+    Signal {
+        task: Option<String>,
+        signal: String,
+        reply: oneshot::Sender<Result<(), String>>,
+    },
+    Note {
+        task: String,
+        kind: TaskEventKind,
+    },
+    Checked {
+        check: String,
+        outcome: Outcome,
+    },
     ServersContacted,
     Acknowledged(AllocUpdate),
 }
@@ -143,11 +157,7 @@ pub(crate) fn start(shared: &Arc<Shared>, alloc: Arc<Allocation>, group: &TaskGr
     let restored = state.is_some();
     let stored = state.unwrap_or_default();
     let options = options(shared, &alloc);
-    let machine = if restored {
-        AllocMachine::restored(group, options, stored.tasks.clone())
-    } else {
-        AllocMachine::new(group, options)
-    };
+    let machine = if restored { AllocMachine::restored(group, options, stored.tasks.clone()) } else { AllocMachine::new(group, options) };
     let status = if restored { status::of_tasks(stored.tasks.values()).0 } else { ClientStatus::Pending };
     let view = Arc::new(Mutex::new(View {
         alloc: Arc::clone(&alloc),
@@ -438,13 +448,8 @@ impl Runner {
     }
 
     async fn reattach(&mut self) {
-        let running: Vec<String> = self
-            .stored
-            .tasks
-            .iter()
-            .filter(|(_, state)| state.status == TaskStatus::Running)
-            .map(|(name, _)| name.clone())
-            .collect();
+        let running: Vec<String> =
+            self.stored.tasks.iter().filter(|(_, state)| state.status == TaskStatus::Running).map(|(name, _)| name.clone()).collect();
         // A task whose files are gone cannot go on; what runs of it is ended.
         let has_directory = AllocDir::new(&self.shared.config.alloc_dir, self.alloc.id).exists();
         for name in running {
@@ -642,13 +647,7 @@ impl Runner {
             return;
         }
         let owners: Vec<Option<String>> = std::iter::once(None)
-            .chain(
-                self.machine
-                    .states()
-                    .into_iter()
-                    .filter(|(_, state)| state.status == TaskStatus::Running)
-                    .map(|(name, _)| Some(name)),
-            )
+            .chain(self.machine.states().into_iter().filter(|(_, state)| state.status == TaskStatus::Running).map(|(name, _)| Some(name)))
             .collect();
         for owner in owners {
             let owner = owner.as_deref();
@@ -681,9 +680,8 @@ impl Runner {
         let mut health = HealthTracker::new(policy, self.machine.roles(), has_checks, now);
         // An update in place finds tasks and checks as they are; they may not change again.
         let all_pass = has_checks && self.checks_pass();
-        let verdict = health.tasks_changed(now, &self.machine.states()).or_else(|| {
-            if all_pass { health.checks_changed(now, true) } else { None }
-        });
+        let verdict =
+            health.tasks_changed(now, &self.machine.states()).or_else(|| if all_pass { health.checks_changed(now, true) } else { None });
         self.health = Some(health);
         self.judge(verdict);
     }
@@ -886,8 +884,7 @@ impl Runner {
     }
 
     fn stop_checks(&mut self, wanted: impl Fn(Option<&str>) -> bool) {
-        let ended: Vec<String> =
-            self.checks.iter().filter(|(_, check)| wanted(check.owner.as_deref())).map(|(id, _)| id.clone()).collect();
+        let ended: Vec<String> = self.checks.iter().filter(|(_, check)| wanted(check.owner.as_deref())).map(|(id, _)| id.clone()).collect();
         for id in ended {
             if let Some(check) = self.checks.remove(&id) {
                 check.stop.cancel();
@@ -925,12 +922,6 @@ fn check_id(alloc: &Allocation, owner: Option<&str>, service: &str, name: &str, 
 
 /// Reports an allocation that cannot even be begun as failed, once.
 pub(crate) fn report_impossible(shared: &Shared, id: AllocId, reason: &str) {
-    let update = AllocUpdate {
-        id,
-        status: ClientStatus::Failed,
-        description: reason.to_owned(),
-        tasks: BTreeMap::new(),
-        health: None,
-    };
+    let update = AllocUpdate { id, status: ClientStatus::Failed, description: reason.to_owned(), tasks: BTreeMap::new(), health: None };
     shared.reporter.report(shared.clock.monotonic(), update, true);
 }

@@ -47,13 +47,7 @@ impl AllocDir {
     /// The directories of a task.
     pub fn task(&self, task: &str) -> TaskDirectories {
         let own = self.root.join(task);
-        TaskDirectories {
-            shared: self.shared(),
-            local: own.join("local"),
-            secrets: own.join("secrets"),
-            logs: self.logs(),
-            task: own,
-        }
+        TaskDirectories { shared: self.shared(), local: own.join("local"), secrets: own.join("secrets"), logs: self.logs(), task: own }
     }
 
     /// Makes the directories that all tasks share. What is there already stays.

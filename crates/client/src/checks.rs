@@ -140,8 +140,7 @@ async fn http(plan: &CheckPlan) -> Outcome {
     let name = verb(method);
     let wrong = |error: &dyn std::fmt::Display| failure(format!("nomad: {name} \"{shown}\": {error}"));
     // Made when a check first needs one: certificates are not read on the way of a start.
-    static CLIENTS: [tokio::sync::OnceCell<reqwest::Client>; 2] =
-        [tokio::sync::OnceCell::const_new(), tokio::sync::OnceCell::const_new()];
+    static CLIENTS: [tokio::sync::OnceCell<reqwest::Client>; 2] = [tokio::sync::OnceCell::const_new(), tokio::sync::OnceCell::const_new()];
     let client = match CLIENTS[usize::from(*skip_verify)].get_or_try_init(|| async { client(*skip_verify) }).await {
         Ok(client) => client,
         Err(error) => return wrong(&error),

@@ -13,9 +13,10 @@ use drover_driver::raw_exec::RawExec;
 use drover_driver::shim::agent::{ShimConfig, Shims};
 use drover_driver::{Driver, ExecCommand, ExecOutput, Executor, Registry};
 use drover_linux::cgroup::{Hierarchy, Version};
-use drover_model::{Allocation, Node, TaskStatus};
+use drover_model::{Allocation, Node, NodeDriver, TaskStatus};
 use drover_rt::{Clock, Entropy, TaskScope};
 use drover_runner::StopReason;
+use drover_runner::driver_watch::DriverWatch;
 use futures::stream::BoxStream;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
@@ -38,8 +39,6 @@ const RETRY_FIRST: Duration = Duration::from_millis(20);
 const RETRY_MAX: Duration = Duration::from_secs(15);
 /// How long allocations that came or went wait for others before room is made.
 const GC_PATIENCE: Duration = Duration::from_secs(1);
-/// How often drivers are asked whether they are still there.
-const DRIVER_INTERVAL: Duration = Duration::from_secs(30);
 /// How long shims of a development agent live without it.
 const DEV_ORPHAN_LIMIT: Duration = Duration::from_secs(10);
 /// How long two looks at use lie apart.
@@ -135,6 +134,20 @@ impl Client {
         runtime: Runtime,
         renderer: SharedRenderer,
     ) -> Result<ClientHandle, ClientError> {
+        Self::start_with_drivers(config, link, runtime, renderer, Vec::new()).await
+    }
+
+    /// As [`Self::start`], with drivers beyond those that are built in; one takes the place of another with its name.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_with_drivers(
+        config: ClientConfig,
+        link: Arc<dyn ServerLink>,
+        runtime: Runtime,
+        renderer: SharedRenderer,
+        more: Vec<Arc<dyn Driver>>,
+    ) -> Result<ClientHandle, ClientError> {
         let Runtime { clock, entropy, scope } = runtime;
         let directory = |path: &PathBuf, source| ClientError::Directory { path: path.clone(), source };
         alloc_dir::create_base(&config.alloc_dir).map_err(|source| directory(&config.alloc_dir, source))?;
@@ -145,7 +158,7 @@ impl Client {
             let (store, remembered) = Store::open(&config.state_dir)?;
             (NodeIdentity::load(&config.state_dir, &entropy)?, store, remembered)
         };
-        let (drivers, groups) = drivers(&config, &clock, &entropy, &scope)?;
+        let (drivers, groups) = drivers(&config, &clock, &entropy, &scope, more)?;
         let node = fingerprint::node(&config, &identity, groups, &drivers, clock.now());
         let (contact, contacted) = watch::channel(false);
         let (registrar, orders) = mpsc::channel(registrar::ORDERS_MAX);
@@ -214,6 +227,7 @@ fn drivers(
     clock: &Clock,
     entropy: &Entropy,
     scope: &TaskScope,
+    more: Vec<Arc<dyn Driver>>,
 ) -> Result<(Registry, Version), ClientError> {
     let parent = Some(config.cgroup_parent.as_str()).filter(|parent| !parent.is_empty());
     let mut hierarchy = Hierarchy::of_host(parent);
@@ -244,13 +258,12 @@ fn drivers(
     if !config.chroot_env.is_empty() {
         exec.chroot.clone_from(&config.chroot_env);
     }
-    let mut found: Vec<Arc<dyn Driver>> = vec![
-        Arc::new(RawExec::new(config.raw_exec.clone(), Arc::clone(&executor))),
-        Arc::new(IsolatedExec::new(exec, executor)),
-    ];
+    let mut found: Vec<Arc<dyn Driver>> =
+        vec![Arc::new(RawExec::new(config.raw_exec.clone(), Arc::clone(&executor))), Arc::new(IsolatedExec::new(exec, executor))];
     if config.mock_driver {
         found.push(drover_driver::mock::driver(clock.clone(), scope.clone()));
     }
+    found.extend(more);
     let mut registry = Registry::new();
     for driver in found {
         if config.is_allowed("driver", driver.name()) {
@@ -470,25 +483,32 @@ async fn clear_away(shared: &Shared, id: AllocId) {
 }
 
 async fn watch_drivers(shared: Arc<Shared>) {
+    let failing = |state: &NodeDriver| state.detected && !state.healthy;
+    let began = shared.clock.monotonic();
+    let mut watches: BTreeMap<String, DriverWatch> =
+        shared.node().drivers.iter().map(|(name, state)| (name.clone(), DriverWatch::new(began, failing(state)))).collect();
     loop {
-        shared.clock.sleep(DRIVER_INTERVAL).await;
-        refresh_drivers(&shared);
+        shared.clock.sleep_until(watches.values().map(DriverWatch::due).min()).await;
+        let now = shared.clock.monotonic();
+        let due = |driver: &Arc<dyn Driver>| watches.get(driver.name()).is_some_and(|watch| watch.due() <= now);
+        for (name, state) in ask_drivers(&shared, due) {
+            if let Some(watch) = watches.get_mut(&name) {
+                watch.asked(now, failing(&state));
+            }
+        }
     }
 }
 
-/// Asks the drivers how they are; a change makes the node register anew.
-fn refresh_drivers(shared: &Shared) {
-    let before = shared.node();
-    let drivers = fingerprint::driver_states(&shared.drivers, &before.drivers, shared.clock.now());
-    if drivers == before.drivers {
-        return;
+/// Asks some of the drivers how they are; a change makes the node register anew.
+fn ask_drivers(shared: &Shared, wanted: impl Fn(&Arc<dyn Driver>) -> bool) -> BTreeMap<String, NodeDriver> {
+    let drivers = shared.drivers.iter().filter(|driver| wanted(driver));
+    let mut node = shared.node.lock().unwrap_or_else(PoisonError::into_inner);
+    let asked = fingerprint::driver_states(drivers, &node.drivers, shared.clock.now());
+    if let Some(changed) = fingerprint::with_drivers(&node, asked.clone()) {
+        *node = Arc::new(changed);
+        shared.node_changed.notify_one();
     }
-    let mut node = before.as_ref().clone();
-    node.attributes.retain(|name, _| !name.starts_with("driver."));
-    node.attributes.extend(fingerprint::driver_attributes(&drivers));
-    node.drivers = drivers;
-    *shared.node.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(node);
-    shared.node_changed.notify_one();
+    asked
 }
 
 /// A running client, for those who ask it things. Clones share it.
@@ -547,11 +567,7 @@ impl ClientHandle {
         self.shared.handle(id).ok_or(AllocError::Unknown(id))
     }
 
-    async fn ask(
-        &self,
-        id: AllocId,
-        command: impl FnOnce(oneshot::Sender<Result<(), String>>) -> Command,
-    ) -> Result<(), AllocError> {
+    async fn ask(&self, id: AllocId, command: impl FnOnce(oneshot::Sender<Result<(), String>>) -> Command) -> Result<(), AllocError> {
         let handle = self.handle(id)?;
         let (reply, answer) = oneshot::channel();
         if handle.commands.send(command(reply)).await.is_err() {
@@ -685,14 +701,7 @@ impl ClientHandle {
     }
 
     /// A task's output as a stream of frames. A task that has not started, or wants no logs, has none.
-    pub fn logs(
-        &self,
-        id: AllocId,
-        task: &str,
-        kind: LogKind,
-        origin: Origin,
-        follow: bool,
-    ) -> Result<mpsc::Receiver<Frame>, FilesError> {
+    pub fn logs(&self, id: AllocId, task: &str, kind: LogKind, origin: Origin, follow: bool) -> Result<mpsc::Receiver<Frame>, FilesError> {
         let files = self.files(id)?;
         let view = self.shared.handle(id).map(|handle| handle.view());
         let Some(view) = view else { return Err(FilesError::not_found(format!("Unknown allocation \"{id}\""))) };
@@ -732,7 +741,7 @@ impl ClientHandle {
 
     /// Asks the drivers how they are, now.
     pub fn refresh_drivers(&self) {
-        refresh_drivers(&self.shared);
+        ask_drivers(&self.shared, |_| true);
     }
 
     /// Ends the role. A development agent ends its tasks; any other leaves them running. The scope the client was given must be stopped

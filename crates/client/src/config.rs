@@ -147,9 +147,7 @@ impl ClientConfig {
 
     /// The agent's environment as tasks may inherit it.
     pub fn inheritable_environment(&self, agent: impl Iterator<Item = (String, String)>) -> BTreeMap<String, String> {
-        let denied = self
-            .list_option("env.denylist")
-            .unwrap_or_else(|| ENV_DENYLIST.iter().map(|name| (*name).to_owned()).collect());
+        let denied = self.list_option("env.denylist").unwrap_or_else(|| ENV_DENYLIST.iter().map(|name| (*name).to_owned()).collect());
         agent.filter(|(name, _)| !denied.contains(name)).collect()
     }
 }

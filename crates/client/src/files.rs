@@ -414,12 +414,9 @@ impl Frame {
                 file: file.clone(),
                 file_event: String::new(),
             },
-            Self::Event { file, offset, event } => api::StreamFrame {
-                offset: place(*offset),
-                data: None,
-                file: file.clone(),
-                file_event: (*event).to_owned(),
-            },
+            Self::Event { file, offset, event } => {
+                api::StreamFrame { offset: place(*offset), data: None, file: file.clone(), file_event: (*event).to_owned() }
+            }
         }
     }
 }
@@ -501,9 +498,7 @@ impl FrameStream {
         let follows = self.watch.is_some();
         match &mut self.source {
             StreamSource::File { path, file, offset } => look_at_file(&self.files, path, file, offset, follows),
-            StreamSource::Logs { prefix, index, offset, file } => {
-                look_at_logs(&self.files, prefix, index, offset, file, follows)
-            }
+            StreamSource::Logs { prefix, index, offset, file } => look_at_logs(&self.files, prefix, index, offset, file, follows),
         }
     }
 }
@@ -539,14 +534,7 @@ fn look_at_file(files: &AllocFiles, path: &str, file: &mut File, offset: &mut u6
     Look::Nothing
 }
 
-fn look_at_logs(
-    files: &AllocFiles,
-    prefix: &str,
-    index: &mut u64,
-    offset: &mut u64,
-    file: &mut Option<File>,
-    follows: bool,
-) -> Look {
+fn look_at_logs(files: &AllocFiles, prefix: &str, index: &mut u64, offset: &mut u64, file: &mut Option<File>, follows: bool) -> Look {
     let name = AllocFiles::log_path(prefix, *index);
     if file.is_none() {
         *file = files.readable(&name).ok();

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use drover_api as api;
-use drover_driver::{Health, Registry};
+use drover_base::WallTime;
+use drover_driver::{Driver, Health, Registry};
 use drover_linux::cgroup::Version;
 use drover_linux::fingerprint as host;
 use drover_model::mirror::Carried;
 use drover_model::{Node, NodeAddress, NodeDriver, NodeNetwork, NodeResources};
-use drover_base::WallTime;
 
 use crate::config::ClientConfig;
 use crate::identity::NodeIdentity;
@@ -73,10 +74,9 @@ pub fn node(config: &ClientConfig, identity: &NodeIdentity, groups: Version, dri
     storage(config, &mut resources, &mut set);
     network(config, &mut resources, &mut set);
 
-    let drivers = driver_states(drivers, &BTreeMap::new(), now);
+    let drivers = driver_states(drivers.iter(), &BTreeMap::new(), now);
     attributes.extend(driver_attributes(&drivers));
-    let mut meta: BTreeMap<String, String> =
-        DEFAULT_META.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let mut meta: BTreeMap<String, String> = DEFAULT_META.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     meta.extend(config.meta.clone());
     Node {
         id: identity.id,
@@ -222,9 +222,13 @@ pub fn node_ip(node: &Node) -> String {
 }
 
 /// What each driver says about itself; one that says the same as before keeps the time of its last change.
-pub fn driver_states(drivers: &Registry, before: &BTreeMap<String, NodeDriver>, now: WallTime) -> BTreeMap<String, NodeDriver> {
+pub fn driver_states<'a>(
+    drivers: impl IntoIterator<Item = &'a Arc<dyn Driver>>,
+    before: &BTreeMap<String, NodeDriver>,
+    now: WallTime,
+) -> BTreeMap<String, NodeDriver> {
     drivers
-        .iter()
+        .into_iter()
         .map(|driver| {
             let found = driver.fingerprint();
             let mut state = NodeDriver {
@@ -243,6 +247,21 @@ pub fn driver_states(drivers: &Registry, before: &BTreeMap<String, NodeDriver>, 
             (driver.name().to_owned(), state)
         })
         .collect()
+}
+
+/// The node once these of its drivers have been asked; none when they say what they said before. What drivers that are not detected
+/// any more brought with them is gone.
+pub fn with_drivers(node: &Node, asked: BTreeMap<String, NodeDriver>) -> Option<Node> {
+    if asked.iter().all(|(name, state)| node.drivers.get(name) == Some(state)) {
+        return None;
+    }
+    let mut changed = node.clone();
+    for name in driver_attributes(&node.drivers).keys() {
+        changed.attributes.remove(name);
+    }
+    changed.drivers.extend(asked);
+    changed.attributes.extend(driver_attributes(&changed.drivers));
+    Some(changed)
 }
 
 /// The node's attributes that come from its drivers.

@@ -95,9 +95,7 @@ async fn carry_out(wanted: &mut BTreeMap<String, Wanted>, link: &dyn ServerLink,
     }
     let gone: Vec<(String, String)> = wanted
         .iter()
-        .filter_map(|(id, wanted)| {
-            if let Wanted::Gone { namespace } = wanted { Some((id.clone(), namespace.clone())) } else { None }
-        })
+        .filter_map(|(id, wanted)| if let Wanted::Gone { namespace } = wanted { Some((id.clone(), namespace.clone())) } else { None })
         .collect();
     for (id, namespace) in gone {
         match link.delete_service(node, namespace, id.clone()).await {

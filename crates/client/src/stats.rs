@@ -88,11 +88,7 @@ pub(crate) fn alloc_usage(tasks: BTreeMap<String, Option<api::TaskResourceUsage>
         }
     }
     api::AllocResourceUsage {
-        resource_usage: Some(api::ResourceUsage {
-            memory_stats: Some(memory),
-            cpu_stats: Some(cpu),
-            device_stats: Some(Vec::new()),
-        }),
+        resource_usage: Some(api::ResourceUsage { memory_stats: Some(memory), cpu_stats: Some(cpu), device_stats: Some(Vec::new()) }),
         tasks: Some(tasks),
         timestamp: now.0,
     }

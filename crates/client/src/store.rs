@@ -309,10 +309,7 @@ mod tests {
         assert!(matches!(Store::open(root.path()), Err(StoreError::InUse { .. })));
         let state = StoredState {
             tasks: BTreeMap::from([("web".to_owned(), TaskState { restarts: 3, ..TaskState::default() })]),
-            handles: BTreeMap::from([(
-                "web".to_owned(),
-                TaskHandle { driver: "raw_exec".to_owned(), version: 1, state: vec![1, 2] },
-            )]),
+            handles: BTreeMap::from([("web".to_owned(), TaskHandle { driver: "raw_exec".to_owned(), version: 1, state: vec![1, 2] })]),
             ..StoredState::default()
         };
         for number in 1..=3 {

@@ -22,7 +22,6 @@ pub(crate) fn driver_id(alloc: &Allocation, task: &str) -> String {
     format!("{}/{task}", alloc.id)
 }
 
-
 fn fatal(event: TaskEventKind) -> LaunchFailure {
     LaunchFailure { event, recoverable: false }
 }
@@ -39,21 +38,14 @@ fn visible(isolation: FileSystemIsolation, directory: &AllocDir, task: &str) -> 
         FileSystemIsolation::None | FileSystemIsolation::Unveil => {
             VisibleDirectories { alloc: text(&own.shared), local: text(&own.local), secrets: text(&own.secrets) }
         }
-        FileSystemIsolation::Chroot | FileSystemIsolation::Image => VisibleDirectories {
-            alloc: "/alloc".to_owned(),
-            local: "/local".to_owned(),
-            secrets: "/secrets".to_owned(),
-        },
+        FileSystemIsolation::Chroot | FileSystemIsolation::Image => {
+            VisibleDirectories { alloc: "/alloc".to_owned(), local: "/local".to_owned(), secrets: "/secrets".to_owned() }
+        }
     }
 }
 
 /// The environment of a task, or of the group when there is no task.
-pub(crate) fn environment(
-    shared: &Shared,
-    alloc: &Allocation,
-    task: Option<&Task>,
-    templates: &BTreeMap<String, String>,
-) -> Environment {
+pub(crate) fn environment(shared: &Shared, alloc: &Allocation, task: Option<&Task>, templates: &BTreeMap<String, String>) -> Environment {
     let directory = AllocDir::new(&shared.config.alloc_dir, alloc.id);
     let driver = task.and_then(|task| shared.drivers.get(&task.driver));
     let capabilities = driver.map(|driver| driver.capabilities());
@@ -64,8 +56,8 @@ pub(crate) fn environment(
     };
     let inherits = capabilities.as_ref().is_some_and(|found| found.inherits_environment);
     let mut host = shared.host_environment.clone();
-    let other_user = task.is_some_and(|task| !task.user.is_empty())
-        || capabilities.as_ref().is_some_and(|found| found.default_user.is_some());
+    let other_user =
+        task.is_some_and(|task| !task.user.is_empty()) || capabilities.as_ref().is_some_and(|found| found.default_user.is_some());
     if other_user {
         for name in ["HOME", "USER", "LOGNAME"] {
             host.remove(name);
@@ -91,9 +83,9 @@ fn interpolate(value: &Value, environment: &Environment) -> Value {
     match value {
         Value::String(text) => Value::String(environment.interpolate(text)),
         Value::Array(items) => Value::Array(items.iter().map(|item| interpolate(item, environment)).collect()),
-        Value::Object(object) => Value::Object(
-            object.iter().map(|(key, value)| (environment.interpolate(key), interpolate(value, environment))).collect(),
-        ),
+        Value::Object(object) => {
+            Value::Object(object.iter().map(|(key, value)| (environment.interpolate(key), interpolate(value, environment))).collect())
+        }
         other => other.clone(),
     }
 }
@@ -188,10 +180,9 @@ pub(crate) async fn launch(
     let directory = AllocDir::new(&shared.config.alloc_dir, alloc.id);
     if first {
         note(TaskEventKind::Setup("Building Task Directory".to_owned()));
-        directory.create_task(&name).map_err(|error| LaunchFailure {
-            event: TaskEventKind::HookFailed(format!("task_dir: {error}")),
-            recoverable: true,
-        })?;
+        directory
+            .create_task(&name)
+            .map_err(|error| LaunchFailure { event: TaskEventKind::HookFailed(format!("task_dir: {error}")), recoverable: true })?;
         write_payload(&alloc, task, &directory)?;
     }
     let mut own = environment(&shared, &alloc, Some(task), &BTreeMap::new());
@@ -205,9 +196,8 @@ pub(crate) async fn launch(
             shared.clock.now().seconds(),
             shared.renderer.as_ref(),
         );
-        let variables = rendered.map_err(|error| {
-            fatal(TaskEventKind::Killing { kill_timeout_ns: 0, reason: error.to_string(), fails_task: true })
-        })?;
+        let variables =
+            rendered.map_err(|error| fatal(TaskEventKind::Killing { kill_timeout_ns: 0, reason: error.to_string(), fails_task: true }))?;
         if !variables.is_empty() {
             own = environment(&shared, &alloc, Some(task), &variables);
         }
@@ -216,9 +206,7 @@ pub(crate) async fn launch(
     for (key, value) in task.config.iter().flat_map(|config| &config.0) {
         config.insert(key.clone(), value.as_ref().map_or(Value::Null, |value| interpolate(value, &own)));
     }
-    driver
-        .validate(&config)
-        .map_err(|problems| fatal(TaskEventKind::FailedValidation(validation_failure(&problems))))?;
+    driver.validate(&config).map_err(|problems| fatal(TaskEventKind::FailedValidation(validation_failure(&problems))))?;
     let given = alloc.resources.tasks.get(&name);
     let start = TaskConfig {
         id: driver_id(&alloc, &name),
@@ -234,16 +222,12 @@ pub(crate) async fn launch(
             reserved_cores: given.reserved_cores.clone(),
         }),
         directories: directory.task(&name),
-        logs: (!task.log_config.disabled).then_some(LogSettings {
-            max_files: task.log_config.max_files,
-            max_file_size_mb: u64::from(task.log_config.max_file_size_mb),
-        }),
+        logs: (!task.log_config.disabled)
+            .then_some(LogSettings { max_files: task.log_config.max_files, max_file_size_mb: u64::from(task.log_config.max_file_size_mb) }),
     };
     match driver.start(start).await {
         Ok(started) => Ok(started.handle),
-        Err(StartError { message, recoverable }) => {
-            Err(LaunchFailure { event: TaskEventKind::DriverFailure(message), recoverable })
-        }
+        Err(StartError { message, recoverable }) => Err(LaunchFailure { event: TaskEventKind::DriverFailure(message), recoverable }),
     }
 }
 

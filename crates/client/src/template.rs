@@ -61,8 +61,7 @@ impl Renderer for GoTemplates {
             ..gotmpl::Options::default()
         };
         let seen = Seen(request);
-        let template =
-            gotmpl::Template::parse(request.text, options, &seen).map_err(|error| format!("(dynamic): parse: {error}"))?;
+        let template = gotmpl::Template::parse(request.text, options, &seen).map_err(|error| format!("(dynamic): parse: {error}"))?;
         template.render(&seen).map_err(|error| format!("(dynamic): execute: {error}"))
     }
 }
@@ -161,13 +160,7 @@ pub fn render_all(
     Ok(variables)
 }
 
-fn write(
-    template: &Template,
-    rendered: &str,
-    task_dir: &Path,
-    shared: &Path,
-    environment: &Environment,
-) -> Result<(), TemplateError> {
+fn write(template: &Template, rendered: &str, task_dir: &Path, shared: &Path, environment: &Environment) -> Result<(), TemplateError> {
     let destination = environment.interpolate(&template.dest_path);
     let place = beneath(task_dir, shared, &destination).ok_or_else(|| TemplateError::Escape(destination.clone()))?;
     let perms = if template.perms.is_empty() { "0644" } else { &template.perms };
@@ -240,9 +233,7 @@ mod tests {
         fs::create_dir_all(&shared).expect("directory");
         let mut conf = template("a\n", "local/sub/conf.txt");
         conf.perms = "640".to_owned();
-        let render = |templates: &[Template]| {
-            render_all(templates, &task, &shared, &Environment::default(), 0, &GoTemplates)
-        };
+        let render = |templates: &[Template]| render_all(templates, &task, &shared, &Environment::default(), 0, &GoTemplates);
         render(&[conf.clone()]).expect("render");
         let path = task.join("local/sub/conf.txt");
         let before = fs::metadata(&path).expect("file");
@@ -270,8 +261,7 @@ mod tests {
         fs::create_dir(root.path().join("local")).expect("directory");
         fs::write(root.path().join("local/in"), "file").expect("write");
         let text = "{{ env \"MISSING\" }}-{{ file \"local/in\" }}-{{ \"a\" | toUpper }}";
-        render_all(&[template(text, "local/out")], root.path(), root.path(), &Environment::default(), 0, &GoTemplates)
-            .expect("render");
+        render_all(&[template(text, "local/out")], root.path(), root.path(), &Environment::default(), 0, &GoTemplates).expect("render");
         assert_eq!(fs::read_to_string(root.path().join("local/out")).expect("read"), "-file-A");
         let bad = template("{{ nosuchfunc }}", "local/out");
         let error = render_all(&[bad], root.path(), root.path(), &Environment::default(), 0, &GoTemplates).expect_err("bad");
@@ -287,14 +277,7 @@ mod tests {
         }
         std::os::unix::fs::symlink("/tmp", task.join("out")).expect("link");
         for destination in ["../x", "local/../../x", "/", "out/x", ""] {
-            let result = render_all(
-                &[template("a", destination)],
-                &task,
-                &shared,
-                &Environment::default(),
-                0,
-                &GoTemplates,
-            );
+            let result = render_all(&[template("a", destination)], &task, &shared, &Environment::default(), 0, &GoTemplates);
             assert!(matches!(result, Err(TemplateError::Escape(_))), "{destination}: {result:?}");
         }
     }

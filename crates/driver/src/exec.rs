@@ -18,8 +18,8 @@ use crate::registry::Driver;
 use crate::schema::{self, Field, Kind, Settings, optional, required};
 use crate::shim::protocol::{Bind, Credentials, Isolation, Launch};
 use crate::task::{
-    Capabilities, DriverError, ExecCommand, ExecOutput, ExitResult, FileSystemIsolation, Fingerprint, NetworkMode, Started,
-    StartError, TaskConfig, TaskHandle, TaskState, TaskStats,
+    Capabilities, DriverError, ExecCommand, ExecOutput, ExitResult, FileSystemIsolation, Fingerprint, NetworkMode, StartError, Started,
+    TaskConfig, TaskHandle, TaskState, TaskStats,
 };
 
 const NAME: &str = "exec";
@@ -37,8 +37,7 @@ const FIELDS: &[Field] = &[
 ];
 
 /// Host directories seen inside, each at the same place.
-pub const CHROOT: &[&str] =
-    &["/bin", "/etc", "/lib", "/lib32", "/lib64", "/run/resolvconf", "/run/systemd/resolve", "/sbin", "/usr"];
+pub const CHROOT: &[&str] = &["/bin", "/etc", "/lib", "/lib32", "/lib64", "/run/resolvconf", "/run/systemd/resolve", "/sbin", "/usr"];
 
 /// Capabilities that tasks may have unless the agent is configured otherwise.
 pub const DEFAULT_CAPABILITIES: &[&str] = &[
@@ -115,8 +114,7 @@ impl IsolatedExec {
     }
 
     fn prepare(&self, task: &TaskConfig) -> Result<Launch, StartError> {
-        let invalid =
-            |problem: String| StartError::fatal(format!("failed driver config validation: {problem}"));
+        let invalid = |problem: String| StartError::fatal(format!("failed driver config validation: {problem}"));
         let settings = schema::decode(&task.config, FIELDS).map_err(|problems| invalid(problems.join("; ")))?;
         let private = |name: &str, default: &str| match settings.text(name).filter(|mode| !mode.is_empty()).unwrap_or(default) {
             "private" => Ok(true),
@@ -189,10 +187,7 @@ impl IsolatedExec {
 /// The place inside where the command lies: in the task's own directories, then where programs usually are.
 fn find(command: &str, task: &TaskConfig, binds: &[Bind]) -> Option<String> {
     let on_host = |inside: &Path| -> PathBuf {
-        let bind = binds
-            .iter()
-            .filter(|bind| inside.starts_with(&bind.target))
-            .max_by_key(|bind| bind.target.len());
+        let bind = binds.iter().filter(|bind| inside.starts_with(&bind.target)).max_by_key(|bind| bind.target.len());
         match bind {
             Some(bind) => match inside.strip_prefix(&bind.target) {
                 Ok(rest) if rest.as_os_str().is_empty() => PathBuf::from(&bind.source),

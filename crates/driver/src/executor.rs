@@ -15,8 +15,8 @@ use tokio::sync::mpsc;
 use crate::shim::agent::{AttachError, LaunchError, RequestError, Shim, ShimHandle, Shims};
 use crate::shim::protocol::{self, Exited, Launch, Reply};
 use crate::task::{
-    DriverError, ExecCommand, ExecOutput, ExitResult, LogSettings, Started, StartError, TaskConfig, TaskHandle, TaskResources,
-    TaskState, TaskStats,
+    DriverError, ExecCommand, ExecOutput, ExitResult, LogSettings, StartError, Started, TaskConfig, TaskHandle, TaskResources, TaskState,
+    TaskStats,
 };
 
 /// The version of the state in handles written here.
@@ -345,7 +345,6 @@ pub(crate) fn environment(task: &TaskConfig, user: Option<&drover_linux::user::U
 
 /// The user a task names.
 pub(crate) fn user_of(name: &str) -> Result<drover_linux::user::User, StartError> {
-    drover_linux::user::look_up(name).map_err(|error| {
-        StartError::fatal(format!("failed driver config validation: failed to identify user \"{name}\": {error}"))
-    })
+    drover_linux::user::look_up(name)
+        .map_err(|error| StartError::fatal(format!("failed driver config validation: failed to identify user \"{name}\": {error}")))
 }

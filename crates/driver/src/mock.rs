@@ -17,8 +17,8 @@ use tokio::sync::{mpsc, watch};
 use crate::registry::Driver;
 use crate::schema::{self, Field, Kind, Settings, optional};
 use crate::task::{
-    Capabilities, DriverError, ExecCommand, ExecOutput, ExitResult, FileSystemIsolation, Fingerprint, NetworkMode, Started,
-    StartError, TaskConfig, TaskHandle, TaskState, TaskStats,
+    Capabilities, DriverError, ExecCommand, ExecOutput, ExitResult, FileSystemIsolation, Fingerprint, NetworkMode, StartError, Started,
+    TaskConfig, TaskHandle, TaskState, TaskStats,
 };
 
 const NAME: &str = "mock_driver";
@@ -47,6 +47,7 @@ pub struct Mock {
     clock: Clock,
     scope: TaskScope,
     tasks: Mutex<BTreeMap<String, Pretended>>,
+    state: Mutex<Fingerprint>,
 }
 
 #[derive(Debug, Clone)]
@@ -74,7 +75,12 @@ struct Stored {
 impl Mock {
     /// The driver; its tasks end with the scope.
     pub fn new(clock: Clock, scope: TaskScope) -> Self {
-        Self { clock, scope, tasks: Mutex::new(BTreeMap::new()) }
+        Self { clock, scope, tasks: Mutex::new(BTreeMap::new()), state: Mutex::new(Fingerprint::healthy(NAME)) }
+    }
+
+    /// Pretends to be in another state from now on.
+    pub fn pretend(&self, state: Fingerprint) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 
     fn known(&self, id: &str) -> Result<Pretended, DriverError> {
@@ -108,12 +114,8 @@ impl Mock {
             };
             let _unseen = end.send(Some(result));
         });
-        let pretended = Pretended {
-            kill,
-            kill_after: Duration::from_millis(stored.kill_after_ms),
-            signal_error: stored.signal_error,
-            ended,
-        };
+        let pretended =
+            Pretended { kill, kill_after: Duration::from_millis(stored.kill_after_ms), signal_error: stored.signal_error, ended };
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).insert(id, pretended);
     }
 }
@@ -173,7 +175,7 @@ impl Driver for Mock {
     }
 
     fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::healthy(NAME)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn schema(&self) -> &'static [Field] {
@@ -182,16 +184,12 @@ impl Driver for Mock {
 
     fn start(&self, task: TaskConfig) -> BoxFuture<'_, Result<Started, StartError>> {
         async move {
-            let settings =
-                schema::decode(&task.config, FIELDS).map_err(|problems| StartError::fatal(problems.join("; ")))?;
+            let settings = schema::decode(&task.config, FIELDS).map_err(|problems| StartError::fatal(problems.join("; ")))?;
             if let Some(block) = settings.duration("start_block_for") {
                 self.clock.sleep(block).await;
             }
             if let Some(message) = settings.text("start_error").filter(|message| !message.is_empty()) {
-                return Err(StartError {
-                    message: message.to_owned(),
-                    recoverable: settings.bool("start_error_recoverable"),
-                });
+                return Err(StartError { message: message.to_owned(), recoverable: settings.bool("start_error_recoverable") });
             }
             let run_for = settings.duration("run_for").unwrap_or_default();
             let stored = Stored {
@@ -224,8 +222,8 @@ impl Driver for Mock {
                 Ok(known) if !matches!(&*known.ended.borrow(), Some(Err(_))) => return Ok(()),
                 _ => {}
             }
-            let stored: Stored = minicbor::decode(&handle.state)
-                .map_err(|error| DriverError::Failed(format!("read task handle: {error}")))?;
+            let stored: Stored =
+                minicbor::decode(&handle.state).map_err(|error| DriverError::Failed(format!("read task handle: {error}")))?;
             let left = drover_base::WallTime(stored.ends_at).since(self.clock.now());
             self.run(id, left, stored, None, None);
             Ok(())

@@ -14,8 +14,8 @@ use crate::registry::Driver;
 use crate::schema::{self, Field, Kind, optional, required};
 use crate::shim::protocol::{Credentials, Launch};
 use crate::task::{
-    Capabilities, DriverError, ExecCommand, ExecOutput, ExitResult, FileSystemIsolation, Fingerprint, NetworkMode, Started,
-    StartError, TaskConfig, TaskHandle, TaskState, TaskStats,
+    Capabilities, DriverError, ExecCommand, ExecOutput, ExitResult, FileSystemIsolation, Fingerprint, NetworkMode, StartError, Started,
+    TaskConfig, TaskHandle, TaskState, TaskStats,
 };
 
 const NAME: &str = "raw_exec";
@@ -55,9 +55,7 @@ impl RawExec {
     }
 
     fn prepare(&self, task: &TaskConfig) -> Result<Launch, StartError> {
-        let invalid = |problems: Vec<String>| {
-            StartError::fatal(format!("failed driver config validation: {}", problems.join("; ")))
-        };
+        let invalid = |problems: Vec<String>| StartError::fatal(format!("failed driver config validation: {}", problems.join("; ")));
         let settings = schema::decode(&task.config, FIELDS).map_err(invalid)?;
         let command = settings.text("command").unwrap_or_default();
         let user = if task.user.is_empty() { None } else { Some(user_of(&task.user)?) };
@@ -86,8 +84,7 @@ impl RawExec {
                 _ => Vec::new(),
             };
         }
-        let denied: Vec<&str> =
-            self.config.denied_envvars.iter().chain(settings.texts("denied_envvars")).map(String::as_str).collect();
+        let denied: Vec<&str> = self.config.denied_envvars.iter().chain(settings.texts("denied_envvars")).map(String::as_str).collect();
         let mut env = environment(task, user.as_ref());
         env.retain(|entry| {
             let name = entry.split_once('=').map_or(entry.as_str(), |(name, _)| name);
@@ -132,9 +129,7 @@ impl RawExec {
 }
 
 fn check_denied(config: &RawExecConfig, uid: u32, gid: u32) -> Result<(), StartError> {
-    let denied = |what: &str, id: u32| {
-        StartError::fatal(format!("failed driver config validation: running as {what} {id} is disallowed"))
-    };
+    let denied = |what: &str, id: u32| StartError::fatal(format!("failed driver config validation: running as {what} {id} is disallowed"));
     if in_ranges(&config.denied_host_uids, uid) {
         return Err(denied("uid", uid));
     }
@@ -253,7 +248,6 @@ impl Driver for RawExec {
         }
     }
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -11,8 +11,8 @@ use tokio::sync::mpsc;
 
 use crate::schema::{self, Field};
 use crate::task::{
-    Capabilities, DriverError, ExecCommand, ExecOutput, ExitResult, Fingerprint, Started, StartError, TaskConfig, TaskHandle,
-    TaskState, TaskStats,
+    Capabilities, DriverError, ExecCommand, ExecOutput, ExitResult, Fingerprint, StartError, Started, TaskConfig, TaskHandle, TaskState,
+    TaskStats,
 };
 
 /// A way of running tasks.

@@ -123,9 +123,7 @@ pub fn decode(config: &Map<String, Value>, fields: &[Field]) -> Result<Settings,
     for field in fields.iter().filter(|field| field.required) {
         if config.get(field.name).is_none_or(Value::is_null) {
             let name = field.name;
-            problems.push(format!(
-                "Missing required argument: The argument \"{name}\" is required, but no definition was found."
-            ));
+            problems.push(format!("Missing required argument: The argument \"{name}\" is required, but no definition was found."));
         }
     }
     for (name, value) in config {

@@ -191,7 +191,10 @@ pub enum ExecOutput {
     Stdout(Vec<u8>),
     Stderr(Vec<u8>),
     /// Nothing follows.
-    Ended { code: i32, timed_out: bool },
+    Ended {
+        code: i32,
+        timed_out: bool,
+    },
     Failed(String),
 }
 

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use drover_rt::{Clock, Entropy};
 use http::header::{
-    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, CONTENT_ENCODING,
-    CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, ORIGIN, UPGRADE, VARY,
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION,
+    ORIGIN, UPGRADE, VARY,
 };
 use http::{HeaderMap, Method, Response, StatusCode, Version};
 use http_body_util::BodyExt;
@@ -103,8 +103,7 @@ impl<S: Send + Sync + 'static> Api<S> {
             Found::Route(route, parameters) => {
                 outgoing.cors = cors_headers(route.cors);
                 outgoing.coding = coding.filter(|_| route.compressed);
-                let is_preflight =
-                    outgoing.cors.as_ref().is_some_and(|headers| headers.contains_key(ACCESS_CONTROL_ALLOW_METHODS));
+                let is_preflight = outgoing.cors.as_ref().is_some_and(|headers| headers.contains_key(ACCESS_CONTROL_ALLOW_METHODS));
                 if is_preflight {
                     outgoing.coding = None;
                     Reply::empty().status(StatusCode::NO_CONTENT)

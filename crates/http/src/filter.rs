@@ -33,9 +33,7 @@ impl Filter {
         if text.is_empty() {
             return Ok(Self::default());
         }
-        let wrong = |error| {
-            ApiError::bad_request(format!("failed to create result paginator: failed to read filter expression: {error}"))
-        };
+        let wrong = |error| ApiError::bad_request(format!("failed to create result paginator: failed to read filter expression: {error}"));
         Ok(Self { expression: Some(Expression::parse(text).map_err(wrong)?), kind })
     }
 
@@ -71,7 +69,8 @@ mod tests {
         assert!(error.status == 400 && error.text.starts_with("failed to create result paginator: failed to read filter expression: 1:"));
         let filter = Filter::parse("Nope == 1", Kind::Full).unwrap();
         let error = filter.matches(&serde_json::json!({"Status": "ready"})).unwrap_err();
-        let text = "failed to read result page: error finding value in datum: /Nope at part 0: couldn't find key: struct field with name \"Nope\"";
+        let text =
+            "failed to read result page: error finding value in datum: /Nope at part 0: couldn't find key: struct field with name \"Nope\"";
         assert_eq!((error.status.as_u16(), error.text.as_str()), (400, text));
         assert!(Filter::parse("Status == ready", Kind::Full).unwrap().matches(&serde_json::json!({"Status": "ready"})).unwrap());
     }

@@ -58,7 +58,10 @@ mod tests {
     fn bad_ids_and_prefixes_have_their_texts() {
         let text = |error: ApiError| error.text;
         assert_eq!(text(full::<()>("short", "node").unwrap_err()), "node lookup failed: index error: UUID must be 36 characters");
-        assert_eq!(text(prefix("c5e", "node").unwrap_err()), "node lookup failed: index error: Input (without hyphens) must be even length");
+        assert_eq!(
+            text(prefix("c5e", "node").unwrap_err()),
+            "node lookup failed: index error: Input (without hyphens) must be even length"
+        );
         assert_eq!(text(prefix("zz", "").unwrap_err()), "index error: Invalid UUID: encoding/hex: invalid byte: U+007A 'z'");
     }
 

@@ -10,34 +10,74 @@ use serde_json::{Map, Value};
 
 /// What says nothing about what the job should do.
 const NOT_COMPARED: &[&str] = &[
-    "ID", "Status", "StatusDescription", "Version", "Stable", "CreateIndex", "ModifyIndex", "JobModifyIndex", "SubmitTime",
-    "NomadTokenID", "VersionTag", "Update", "Reschedule", "Migrate", "DispatchIdempotencyToken", "TaskGroups", "UI",
+    "ID",
+    "Status",
+    "StatusDescription",
+    "Version",
+    "Stable",
+    "CreateIndex",
+    "ModifyIndex",
+    "JobModifyIndex",
+    "SubmitTime",
+    "NomadTokenID",
+    "VersionTag",
+    "Update",
+    "Reschedule",
+    "Migrate",
+    "DispatchIdempotencyToken",
+    "TaskGroups",
+    "UI",
 ];
 
 /// Objects of a group in the order they are told.
 const GROUP_OBJECTS: &[&str] = &[
-    "Constraints", "Affinities", "Spreads", "RestartPolicy", "Disconnect", "Migrate", "ReschedulePolicy", "EphemeralDisk",
-    "Consul", "Update", "Networks", "Services", "Volumes", "Scaling",
+    "Constraints",
+    "Affinities",
+    "Spreads",
+    "RestartPolicy",
+    "Disconnect",
+    "Migrate",
+    "ReschedulePolicy",
+    "EphemeralDisk",
+    "Consul",
+    "Update",
+    "Networks",
+    "Services",
+    "Volumes",
+    "Scaling",
 ];
 /// Objects of a task in the order they are told.
 const TASK_OBJECTS: &[&str] = &[
-    "Constraints", "Affinities", "Config", "Resources", "LogConfig", "DispatchPayload", "Artifacts", "Vault", "Consul",
-    "Templates", "Services", "VolumeMounts", "Secrets", "Identity", "Identities", "Actions", "Schedule", "Lifecycle",
-    "ScalingPolicies", "CSIPluginConfig",
+    "Constraints",
+    "Affinities",
+    "Config",
+    "Resources",
+    "LogConfig",
+    "DispatchPayload",
+    "Artifacts",
+    "Vault",
+    "Consul",
+    "Templates",
+    "Services",
+    "VolumeMounts",
+    "Secrets",
+    "Identity",
+    "Identities",
+    "Actions",
+    "Schedule",
+    "Lifecycle",
+    "ScalingPolicies",
+    "CSIPluginConfig",
 ];
 /// Objects of a job in the order they are told.
-const JOB_OBJECTS: &[&str] =
-    &["Datacenters", "Constraints", "Affinities", "Spreads", "Periodic", "ParameterizedJob", "Multiregion"];
+const JOB_OBJECTS: &[&str] = &["Datacenters", "Constraints", "Affinities", "Spreads", "Periodic", "ParameterizedJob", "Multiregion"];
 
 /// Objects that are shown with their empty fields, too.
 const WITH_EMPTY: &[&str] = &["Service", "Network", "Identity"];
 
 /// Fields that objects have even where the JSON leaves out empty ones.
-const ALWAYS: &[(&str, &[(&str, &str)])] = &[
-    ("Network", &[("Hostname", ""), ("Mode", "")]),
-    ("Dynamic Port", &[("To", "0")]),
-    ("Static Port", &[("To", "0"), ("Value", "0")]),
-];
+const ALWAYS: &[(&str, &[(&str, &str)])] =
+    &[("Network", &[("Hostname", ""), ("Mode", "")]), ("Dynamic Port", &[("To", "0")]), ("Static Port", &[("To", "0"), ("Value", "0")])];
 
 /// Names of list entries where they are not the list's name without its last letter.
 const ENTRIES: &[(&str, &str)] = &[
@@ -132,9 +172,7 @@ fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
 }
 
 fn kind_of(had: bool, has: bool, fields: &[api::FieldDiff], objects: &[api::ObjectDiff], inside: bool) -> String {
-    let changed = inside
-        || fields.iter().any(|field| field.r#type != "None")
-        || objects.iter().any(|object| object.r#type != "None");
+    let changed = inside || fields.iter().any(|field| field.r#type != "None") || objects.iter().any(|object| object.r#type != "None");
     match (had, has) {
         (false, true) => "Added",
         (true, false) => "Deleted",
@@ -153,10 +191,7 @@ fn named<T>(old: &Value, new: &Value, compare: impl Fn(&str, &Value, &Value) -> 
     let (old, new) = (by_name(old), by_name(new));
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let nothing = Value::Null;
-    names
-        .into_iter()
-        .map(|name| compare(name, old.get(name).unwrap_or(&nothing), new.get(name).unwrap_or(&nothing)))
-        .collect()
+    names.into_iter().map(|name| compare(name, old.get(name).unwrap_or(&nothing), new.get(name).unwrap_or(&nothing))).collect()
 }
 
 /// The plain values of an object by name; maps of texts by `Name[key]`.

@@ -79,7 +79,8 @@ mod tests {
     #[test]
     fn pretty_keeps_order_numbers_and_empty_containers() {
         let text = pretty(br#"{"b":[1,18446744073709551615,{}],"a":"x:{,\"","e":[]}"#);
-        let expected = "{\n    \"b\": [\n        1,\n        18446744073709551615,\n        {}\n    ],\n    \"a\": \"x:{,\\\"\",\n    \"e\": []\n}\n";
+        let expected =
+            "{\n    \"b\": [\n        1,\n        18446744073709551615,\n        {}\n    ],\n    \"a\": \"x:{,\\\"\",\n    \"e\": []\n}\n";
         assert_eq!(String::from_utf8(text).unwrap(), expected);
     }
 }

@@ -34,5 +34,5 @@ pub use error::ApiError;
 pub use reply::{Body, Meta, Reply};
 pub use request::Request;
 pub use route::{Route, Table};
-pub use table::table;
 pub use serve::{Options, serve};
+pub use table::table;

@@ -106,9 +106,8 @@ mod tests {
         let limit = ConnectionLimit::new(1);
         let address = IpAddr::from([127, 0, 0, 1]);
         let _held = limit.admit(Monotonic(0), address);
-        let explained = |second: u64| {
-            (0..20).filter(|_| matches!(limit.admit(Monotonic(second * 1_000_000_000), address), Admission::Explain)).count()
-        };
+        let explained =
+            |second: u64| (0..20).filter(|_| matches!(limit.admit(Monotonic(second * 1_000_000_000), address), Admission::Explain)).count();
         assert_eq!((explained(1), explained(2)), (10, 10));
     }
 }

@@ -60,9 +60,9 @@ impl Query {
         if value.is_empty() {
             return Ok(None);
         }
-        parse_bool(value).map(Some).ok_or_else(|| {
-            ApiError::new(status, format!("Failed to parse value of \"{name}\" ({value}) as a bool: {}", not_a_bool(value)))
-        })
+        parse_bool(value)
+            .map(Some)
+            .ok_or_else(|| ApiError::new(status, format!("Failed to parse value of \"{name}\" ({value}) as a bool: {}", not_a_bool(value))))
     }
 
     /// An integer; absent or empty is `None`.
@@ -103,11 +103,8 @@ pub fn not_a_bool(value: &str) -> String {
 /// The reason given for a bad number, by the parsing function that clients know it by.
 pub fn not_a_number(function: &str, value: &str) -> String {
     let digits = value.strip_prefix(['-', '+']).unwrap_or(value);
-    let reason = if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        "value out of range"
-    } else {
-        "invalid syntax"
-    };
+    let reason =
+        if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) { "value out of range" } else { "invalid syntax" };
     format!("strconv.{function}: parsing {value:?}: {reason}")
 }
 
@@ -180,9 +177,9 @@ impl ReadOptions {
         let stale = match query.find("stale") {
             None => false,
             Some("") => true,
-            Some(text) => parse_bool(text).ok_or_else(|| {
-                ApiError::bad_request("Expect `true` or `false` for `stale` query string parameter")
-            })?,
+            Some(text) => {
+                parse_bool(text).ok_or_else(|| ApiError::bad_request("Expect `true` or `false` for `stale` query string parameter"))?
+            }
         };
         Ok(Self { index, wait, stale, prefix: query.get("prefix").to_owned() })
     }
@@ -209,9 +206,7 @@ impl PageOptions {
     pub fn parse(query: &Query) -> Result<Self, ApiError> {
         let per_page = match query.get("per_page") {
             "" => 0,
-            text => text.parse().map_err(|_| {
-                ApiError::bad_request("Expect a number for `per_page` query string parameter")
-            })?,
+            text => text.parse().map_err(|_| ApiError::bad_request("Expect a number for `per_page` query string parameter"))?,
         };
         Ok(Self {
             per_page,

@@ -120,9 +120,7 @@ impl Request {
     pub async fn bytes(&mut self) -> Result<Bytes, ApiError> {
         let taken = self.body.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut body) = taken else { return Ok(Bytes::new()) };
-        let too_large = || {
-            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, format!("Request body is larger than {} MiB", BODY_MAX >> 20))
-        };
+        let too_large = || ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, format!("Request body is larger than {} MiB", BODY_MAX >> 20));
         if body.size_hint().lower() > BODY_MAX as u64 {
             return Err(too_large());
         }

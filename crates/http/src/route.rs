@@ -115,9 +115,10 @@ impl<S> Route<S> {
         };
         let mut parameters = Vec::new();
         let mut literal = 0;
-        let ends = self.segments[..before].iter().zip(path).chain(
-            self.segments[self.segments.len() - after..].iter().zip(&path[path.len() - after..]),
-        );
+        let ends = self.segments[..before]
+            .iter()
+            .zip(path)
+            .chain(self.segments[self.segments.len() - after..].iter().zip(&path[path.len() - after..]));
         for (segment, part) in ends {
             match segment {
                 Segment::Literal(text) if text == part => literal += 1,
@@ -205,9 +206,7 @@ impl<S> Table<S> {
             return Found::Redirect(format!("{path}/"));
         }
         match self.subtrees.iter().find(|subtree| path.starts_with(**subtree)) {
-            Some(subtree) => Found::NoResource {
-                cors: self.routes.iter().any(|route| route.cors && route.pattern.starts_with(subtree)),
-            },
+            Some(subtree) => Found::NoResource { cors: self.routes.iter().any(|route| route.cors && route.pattern.starts_with(subtree)) },
             None => Found::Nothing,
         }
     }

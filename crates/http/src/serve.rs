@@ -83,12 +83,7 @@ pub async fn serve<S: Send + Sync + 'static>(listener: TcpListener, api: Api<S>,
     }
 }
 
-async fn connection<S: Send + Sync + 'static>(
-    stream: TcpStream,
-    remote: IpAddr,
-    api: Api<S>,
-    stop: drover_rt::CancellationToken,
-) {
+async fn connection<S: Send + Sync + 'static>(stream: TcpStream, remote: IpAddr, api: Api<S>, stop: drover_rt::CancellationToken) {
     let _ = stream.set_nodelay(true);
     let clock = api.clock().clone();
     let io = TokioIo::new(Impatient { stream, stalled: None });
@@ -170,11 +165,7 @@ impl AsyncWrite for Impatient {
         self.judge(context, outcome)
     }
 
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, parts: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
         self.judge(context, outcome)
     }

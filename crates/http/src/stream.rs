@@ -182,15 +182,10 @@ mod tests {
         let feed = Busy(clock.clone(), script);
         let seconds = clock.clone();
         let stream = body(move |writer| lines(writer, clock, feed));
-        let parts: Vec<_> = stream
-            .map(|part| (seconds.monotonic().0 / 1_000_000_000, String::from_utf8(part.unwrap().to_vec()).unwrap()))
-            .collect()
-            .await;
+        let parts: Vec<_> =
+            stream.map(|part| (seconds.monotonic().0 / 1_000_000_000, String::from_utf8(part.unwrap().to_vec()).unwrap())).collect().await;
         let parts: Vec<_> = parts.iter().map(|(at, text)| (*at, text.as_str())).collect();
-        assert_eq!(
-            parts,
-            [(0, "{}\n"), (30, "{}\n"), (50, "{\"Index\":7}\n"), (60, "{}\n"), (90, "{}\n"), (100, "{\"Error\":\"lag\"}\n")]
-        );
+        assert_eq!(parts, [(0, "{}\n"), (30, "{}\n"), (50, "{\"Index\":7}\n"), (60, "{}\n"), (90, "{}\n"), (100, "{\"Error\":\"lag\"}\n")]);
     }
 
     #[tokio::test]

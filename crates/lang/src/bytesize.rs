@@ -17,8 +17,7 @@ pub enum ByteSizeError {
 /// The number of bytes; units are decimal (`kB`) or binary (`KiB`), their case does not matter, commas are passed over.
 pub fn parse_byte_size(text: &str) -> Result<u64, ByteSizeError> {
     let length = text.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | ','))).unwrap_or(text.len());
-    let number: f64 =
-        text[..length].replace(',', "").parse().map_err(|_| ByteSizeError::NoNumber(text.to_owned()))?;
+    let number: f64 = text[..length].replace(',', "").parse().map_err(|_| ByteSizeError::NoNumber(text.to_owned()))?;
     let unit = text[length..].trim().to_lowercase();
     let power = |letter: &str| "kmgtpe".find(letter).map(|at| at as i32 + 1);
     let factor = match unit.as_str() {

@@ -101,27 +101,10 @@ const MONTH: Field = Field {
     name: "month",
     min: 1,
     max: 12,
-    names: &[
-        "january",
-        "february",
-        "march",
-        "april",
-        "may",
-        "june",
-        "july",
-        "august",
-        "september",
-        "october",
-        "november",
-        "december",
-    ],
+    names: &["january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december"],
 };
-const WEEKDAY: Field = Field {
-    name: "day-of-week",
-    min: 0,
-    max: 6,
-    names: &["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"],
-};
+const WEEKDAY: Field =
+    Field { name: "day-of-week", min: 0, max: 6, names: &["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"] };
 const YEAR: Field = Field { name: "year", min: 1970, max: 2099, names: &[] };
 
 /// Expressions with a name of their own.

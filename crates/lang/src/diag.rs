@@ -18,18 +18,12 @@ pub struct Span {
 impl Span {
     /// The span from `start` to `end`; texts above 4 GiB are refused before parsing, so the offsets fit.
     pub fn new(start: usize, end: usize) -> Self {
-        Self {
-            start: start as u32,
-            end: end.max(start) as u32,
-        }
+        Self { start: start as u32, end: end.max(start) as u32 }
     }
 
     /// The smallest span that holds both.
     pub fn to(self, other: Self) -> Self {
-        Self {
-            start: self.start.min(other.start),
-            end: self.end.max(other.end),
-        }
+        Self { start: self.start.min(other.start), end: self.end.max(other.end) }
     }
 
     /// The text that the span covers, empty when it lies outside of `source`.
@@ -78,21 +72,12 @@ pub struct Problem {
 impl Problem {
     /// An error without a place.
     pub fn error(summary: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self {
-            severity: Severity::Error,
-            summary: summary.into(),
-            detail: detail.into(),
-            place: None,
-            hint: None,
-        }
+        Self { severity: Severity::Error, summary: summary.into(), detail: detail.into(), place: None, hint: None }
     }
 
     /// A warning without a place.
     pub fn warning(summary: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self {
-            severity: Severity::Warning,
-            ..Self::error(summary, detail)
-        }
+        Self { severity: Severity::Warning, ..Self::error(summary, detail) }
     }
 
     /// The same problem at `span` of `source`.
@@ -127,14 +112,7 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(place) = &self.place {
             let width = (place.span.end - place.span.start).max(1);
-            write!(
-                f,
-                "{}:{},{}-{}: ",
-                place.file,
-                place.line,
-                place.column,
-                place.column + width
-            )?;
+            write!(f, "{}:{},{}-{}: ", place.file, place.line, place.column, place.column + width)?;
         }
         write!(f, "{}; {}", self.summary, self.detail)?;
         if let Some(hint) = &self.hint {
@@ -156,14 +134,8 @@ impl Source {
     /// Indexes the lines of `text`.
     pub fn new(name: impl Into<Arc<str>>, text: impl Into<Arc<str>>) -> Self {
         let text: Arc<str> = text.into();
-        let lines = std::iter::once(0)
-            .chain(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at as u32 + 1))
-            .collect();
-        Self {
-            name: name.into(),
-            text,
-            lines,
-        }
+        let lines = std::iter::once(0).chain(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at as u32 + 1)).collect();
+        Self { name: name.into(), text, lines }
     }
 
     /// The name given by the caller.
@@ -181,12 +153,7 @@ impl Source {
         let line = self.lines.partition_point(|start| *start <= span.start).max(1);
         let start = self.lines[line - 1];
         let column = Span { start, end: span.start }.text(&self.text).chars().count() as u32 + 1;
-        Place {
-            file: Arc::clone(&self.name),
-            span,
-            line: line as u32,
-            column,
-        }
+        Place { file: Arc::clone(&self.name), span, line: line as u32, column }
     }
 
     /// The text of a line counted from one, without its line end.
@@ -215,12 +182,7 @@ pub fn render(problem: &Problem, sources: &[&Source]) -> String {
             let width = place.span.text(&source.text).lines().next().map_or(1, |text| text.chars().count().max(1));
             let number = place.line.to_string();
             out.push_str(&format!("  {number} | {shown}\n"));
-            out.push_str(&format!(
-                "  {} | {}{}\n",
-                " ".repeat(number.len()),
-                " ".repeat(column),
-                "^".repeat(width.min(room))
-            ));
+            out.push_str(&format!("  {} | {}{}\n", " ".repeat(number.len()), " ".repeat(column), "^".repeat(width.min(room))));
         }
     }
     if !problem.detail.is_empty() {

@@ -68,7 +68,9 @@ impl Version {
             Some(inner) => inner,
             None => prerelease,
         };
-        let starts_well = prerelease.is_empty() || rest[length..].starts_with('-') || prerelease.starts_with(|c: char| c.is_ascii_alphabetic() || c == '~');
+        let starts_well = prerelease.is_empty()
+            || rest[length..].starts_with('-')
+            || prerelease.starts_with(|c: char| c.is_ascii_alphabetic() || c == '~');
         if !starts_well || !prerelease.is_empty() && !is_parts(prerelease) || metadata.is_some_and(|metadata| !is_parts(metadata)) {
             return Err(malformed());
         }
@@ -111,7 +113,13 @@ fn compare_prereleases(a: &str, b: &str) -> Ordering {
             (Some(x), Some(y)) => {
                 return match (x.parse::<i64>(), y.parse::<i64>()) {
                     // Equal numbers with different leading zeros are different, the first counting as less.
-                    (Ok(x), Ok(y)) => if x > y { Ordering::Greater } else { Ordering::Less },
+                    (Ok(x), Ok(y)) => {
+                        if x > y {
+                            Ordering::Greater
+                        } else {
+                            Ordering::Less
+                        }
+                    }
                     (Ok(_), Err(_)) => Ordering::Less,
                     (Err(_), Ok(_)) => Ordering::Greater,
                     (Err(_), Err(_)) => x.cmp(y),
@@ -203,9 +211,7 @@ fn holds(operator: Operator, version: &Version, bound: &Version, rules: Rules) -
         Operator::Pessimistic => {
             // All written segments but the last are fixed.
             let fixed = bound.written - 1;
-            comparable
-                && order.is_ge()
-                && (0..fixed).all(|at| version.segments.get(at).copied().unwrap_or(0) == bound.segments[at])
+            comparable && order.is_ge() && (0..fixed).all(|at| version.segments.get(at).copied().unwrap_or(0) == bound.segments[at])
         }
     }
 }

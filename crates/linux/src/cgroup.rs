@@ -201,10 +201,8 @@ impl Hierarchy {
         let (owned, entered) = match self.version {
             Version::Off => (Vec::new(), Vec::new()),
             Version::V1 => {
-                let mut owned: Vec<PathBuf> = V1_CONTROLLERS
-                    .iter()
-                    .map(|controller| self.root.join(controller).join(&self.parent).join(name))
-                    .collect();
+                let mut owned: Vec<PathBuf> =
+                    V1_CONTROLLERS.iter().map(|controller| self.root.join(controller).join(&self.parent).join(name)).collect();
                 let cpuset = self.root.join("cpuset").join(&self.parent);
                 let mut entered = owned.clone();
                 if reserved {
@@ -337,9 +335,7 @@ impl Group {
         match self.version {
             Version::Off => None,
             Version::V2 => self.owned.first(),
-            Version::V1 => {
-                self.owned.iter().find(|directory| directory.components().any(|part| part.as_os_str() == name))
-            }
+            Version::V1 => self.owned.iter().find(|directory| directory.components().any(|part| part.as_os_str() == name)),
         }
     }
 

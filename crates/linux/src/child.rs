@@ -137,9 +137,7 @@ fn run(spec: &ChildSpec<'_>, parent: Pid) -> Result<Never, SpawnError> {
 fn redirect(spec: &ChildSpec<'_>) -> Result<(), SpawnError> {
     for (from, to) in [(spec.stdin, 0), (spec.stdout, 1), (spec.stderr, 2)] {
         // SAFETY: the descriptor is borrowed and open; 0 to 2 belong to nobody else in this process, which runs a program next.
-        let rc = unsafe {
-            if from.as_raw_fd() == to { libc::fcntl(to, libc::F_SETFD, 0) } else { libc::dup2(from.as_raw_fd(), to) }
-        };
+        let rc = unsafe { if from.as_raw_fd() == to { libc::fcntl(to, libc::F_SETFD, 0) } else { libc::dup2(from.as_raw_fd(), to) } };
         if rc < 0 {
             return at("connect standard streams", Err(io::Error::last_os_error()));
         }

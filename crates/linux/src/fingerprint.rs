@@ -62,10 +62,8 @@ pub fn format_list(numbers: &[u16]) -> String {
             _ => ranges.push((number, number)),
         }
     }
-    let parts: Vec<String> = ranges
-        .into_iter()
-        .map(|(first, last)| if first == last { first.to_string() } else { format!("{first}-{last}") })
-        .collect();
+    let parts: Vec<String> =
+        ranges.into_iter().map(|(first, last)| if first == last { first.to_string() } else { format!("{first}-{last}") }).collect();
     parts.join(",")
 }
 
@@ -340,14 +338,18 @@ mod tests {
 
     #[test]
     fn processors_are_counted_and_their_best_speed_taken() {
-        let text = "processor\t: 0\nmodel name\t: Some CPU\ncpu MHz\t\t: 1999.6\n\nprocessor\t: 1\nmodel name\t: Some CPU\ncpu MHz\t\t: 2400.0\n";
+        let text =
+            "processor\t: 0\nmodel name\t: Some CPU\ncpu MHz\t\t: 1999.6\n\nprocessor\t: 1\nmodel name\t: Some CPU\ncpu MHz\t\t: 2400.0\n";
         let found = parse_cpuinfo(text);
         assert_eq!(found, Processors { model: "Some CPU".into(), cores: vec![0, 1], mhz: 2400 });
     }
 
     #[test]
     fn texts_of_the_kernel_are_understood() {
-        assert_eq!(parse_meminfo("MemTotal: 10 kB\nMemFree: 3 kB\nMemAvailable:  4 kB\n"), Memory { total: 10240, available: 4096, free: 3072 });
+        assert_eq!(
+            parse_meminfo("MemTotal: 10 kB\nMemFree: 3 kB\nMemAvailable:  4 kB\n"),
+            Memory { total: 10240, available: 4096, free: 3072 }
+        );
         assert_eq!(parse_os_release("NAME=\"Debian\"\nVERSION_ID=\"12\"\nID=debian\n"), ("debian".into(), "12".into()));
         let route = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\neth1\t0011A8C0\t0\t1\t0\t0\t0\t00FFFFFF\neth0\t00000000\t0111A8C0\t3\t0\t0\t0\t00000000\n";
         assert_eq!(parse_default_route(route).as_deref(), Some("eth0"));

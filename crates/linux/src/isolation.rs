@@ -7,9 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::mount::{
-    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind_recursive, mount_change, mount_remount, unmount,
-};
+use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind_recursive, mount_change, mount_remount, unmount};
 
 /// One host path to be seen inside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,10 +154,7 @@ fn build_dev(root: &Path) -> Result<(), IsolationError> {
     }
     let quiet = MountFlags::NOSUID | MountFlags::NOEXEC;
     at("create /dev/pts", fs::create_dir(dev.join("pts")))?;
-    at(
-        "mount /dev/pts",
-        mount("devpts", dev.join("pts"), "devpts", quiet, c"newinstance,ptmxmode=0666,mode=0620,gid=5"),
-    )?;
+    at("mount /dev/pts", mount("devpts", dev.join("pts"), "devpts", quiet, c"newinstance,ptmxmode=0666,mode=0620,gid=5"))?;
     at("create /dev/shm", fs::create_dir(dev.join("shm")))?;
     at("mount /dev/shm", mount("shm", dev.join("shm"), "tmpfs", quiet | MountFlags::NODEV, c"mode=1777,size=65536k"))?;
     at("create /dev/mqueue", fs::create_dir(dev.join("mqueue")))?;

@@ -17,8 +17,7 @@ pub struct Beneath {
 impl Beneath {
     /// Opens the directory that everything else is opened beneath.
     pub fn open(directory: &Path) -> io::Result<Self> {
-        let directory =
-            rustix::fs::open(directory, OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        let directory = rustix::fs::open(directory, OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
         Ok(Self { directory })
     }
 
@@ -170,8 +169,7 @@ mod tests {
         for path in ["relative", "absolute", "../secret"] {
             assert!(beneath.read(Path::new(path)).is_err(), "{path}");
         }
-        let names: Vec<_> =
-            list(&beneath.read(Path::new("/")).expect("root")).expect("list").into_iter().map(|entry| entry.0).collect();
+        let names: Vec<_> = list(&beneath.read(Path::new("/")).expect("root")).expect("list").into_iter().map(|entry| entry.0).collect();
         assert_eq!(names, ["absolute", "good", "relative", "sub"]);
     }
 

@@ -41,9 +41,7 @@ pub fn wait(interests: &mut [Interest], timeout: Option<Duration>) -> io::Result
         Some(time) => i32::try_from(time.as_micros().div_ceil(1000)).unwrap_or(i32::MAX),
     };
     // SAFETY: `Interest` is a transparent `pollfd`; pointer and length describe the slice, which is borrowed for the call.
-    let ready = unsafe {
-        libc::poll(interests.as_mut_ptr().cast::<libc::pollfd>(), interests.len() as libc::nfds_t, milliseconds)
-    };
+    let ready = unsafe { libc::poll(interests.as_mut_ptr().cast::<libc::pollfd>(), interests.len() as libc::nfds_t, milliseconds) };
     if ready >= 0 {
         return Ok(ready as usize);
     }

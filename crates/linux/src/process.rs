@@ -116,9 +116,8 @@ pub fn open_pidfd(pid: Pid) -> io::Result<OwnedFd> {
 pub fn signal_pidfd(pidfd: impl AsFd, signal: i32) -> io::Result<()> {
     use std::os::fd::AsRawFd;
     // SAFETY: the descriptor is borrowed for the call, the info pointer may be null and flags must be 0.
-    let rc = unsafe {
-        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_fd().as_raw_fd(), signal, std::ptr::null::<libc::siginfo_t>(), 0)
-    };
+    let rc =
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_fd().as_raw_fd(), signal, std::ptr::null::<libc::siginfo_t>(), 0) };
     if rc == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
@@ -164,11 +163,8 @@ fn wait(pid: Pid, flags: i32) -> io::Result<Option<(Pid, Ended)>> {
         if found == 0 {
             return Ok(None);
         }
-        let ended = if libc::WIFSIGNALED(status) {
-            Ended::Signaled(libc::WTERMSIG(status))
-        } else {
-            Ended::Exited(libc::WEXITSTATUS(status))
-        };
+        let ended =
+            if libc::WIFSIGNALED(status) { Ended::Signaled(libc::WTERMSIG(status)) } else { Ended::Exited(libc::WEXITSTATUS(status)) };
         return Ok(Some((found, ended)));
     }
 }

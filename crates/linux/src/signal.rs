@@ -48,10 +48,7 @@ pub const SIGNALS: &[Signal] = &[
 /// The signal with this name, with or without the `SIG` prefix, in any case; none when there is no such signal.
 pub fn by_name(name: &str) -> Option<Signal> {
     let upper = name.trim().to_ascii_uppercase();
-    SIGNALS
-        .iter()
-        .copied()
-        .find(|signal| signal.name == upper || signal.name.strip_prefix("SIG") == Some(upper.as_str()))
+    SIGNALS.iter().copied().find(|signal| signal.name == upper || signal.name.strip_prefix("SIG") == Some(upper.as_str()))
 }
 
 /// The signal with this number; none for real-time signals and numbers that are no signals.

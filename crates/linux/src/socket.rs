@@ -31,13 +31,7 @@ pub fn is_trusted(peer: Peer) -> bool {
 pub fn send_with_descriptor(socket: &UnixStream, bytes: &[u8], descriptor: BorrowedFd<'_>) -> io::Result<()> {
     let descriptors = [descriptor.as_raw_fd()];
     let parts = [io::IoSlice::new(bytes)];
-    let sent = sendmsg::<()>(
-        socket.as_raw_fd(),
-        &parts,
-        &[ControlMessage::ScmRights(&descriptors)],
-        MsgFlags::MSG_NOSIGNAL,
-        None,
-    )?;
+    let sent = sendmsg::<()>(socket.as_raw_fd(), &parts, &[ControlMessage::ScmRights(&descriptors)], MsgFlags::MSG_NOSIGNAL, None)?;
     if sent == bytes.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
 }
 

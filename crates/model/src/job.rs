@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use drover_base::WallTime;
 use drover_api as api;
+use drover_base::WallTime;
 use minicbor::{Decode, Encode};
 
 use crate::mirror::{Carried, Mirror, Text, null_if_empty, null_if_empty_map, number};
@@ -170,9 +170,29 @@ impl Mirror for TaskGroup {
 
     fn from_api(group: api::TaskGroup) -> Self {
         let api::TaskGroup {
-            name, count, constraints, affinities, tasks, spreads, volumes, restart_policy, disconnect, reschedule_policy,
-            ephemeral_disk, update, migrate, networks, meta, services, shutdown_delay, max_run_duration,
-            stop_after_client_disconnect, max_client_disconnect, scaling, consul, prevent_reschedule_on_lost,
+            name,
+            count,
+            constraints,
+            affinities,
+            tasks,
+            spreads,
+            volumes,
+            restart_policy,
+            disconnect,
+            reschedule_policy,
+            ephemeral_disk,
+            update,
+            migrate,
+            networks,
+            meta,
+            services,
+            shutdown_delay,
+            max_run_duration,
+            stop_after_client_disconnect,
+            max_client_disconnect,
+            scaling,
+            consul,
+            prevent_reschedule_on_lost,
         } = group;
         Self {
             name: name.unwrap_or_default(),
@@ -203,9 +223,29 @@ impl Mirror for TaskGroup {
 
     fn to_api(&self) -> api::TaskGroup {
         let Self {
-            name, count, constraints, affinities, tasks, spreads, volumes, restart_policy, disconnect, reschedule_policy,
-            ephemeral_disk, update, migrate, networks, meta, services, shutdown_delay, max_run_duration,
-            stop_after_client_disconnect, max_client_disconnect, scaling, consul, prevent_reschedule_on_lost,
+            name,
+            count,
+            constraints,
+            affinities,
+            tasks,
+            spreads,
+            volumes,
+            restart_policy,
+            disconnect,
+            reschedule_policy,
+            ephemeral_disk,
+            update,
+            migrate,
+            networks,
+            meta,
+            services,
+            shutdown_delay,
+            max_run_duration,
+            stop_after_client_disconnect,
+            max_client_disconnect,
+            scaling,
+            consul,
+            prevent_reschedule_on_lost,
         } = self;
         api::TaskGroup {
             name: Some(name.clone()),
@@ -460,10 +500,43 @@ impl Job {
     /// The domain form of an admitted job.
     pub fn from_api(job: api::Job) -> Self {
         let api::Job {
-            region, namespace, id, name, r#type, priority, all_at_once, datacenters, node_pool, constraints, affinities,
-            task_groups, update, multiregion, spreads, periodic, parameterized_job, reschedule: _, migrate: _, meta, ui, stop,
-            parent_id, dispatched, dispatch_idempotency_token, payload, consul_namespace, vault_namespace, nomad_token_id,
-            status: _, status_description: _, stable: _, version, submit_time, create_index, modify_index: _, job_modify_index,
+            region,
+            namespace,
+            id,
+            name,
+            r#type,
+            priority,
+            all_at_once,
+            datacenters,
+            node_pool,
+            constraints,
+            affinities,
+            task_groups,
+            update,
+            multiregion,
+            spreads,
+            periodic,
+            parameterized_job,
+            reschedule: _,
+            migrate: _,
+            meta,
+            ui,
+            stop,
+            parent_id,
+            dispatched,
+            dispatch_idempotency_token,
+            payload,
+            consul_namespace,
+            vault_namespace,
+            nomad_token_id,
+            status: _,
+            status_description: _,
+            stable: _,
+            version,
+            submit_time,
+            create_index,
+            modify_index: _,
+            job_modify_index,
             version_tag: _,
         } = job;
         Self {
@@ -503,9 +576,36 @@ impl Job {
     /// The JSON form, with what the store knows beside the version.
     pub fn to_api(&self, view: &JobView) -> api::Job {
         let Self {
-            id, region, name, kind, priority, all_at_once, datacenters, node_pool, constraints, affinities, task_groups, update,
-            multiregion, spreads, periodic, parameterized, meta, ui, stop, parent_id, dispatched, dispatch_idempotency_token,
-            payload, consul_namespace, vault_namespace, nomad_token_id, version, submit_time, create_index, job_modify_index,
+            id,
+            region,
+            name,
+            kind,
+            priority,
+            all_at_once,
+            datacenters,
+            node_pool,
+            constraints,
+            affinities,
+            task_groups,
+            update,
+            multiregion,
+            spreads,
+            periodic,
+            parameterized,
+            meta,
+            ui,
+            stop,
+            parent_id,
+            dispatched,
+            dispatch_idempotency_token,
+            payload,
+            consul_namespace,
+            vault_namespace,
+            nomad_token_id,
+            version,
+            submit_time,
+            create_index,
+            job_modify_index,
         } = self;
         api::Job {
             region: Some(region.clone()),

@@ -1,6 +1,6 @@
 //! The domain: what the log, snapshots and the agent channel carry, valid by construction.
 //!
-//! Types here know nothing of JSON names or nulls; [`mirror`] maps between them and `drover_api` in both directions and
+//! Types here know nothing of JSON names or nulls; `mirror` maps between them and `drover_api` in both directions and
 //! destructures in full, so a field that is added on one side stops the build until it is carried. The binary form is
 //! CBOR with numbered fields: it grows by addition only, a missing field takes its default and an unknown one is skipped.
 

@@ -1,6 +1,6 @@
 //! Both directions between `drover_api` and the domain, generated from one declaration per type.
 //!
-//! A field's mode says how the two sides differ: see the arms of [`mirror!`]. Conversion to the domain cannot fail
+//! A field's mode says how the two sides differ: see the arms of `mirror!`. Conversion to the domain cannot fail
 //! because admission has refused bad texts and canonicalised what was absent before.
 
 use std::collections::BTreeMap;

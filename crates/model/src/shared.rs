@@ -30,11 +30,7 @@ pub mod maybe {
     ///
     /// # Errors
     /// When the writer fails.
-    pub fn encode<T: Encode<C>, C, W: Write>(
-        value: &Option<Arc<T>>,
-        e: &mut Encoder<W>,
-        ctx: &mut C,
-    ) -> Result<(), EncodeError<W::Error>> {
+    pub fn encode<T: Encode<C>, C, W: Write>(value: &Option<Arc<T>>, e: &mut Encoder<W>, ctx: &mut C) -> Result<(), EncodeError<W::Error>> {
         match value {
             Some(value) => value.as_ref().encode(e, ctx),
             None => e.null()?.ok(),

@@ -180,12 +180,8 @@ impl OnDisk {
     }
 
     fn load(&mut self, entries: &mut BTreeMap<u64, (u64, Kind)>) -> io::Result<()> {
-        let mut numbers: Vec<u64> = self
-            .disk
-            .list(&self.directory)?
-            .iter()
-            .filter_map(|name| u64::from_str_radix(name.strip_suffix(".log")?, 16).ok())
-            .collect();
+        let mut numbers: Vec<u64> =
+            self.disk.list(&self.directory)?.iter().filter_map(|name| u64::from_str_radix(name.strip_suffix(".log")?, 16).ok()).collect();
         numbers.sort_unstable();
         for (position, number) in numbers.iter().enumerate() {
             let path = self.path(*number);

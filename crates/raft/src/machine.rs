@@ -109,8 +109,7 @@ impl SnapshotStore {
         let damaged = |why: &str| io::Error::new(io::ErrorKind::InvalidData, format!("snapshot {} is damaged: {why}", path.display()));
         let bytes = read_all(self.disk.open(&path)?.as_ref(), SNAPSHOT_MAX)?;
         let size = bytes.first_chunk::<4>().map(|size| u32::from_le_bytes(*size) as usize).ok_or_else(|| damaged("too short"))?;
-        let header: Header =
-            bytes.get(4..4 + size).and_then(|header| minicbor::decode(header).ok()).ok_or_else(|| damaged("no header"))?;
+        let header: Header = bytes.get(4..4 + size).and_then(|header| minicbor::decode(header).ok()).ok_or_else(|| damaged("no header"))?;
         if header.format > FORMAT {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
@@ -235,9 +234,7 @@ impl RaftStateMachine<Types> for Adapter {
         let kept = self.progress().snapshot.clone();
         match (kept, &self.store) {
             (Some((meta, Some(bytes))), _) => Ok(Some(Snapshot { meta, snapshot: io::Cursor::new(bytes.as_ref().clone()) })),
-            (Some(_), Some(store)) => {
-                Ok(store.load()?.map(|(meta, bytes)| Snapshot { meta, snapshot: io::Cursor::new(bytes) }))
-            }
+            (Some(_), Some(store)) => Ok(store.load()?.map(|(meta, bytes)| Snapshot { meta, snapshot: io::Cursor::new(bytes) })),
             _ => Ok(None),
         }
     }

@@ -111,10 +111,9 @@ impl Consensus {
     pub async fn open(options: Options, machine: Arc<dyn Machine>) -> Result<Self, OpenError> {
         let (log, adapter) = match &options.storage {
             Storage::Memory => (LogStore::memory(), Adapter::in_memory(machine)),
-            Storage::Disk { disk, directory, log } => (
-                LogStore::open(Arc::clone(disk), directory, log.clone())?,
-                Adapter::on_disk(machine, Arc::clone(disk), directory)?,
-            ),
+            Storage::Disk { disk, directory, log } => {
+                (LogStore::open(Arc::clone(disk), directory, log.clone())?, Adapter::on_disk(machine, Arc::clone(disk), directory)?)
+            }
         };
         let config = Config {
             cluster_name: "drover".to_owned(),
@@ -124,6 +123,9 @@ impl Consensus {
             enable_pre_vote: Some(true),
             snapshot_policy: SnapshotPolicy::LogsSinceLast(options.snapshot_every),
             max_in_snapshot_log_to_keep: options.trailing_logs,
+            // Buffers of one server with callers in the same process; the library's are for clusters under load.
+            api_channel_size: Some(1_024),
+            notification_channel_size: Some(1_024),
             ..Config::default()
         };
         let config = Arc::new(config.validate().map_err(|error| OpenError::Start(error.to_string()))?);

@@ -113,7 +113,11 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LogLayer {
         let time = now();
         let module = metadata.target().split("::").next().unwrap_or_default().trim_start_matches("drover_");
         let place = self.location.then(|| format!("{}:{}", metadata.file().unwrap_or_default(), metadata.line().unwrap_or(0)));
-        let line = LogLine { level, text: text(&time, level, module, place.as_deref(), &fields), json: json(&time, level, module, place.as_deref(), &fields) };
+        let line = LogLine {
+            level,
+            text: text(&time, level, module, place.as_deref(), &fields),
+            json: json(&time, level, module, place.as_deref(), &fields),
+        };
         if self.level.is_some_and(|most| level <= most) {
             let shown = if self.json { &line.json } else { &line.text };
             // A log that cannot be written is no reason to stop.
@@ -188,7 +192,13 @@ fn text(time: &str, level: Level, module: &str, place: Option<&str>, fields: &Fi
 fn json(time: &str, level: Level, module: &str, place: Option<&str>, fields: &Fields) -> String {
     let quote = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\t', "\\t"));
     let level = level.as_str().to_ascii_lowercase();
-    let mut line = format!("{{\"@level\":{},\"@message\":{},\"@module\":{},\"@timestamp\":{}", quote(&level), quote(&fields.message), quote(module), quote(time));
+    let mut line = format!(
+        "{{\"@level\":{},\"@message\":{},\"@module\":{},\"@timestamp\":{}",
+        quote(&level),
+        quote(&fields.message),
+        quote(module),
+        quote(time)
+    );
     if let Some(place) = place {
         let _ = write!(line, ",\"@caller\":{}", quote(place));
     }

@@ -119,16 +119,27 @@ pub enum Action {
 #[derive(Debug, Clone, PartialEq)]
 enum Phase {
     /// Not released by the order of the group, or not to be started before the servers were reached.
-    Waiting { needs_contact: bool },
+    Waiting {
+        needs_contact: bool,
+    },
     /// Being prepared and started; to be killed as soon as it runs.
-    Launching { kill: bool },
+    Launching {
+        kill: bool,
+    },
     Running,
     /// Being ended in order to be started again.
-    Restarting { counts: bool },
+    Restarting {
+        counts: bool,
+    },
     /// Waiting to be started again.
-    Backoff { until: Monotonic },
+    Backoff {
+        until: Monotonic,
+    },
     /// Being killed: the signal goes out then, or went out.
-    Killing { signal_at: Option<Monotonic>, attempts: u32 },
+    Killing {
+        signal_at: Option<Monotonic>,
+        attempts: u32,
+    },
     Dead,
 }
 
@@ -466,8 +477,7 @@ impl AllocMachine {
             None => {
                 if reason.no_shutdown_delay {
                     let delayed = |task: &TaskMachine| !task.shutdown_delay.is_zero() || !self.group_shutdown_delay.is_zero();
-                    let names: Vec<String> =
-                        self.tasks.iter().filter(|(_, task)| delayed(task)).map(|(name, _)| name.clone()).collect();
+                    let names: Vec<String> = self.tasks.iter().filter(|(_, task)| delayed(task)).map(|(name, _)| name.clone()).collect();
                     for name in names {
                         self.with(&name, |task| {
                             if task.phase != Phase::Dead {
@@ -561,11 +571,8 @@ impl AllocMachine {
             kill.not_before = None;
         }
         let poststop = |task: &TaskMachine| task.role == Role::Poststop;
-        let groups: [&dyn Fn(&TaskMachine) -> bool; 3] = [
-            &|task| task.leader && !poststop(task),
-            &|task| !task.role.is_sidecar() && !poststop(task),
-            &|task| !poststop(task),
-        ];
+        let groups: [&dyn Fn(&TaskMachine) -> bool; 3] =
+            [&|task| task.leader && !poststop(task), &|task| !task.role.is_sidecar() && !poststop(task), &|task| !poststop(task)];
         for wanted in groups {
             if !self.alive(wanted) {
                 continue;
@@ -612,9 +619,7 @@ impl AllocMachine {
                 Phase::Waiting { needs_contact } => {
                     // What runs after the main tasks belongs to the end, which was not in doubt.
                     let ending = killing && task.role == Role::Poststop;
-                    (!killing || ending)
-                        && (self.contacted || !needs_contact || ending)
-                        && lifecycle::may_start(task.role, &members)
+                    (!killing || ending) && (self.contacted || !needs_contact || ending) && lifecycle::may_start(task.role, &members)
                 }
                 Phase::Backoff { until } => until <= now.monotonic,
                 _ => false,
@@ -693,11 +698,8 @@ impl TaskMachine {
     }
 
     fn kill(&mut self, now: Now, name: &str, reason: &str, fails: bool, skip_delay: bool, actions: &mut Vec<Action>) {
-        let killing = TaskEventKind::Killing {
-            kill_timeout_ns: nanoseconds(self.kill_timeout),
-            reason: reason.to_owned(),
-            fails_task: fails,
-        };
+        let killing =
+            TaskEventKind::Killing { kill_timeout_ns: nanoseconds(self.kill_timeout), reason: reason.to_owned(), fails_task: fails };
         match self.phase {
             Phase::Waiting { .. } | Phase::Backoff { .. } => {
                 self.note(now, killing);

@@ -85,11 +85,8 @@ impl Environment {
             }
         }
         if let Some(task) = sources.task {
-            let own: Vec<(String, String)> = task
-                .env
-                .iter()
-                .map(|(name, value)| (environment.interpolate(name), environment.interpolate(value)))
-                .collect();
+            let own: Vec<(String, String)> =
+                task.env.iter().map(|(name, value)| (environment.interpolate(name), environment.interpolate(value))).collect();
             environment.variables.extend(own);
         }
         environment.variables.extend(sources.hooks.iter().map(|(name, value)| (name.clone(), value.clone())));
@@ -117,11 +114,9 @@ impl Environment {
         self.set("NOMAD_NAMESPACE", job.id.namespace.clone());
         self.set("NOMAD_REGION", sources.region);
         self.set("NOMAD_DC", sources.node.datacenter.clone());
-        for (name, path) in [
-            ("NOMAD_ALLOC_DIR", &directories.alloc),
-            ("NOMAD_TASK_DIR", &directories.local),
-            ("NOMAD_SECRETS_DIR", &directories.secrets),
-        ] {
+        for (name, path) in
+            [("NOMAD_ALLOC_DIR", &directories.alloc), ("NOMAD_TASK_DIR", &directories.local), ("NOMAD_SECRETS_DIR", &directories.secrets)]
+        {
             if !path.is_empty() {
                 self.set(name, path.clone());
             }
@@ -242,10 +237,8 @@ fn list_of(numbers: &[u16]) -> String {
             _ => ranges.push((number, number)),
         }
     }
-    let shown: Vec<String> = ranges
-        .into_iter()
-        .map(|(first, last)| if first == last { first.to_string() } else { format!("{first}-{last}") })
-        .collect();
+    let shown: Vec<String> =
+        ranges.into_iter().map(|(first, last)| if first == last { first.to_string() } else { format!("{first}-{last}") }).collect();
     shown.join(",")
 }
 

@@ -137,9 +137,7 @@ impl HealthTracker {
         self.roles.iter().all(|(name, role)| {
             let task = self.tasks.get(name);
             match role {
-                Role::Main | Role::PrestartSidecar | Role::PoststartSidecar => {
-                    task.is_some_and(|task| task.status == TaskStatus::Running)
-                }
+                Role::Main | Role::PrestartSidecar | Role::PoststartSidecar => task.is_some_and(|task| task.status == TaskStatus::Running),
                 Role::Prestart => task.is_some_and(TaskState::successful),
                 Role::Poststart => task.is_some_and(|task| task.status == TaskStatus::Running || task.successful()),
                 Role::Poststop => true,
@@ -154,9 +152,7 @@ impl HealthTracker {
             TaskStatus::Dead if task.failed => Some("Unhealthy because of failed task".to_owned()),
             TaskStatus::Dead if self.has_gone_wrong(name, task) => Some("Unhealthy because of dead task".to_owned()),
             TaskStatus::Dead => None,
-            TaskStatus::Running => {
-                Some(format!("Task not running for min_healthy_time of {wait} by healthy_deadline of {deadline}"))
-            }
+            TaskStatus::Running => Some(format!("Task not running for min_healthy_time of {wait} by healthy_deadline of {deadline}")),
             TaskStatus::Pending => Some(format!("Task not running by healthy_deadline of {deadline}")),
         };
         let reasons = self.tasks.iter().filter_map(|(name, task)| Some((name.clone(), words(name, task)?))).collect();
@@ -173,11 +169,7 @@ mod tests {
     }
 
     fn tracker(uses_checks: bool) -> HealthTracker {
-        let policy = HealthPolicy {
-            min_healthy_time: Duration::from_secs(10),
-            healthy_deadline: Duration::from_secs(60),
-            uses_checks,
-        };
+        let policy = HealthPolicy { min_healthy_time: Duration::from_secs(10), healthy_deadline: Duration::from_secs(60), uses_checks };
         HealthTracker::new(policy, BTreeMap::from([("web".to_owned(), Role::Main)]), true, at(0))
     }
 
@@ -234,9 +226,6 @@ mod tests {
         let mut slow = tracker(false);
         assert_eq!(slow.tasks_changed(at(1), &web(TaskStatus::Pending, false, 0)), None);
         let verdict = slow.tick(at(60));
-        assert_eq!(
-            verdict,
-            Some(Verdict::Unhealthy(vec![("web".to_owned(), "Task not running by healthy_deadline of 1m0s".to_owned())]))
-        );
+        assert_eq!(verdict, Some(Verdict::Unhealthy(vec![("web".to_owned(), "Task not running by healthy_deadline of 1m0s".to_owned())])));
     }
 }

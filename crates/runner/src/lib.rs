@@ -3,6 +3,7 @@
 
 pub mod alloc;
 pub mod check_restart;
+pub mod driver_watch;
 pub mod environment;
 pub mod health;
 pub mod lifecycle;

@@ -120,13 +120,7 @@ mod tests {
     use proptest::{prop_assert, proptest};
 
     fn policy(attempts: u32, mode: RestartMode) -> RestartPolicy {
-        RestartPolicy {
-            attempts,
-            interval: Duration::from_secs(60),
-            delay: Duration::from_secs(10),
-            mode,
-            ..RestartPolicy::default()
-        }
+        RestartPolicy { attempts, interval: Duration::from_secs(60), delay: Duration::from_secs(10), mode, ..RestartPolicy::default() }
     }
 
     fn at(seconds: u64) -> Monotonic {
@@ -140,10 +134,7 @@ mod tests {
         let mut tracker = RestartTracker::new(policy(2, RestartMode::Fail), false);
         tracker.starting(at(0));
         for second in [5, 20] {
-            assert!(matches!(
-                tracker.decide(at(second), Outcome::Failure, &mut rng),
-                Decision::Restart { reason: WITHIN_POLICY, .. }
-            ));
+            assert!(matches!(tracker.decide(at(second), Outcome::Failure, &mut rng), Decision::Restart { reason: WITHIN_POLICY, .. }));
         }
         assert_eq!(
             tracker.decide(at(50), Outcome::Failure, &mut rng),
@@ -184,18 +175,12 @@ mod tests {
     fn an_unrecoverable_start_is_not_repeated_but_a_recoverable_one_counts_as_an_attempt() {
         let mut rng = Rng::new(1);
         let mut tracker = RestartTracker::new(policy(5, RestartMode::Fail), true);
-        assert_eq!(
-            tracker.decide(at(1), Outcome::FatalStartFailure, &mut rng),
-            Decision::Fail { reason: UNRECOVERABLE.to_owned() }
-        );
+        assert_eq!(tracker.decide(at(1), Outcome::FatalStartFailure, &mut rng), Decision::Fail { reason: UNRECOVERABLE.to_owned() });
         let mut tracker = RestartTracker::new(policy(1, RestartMode::Fail), true);
         assert!(matches!(tracker.decide(at(1), Outcome::StartFailure, &mut rng), Decision::Restart { .. }));
         assert!(matches!(tracker.decide(at(2), Outcome::StartFailure, &mut rng), Decision::Fail { .. }));
         let mut none = RestartTracker::new(policy(0, RestartMode::Fail), true);
-        assert_eq!(
-            none.decide(at(1), Outcome::FatalStartFailure, &mut rng),
-            Decision::Fail { reason: NO_RESTARTS.to_owned() }
-        );
+        assert_eq!(none.decide(at(1), Outcome::FatalStartFailure, &mut rng), Decision::Fail { reason: NO_RESTARTS.to_owned() });
     }
 
     proptest! {

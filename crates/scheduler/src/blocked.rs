@@ -41,16 +41,14 @@ impl Blocked {
         if self.any_freed <= eval.snapshot_index {
             return false;
         }
-        eval.escaped_computed_class
-            || self.freed.iter().any(|(class, index)| *index > eval.snapshot_index && may_help(eval, class))
+        eval.escaped_computed_class || self.freed.iter().any(|(class, index)| *index > eval.snapshot_index && may_help(eval, class))
     }
 
     /// A node of this class has room: those it may help come back.
     pub fn unblock(&mut self, class: &str, index: Index) -> Vec<Arc<Evaluation>> {
         self.freed.insert(class.to_owned(), index);
         self.any_freed = self.any_freed.max(index);
-        let helped: Vec<JobId> =
-            self.by_job.iter().filter(|(_, eval)| may_help(eval, class)).map(|(job, _)| job.clone()).collect();
+        let helped: Vec<JobId> = self.by_job.iter().filter(|(_, eval)| may_help(eval, class)).map(|(job, _)| job.clone()).collect();
         helped.iter().filter_map(|job| self.by_job.remove(job)).collect()
     }
 

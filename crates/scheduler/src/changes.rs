@@ -13,9 +13,8 @@ pub fn destructive(old_job: &Job, old: &TaskGroup, new_job: &Job, new: &TaskGrou
         || networks_differ(&old.networks, &new.networks)
         || connect_differs(&old.services, &new.services)
         || new.tasks.iter().any(|task| {
-            old.task(&task.name).is_none_or(|before| {
-                task_differs(before, task) || merged_meta(old_job, old, before) != merged_meta(new_job, new, task)
-            })
+            old.task(&task.name)
+                .is_none_or(|before| task_differs(before, task) || merged_meta(old_job, old, before) != merged_meta(new_job, new, task))
         })
 }
 
@@ -41,7 +40,11 @@ fn networks_differ(old: &[NetworkResource], new: &[NetworkResource]) -> bool {
 /// Services change in place, but for those that bring a proxy along.
 fn connect_differs(old: &[Service], new: &[Service]) -> bool {
     let proxies = |services: &[Service]| -> Vec<_> {
-        services.iter().filter(|service| service.connect.is_some()).map(|service| (service.name.clone(), service.connect.clone(), service.port_label.clone())).collect()
+        services
+            .iter()
+            .filter(|service| service.connect.is_some())
+            .map(|service| (service.name.clone(), service.connect.clone(), service.port_label.clone()))
+            .collect()
     };
     proxies(old) != proxies(new)
 }

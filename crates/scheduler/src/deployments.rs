@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use drover_base::{AllocId, DeploymentId, WallTime};
-use drover_model::{
-    Deployment, DeploymentStatus, DeploymentUpdate, DesiredTransition, EvalStatus, Evaluation, Job, Trigger, description,
-};
+use drover_model::{Deployment, DeploymentStatus, DeploymentUpdate, DesiredTransition, EvalStatus, Evaluation, Job, Trigger, description};
 use drover_state::{Alloc, Snapshot};
 
 /// What the watcher wants proposed.
@@ -81,7 +79,11 @@ impl Watcher {
 
     /// The earliest deadline of all deployments.
     pub fn next_deadline(state: &Snapshot) -> Option<WallTime> {
-        state.deployments().filter(|deployment| deployment.status == DeploymentStatus::Running).filter_map(|deployment| deadline(deployment)).min()
+        state
+            .deployments()
+            .filter(|deployment| deployment.status == DeploymentStatus::Running)
+            .filter_map(|deployment| deadline(deployment))
+            .min()
     }
 
     /// Forgets what was seen; leadership ended.
@@ -130,9 +132,10 @@ fn may_retry(deployment: &Deployment, alloc: &Alloc, now: WallTime) -> bool {
 
 fn canaries_healthy(state: &Snapshot, deployment: &Deployment) -> bool {
     deployment.groups.values().filter(|group| group.desired_canaries > 0 && !group.promoted).all(|group| {
-        let healthy = group.placed_canaries.iter().filter(|id| {
-            state.alloc(**id).is_some_and(|alloc| !alloc.terminal() && alloc.is_healthy() == Some(true))
-        });
+        let healthy = group
+            .placed_canaries
+            .iter()
+            .filter(|id| state.alloc(**id).is_some_and(|alloc| !alloc.terminal() && alloc.is_healthy() == Some(true)));
         healthy.count() >= group.desired_canaries as usize
     })
 }
@@ -142,9 +145,10 @@ pub fn fail(state: &Snapshot, deployment: &Deployment, why: &str) -> Action {
     let wants_revert = deployment.groups.values().any(|group| group.auto_revert);
     let (revert, note) = match (wants_revert, state.job(&deployment.job_id)) {
         (true, Some(row)) => match row.versions.iter().find(|entry| entry.stable && entry.job.version != deployment.job_version) {
-            Some(entry) if same_spec(&entry.job, row.job()) => {
-                (None, format!("{why} - not rolling back to stable job version {} as current job has same specification", entry.job.version))
-            }
+            Some(entry) if same_spec(&entry.job, row.job()) => (
+                None,
+                format!("{why} - not rolling back to stable job version {} as current job has same specification", entry.job.version),
+            ),
             Some(entry) => (Some(Arc::clone(&entry.job)), format!("{why} - rolling back to job version {}", entry.job.version)),
             None => (None, format!("{why} - no stable job version to auto revert to")),
         },

@@ -126,7 +126,9 @@ pub fn describe(constraint: &Constraint) -> String {
 pub fn distinct<'a>(job: &'a Job, group: &'a TaskGroup) -> Vec<(&'a Constraint, bool)> {
     let of_job = job.constraints.iter().map(|constraint| (constraint, true));
     let of_group = group.constraints.iter().map(|constraint| (constraint, false));
-    of_job.chain(of_group).filter(|(constraint, _)| is_distinct(constraint)).filter(|(constraint, _)| {
-        constraint.operand != "distinct_hosts" || constraint.r_target != "false"
-    }).collect()
+    of_job
+        .chain(of_group)
+        .filter(|(constraint, _)| is_distinct(constraint))
+        .filter(|(constraint, _)| constraint.operand != "distinct_hosts" || constraint.r_target != "false")
+        .collect()
 }

@@ -64,7 +64,8 @@ pub fn find(state: &Snapshot, now: WallTime, thresholds: &Thresholds, force: boo
         let allocs: Vec<_> = state.allocs_of_eval(eval.id).collect();
         let done = allocs.iter().all(|alloc| {
             // The last ones of a batch job are its result; they go with the job.
-            let result = job.is_some_and(|row| row.job().kind.is_batch() && !row.job().stop && row.job().create_index == alloc.job.create_index);
+            let result =
+                job.is_some_and(|row| row.job().kind.is_batch() && !row.job().stop && row.job().create_index == alloc.job.create_index);
             alloc.terminal() && alloc.client_terminal() && !result && old(alloc.modify_time, thresholds.eval)
         });
         if done {

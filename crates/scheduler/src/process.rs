@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use drover_base::{EvalId, Rng, WallTime};
 use drover_model::{
-    AllocatedResources, AllocatedTask, EvalStatus, Evaluation, InPlace, Job, Placement, PlacementMetrics, Plan, Stop, TaskGroup,
-    Trigger,
+    AllocatedResources, AllocatedTask, EvalStatus, Evaluation, InPlace, Job, Placement, PlacementMetrics, Plan, Stop, TaskGroup, Trigger,
 };
 use drover_state::{Alloc, Ask, NodeSlot, Snapshot, Usage, fit};
 
@@ -270,9 +269,8 @@ impl<'a> Placer<'a> {
                     };
                     let scored = score(row, &usage, &ranking);
                     metrics.scores.push(scored.clone());
-                    let wins = best.as_ref().is_none_or(|(best, placed)| {
-                        better((&scored, row.node.id), (best, placed.candidate.row.node.id))
-                    });
+                    let wins =
+                        best.as_ref().is_none_or(|(best, placed)| better((&scored, row.node.id), (best, placed.candidate.row.node.id)));
                     if wins {
                         let placed = Placed { candidate, resources, group: group.name.clone(), metrics: PlacementMetrics::default() };
                         best = Some((scored, placed));
@@ -318,9 +316,11 @@ impl<'a> Placer<'a> {
                 .iter()
                 .filter(|((slot, name), _)| {
                     counted(name)
-                        && self.state.node_at(*slot).and_then(|row| {
-                            crate::constraint::resolve(&constraint.l_target, &row.node).map(|other| other == value)
-                        }) == Some(true)
+                        && self
+                            .state
+                            .node_at(*slot)
+                            .and_then(|row| crate::constraint::resolve(&constraint.l_target, &row.node).map(|other| other == value))
+                            == Some(true)
                 })
                 .map(|(_, count)| *count)
                 .sum();
@@ -419,7 +419,8 @@ fn offer(
 ) -> Result<AllocatedResources, String> {
     let size = &candidate.row.node.resources;
     let mut given = demand.clone();
-    let mut free_cores = size.reservable_cores.iter().copied().filter(|core| !usage.cores.contains_key(core) && !size.reserved_cores.contains(core));
+    let mut free_cores =
+        size.reservable_cores.iter().copied().filter(|core| !usage.cores.contains_key(core) && !size.reserved_cores.contains(core));
     for task in &group.tasks {
         let wanted = task.resources.cores as usize;
         if wanted == 0 {

@@ -7,10 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use drover_base::{EvalId, WallTime};
-use drover_model::{
-    ClientStatus, Deployment, DeploymentGroup, DeploymentStatus, DesiredUpdates, Job, NodeStatus, TaskGroup,
-    description,
-};
+use drover_model::{ClientStatus, Deployment, DeploymentGroup, DeploymentStatus, DesiredUpdates, Job, NodeStatus, TaskGroup, description};
 use drover_state::{Alloc, Snapshot};
 
 use crate::changes;
@@ -287,7 +284,8 @@ impl Reconciler<'_> {
         existed: bool,
     ) -> (GroupResult, bool) {
         let had_current = allocs.iter().any(|alloc| alloc.job.version == job.version && alloc.job.create_index == job.create_index);
-        let paused = deployment.as_ref().is_some_and(|deployment| matches!(deployment.status, DeploymentStatus::Paused | DeploymentStatus::Pending));
+        let paused =
+            deployment.as_ref().is_some_and(|deployment| matches!(deployment.status, DeploymentStatus::Paused | DeploymentStatus::Pending));
         let failed = deployment.as_ref().is_some_and(|deployment| deployment.status == DeploymentStatus::Failed);
         let mut sorted = self.sort(job, group, allocs, deployment.as_ref());
         let mut result = GroupResult { later: std::mem::take(&mut sorted.later), ..GroupResult::default() };
@@ -297,7 +295,8 @@ impl Reconciler<'_> {
             result.stop.push(lost(alloc));
         }
         let strategy = group.update.as_ref().filter(|update| update.rolling() && job.kind == drover_model::JobType::Service);
-        let state_of_group = existed.then(|| deployment.as_ref().and_then(|deployment| deployment.groups.get(&group.name).cloned())).flatten();
+        let state_of_group =
+            existed.then(|| deployment.as_ref().and_then(|deployment| deployment.groups.get(&group.name).cloned())).flatten();
 
         // Canaries of deployments that are over are stopped (DEP-035, DEP-047).
         let current_id = deployment.as_ref().map(|deployment| deployment.id);
@@ -339,7 +338,8 @@ impl Reconciler<'_> {
             keep = rest;
         }
         while surplus > 0 {
-            let gone = sorted.migrate.pop().or_else(|| pop_surplus(&mut keep, job)).or_else(|| sorted.reschedule.pop().map(|(alloc, _)| alloc));
+            let gone =
+                sorted.migrate.pop().or_else(|| pop_surplus(&mut keep, job)).or_else(|| sorted.reschedule.pop().map(|(alloc, _)| alloc));
             let Some(alloc) = gone else { break };
             surplus -= 1;
             names.used.remove(&alloc.index);
@@ -401,7 +401,11 @@ impl Reconciler<'_> {
             let mut ended = sorted.ended.into_iter();
             for _ in replaced_lost..missing {
                 let old = ended.next();
-                let index = old.as_ref().map(|alloc| alloc.index).filter(|index| !names.used.contains(index)).unwrap_or_else(|| names.lowest_free());
+                let index = old
+                    .as_ref()
+                    .map(|alloc| alloc.index)
+                    .filter(|index| !names.used.contains(index))
+                    .unwrap_or_else(|| names.lowest_free());
                 names.used.insert(index);
                 let old_version = needs_canaries.then(|| destructive.first().map(|alloc| alloc.job.version)).flatten();
                 placed_now += 1;

@@ -53,7 +53,14 @@ fn service(count: u32) -> Job {
         update: Some(update),
         ..TaskGroup::default()
     };
-    Job { id: job_id("web"), priority: 50, datacenters: vec!["*".into()], node_pool: "default".into(), task_groups: vec![group], ..Job::default() }
+    Job {
+        id: job_id("web"),
+        priority: 50,
+        datacenters: vec!["*".into()],
+        node_pool: "default".into(),
+        task_groups: vec![group],
+        ..Job::default()
+    }
 }
 
 impl Region {
@@ -157,11 +164,17 @@ impl Region {
     fn settle(&mut self) {
         for _ in 0..50 {
             self.all_healthy();
-            for alloc in self.state().allocs().filter(|alloc| alloc.server_terminal() && !alloc.client_terminal()).cloned().collect::<Vec<_>>() {
+            for alloc in
+                self.state().allocs().filter(|alloc| alloc.server_terminal() && !alloc.client_terminal()).cloned().collect::<Vec<_>>()
+            {
                 self.report(alloc.id, ClientStatus::Complete, None);
             }
             let outcome = self.evaluate();
-            if outcome.plan.placements.is_empty() && outcome.plan.stops.is_empty() && outcome.plan.in_place.is_empty() && outcome.plan.deployment_updates.is_empty() {
+            if outcome.plan.placements.is_empty()
+                && outcome.plan.stops.is_empty()
+                && outcome.plan.in_place.is_empty()
+                && outcome.plan.deployment_updates.is_empty()
+            {
                 return;
             }
         }
@@ -356,10 +369,9 @@ fn a_lost_node_is_replaced_elsewhere() {
 fn static_ports_collide_and_dynamic_ones_do_not() {
     let mut region = Region::new(1);
     let mut job = service(2);
-    job.task_groups[0].networks.push(NetworkResource {
-        dynamic_ports: vec![Port { label: "http".into(), ..Port::default() }],
-        ..NetworkResource::default()
-    });
+    job.task_groups[0]
+        .networks
+        .push(NetworkResource { dynamic_ports: vec![Port { label: "http".into(), ..Port::default() }], ..NetworkResource::default() });
     region.register(job.clone());
     region.evaluate();
     let ports: std::collections::BTreeSet<u16> = region.live().iter().map(|alloc| alloc.resources.ports[0].value).collect();

@@ -19,6 +19,6 @@ pub use endpoints::{Deregistered, Planned, Registered, UpdatedDeployment, format
 pub use error::EndpointError;
 pub use events::{Entry as EventEntry, EventLag, Subscription};
 pub use feed::{Change as AllocChange, Feed};
-pub use link::{HeartbeatError, Heartbeat};
+pub use link::{Heartbeat, HeartbeatError};
 pub use machine::Region;
 pub use server::{Server, StartError};

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use drover_base::{EvalId, Monotonic, NodeId, WallTime};
 use drover_model::command::Change;
-use drover_model::{
-    AllocUpdate, ClientStatus, EvalStatus, Evaluation, Node, NodeEvent, NodeStatus, ServiceRegistration, Trigger,
-};
+use drover_model::{AllocUpdate, ClientStatus, EvalStatus, Evaluation, Node, NodeEvent, NodeStatus, ServiceRegistration, Trigger};
 use drover_raft::ProposeError;
 use drover_state::{NodeRow, Snapshot};
 

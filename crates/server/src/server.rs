@@ -65,8 +65,11 @@ impl Server {
             trailing_logs: config.trailing_logs,
             seed: entropy.seed(),
         };
+        let began = clock.monotonic();
         let consensus = Consensus::open(options, Arc::clone(&region) as Arc<dyn drover_raft::Machine>).await?;
-        if !consensus.wait_leader(config.start_timeout).await {
+        // Opening counts: what has taken the whole time is late even if it has come up.
+        let left = config.start_timeout.saturating_sub(clock.monotonic().since(began));
+        if left.is_zero() || !consensus.wait_leader(left).await {
             let failed = consensus.status().failed;
             consensus.shutdown().await;
             return Err(match failed {

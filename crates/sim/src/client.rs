@@ -138,7 +138,12 @@ impl FakeClient {
     }
 
     /// Moves every allocation on a little, and says what is to be reported.
-    fn step(&self, wanted: &BTreeMap<AllocId, Arc<Allocation>>, now: WallTime, rng: &mut Rng) -> (Vec<AllocUpdate>, Vec<ServiceRegistration>) {
+    fn step(
+        &self,
+        wanted: &BTreeMap<AllocId, Arc<Allocation>>,
+        now: WallTime,
+        rng: &mut Rng,
+    ) -> (Vec<AllocUpdate>, Vec<ServiceRegistration>) {
         let mut kept = self.kept();
         let (mut updates, mut services) = (Vec::new(), Vec::new());
         for (id, alloc) in wanted {

@@ -229,9 +229,7 @@ impl World {
             async move {
                 match change {
                     Wish::Register(name, request) => server.register_job(*request, None).await.ok().map(|done| (name, Some(done.index))),
-                    Wish::Stop(name, purge) => {
-                        server.deregister_job(job_id(&name), purge, 0, false).await.ok().map(|_| (name, None))
-                    }
+                    Wish::Stop(name, purge) => server.deregister_job(job_id(&name), purge, 0, false).await.ok().map(|_| (name, None)),
                 }
             }
         });
@@ -262,7 +260,11 @@ impl World {
             name: "t".into(),
             driver: "mock_driver".into(),
             env: Some(BTreeMap::from([("VERSION".to_owned(), self.rng.below(4).to_string())])),
-            resources: Some(api::Resources { cpu: Some(50 + self.rng.below(150) as i64), memory_mb: Some(20 + self.rng.below(200) as i64), ..Default::default() }),
+            resources: Some(api::Resources {
+                cpu: Some(50 + self.rng.below(150) as i64),
+                memory_mb: Some(20 + self.rng.below(200) as i64),
+                ..Default::default()
+            }),
             ..Default::default()
         };
         let update = api::UpdateStrategy {

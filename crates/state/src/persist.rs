@@ -85,7 +85,14 @@ fn write_all(e: &mut Out<'_>, state: &Snapshot) -> Result<(), minicbor::encode::
     let mut rows = Vec::new();
     let mut row_encoder = Encoder::new(&mut rows);
     for (slot, alloc) in &state.allocs {
-        write_alloc(&mut row_encoder, *slot, alloc, jobs.number(&alloc.job), resources.number(&alloc.resources), metrics.number(&alloc.metrics))?;
+        write_alloc(
+            &mut row_encoder,
+            *slot,
+            alloc,
+            jobs.number(&alloc.job),
+            resources.number(&alloc.resources),
+            metrics.number(&alloc.metrics),
+        )?;
     }
     e.array(4)?;
     e.array(jobs.values.len() as u64)?;
@@ -128,9 +135,34 @@ fn write_alloc(
     metrics: u32,
 ) -> Result<(), minicbor::encode::Error<std::convert::Infallible>> {
     let Alloc {
-        id, job_slot, job: _, group, index, node_slot, node_id, eval_id, deployment, canary, health, resources: _, desired,
-        desired_description, transition, client_status, client_description, tasks, followup_eval, previous, next, reschedules,
-        metrics: _, create_index, modify_index, alloc_modify_index, create_time, modify_time,
+        id,
+        job_slot,
+        job: _,
+        group,
+        index,
+        node_slot,
+        node_id,
+        eval_id,
+        deployment,
+        canary,
+        health,
+        resources: _,
+        desired,
+        desired_description,
+        transition,
+        client_status,
+        client_description,
+        tasks,
+        followup_eval,
+        previous,
+        next,
+        reschedules,
+        metrics: _,
+        create_index,
+        modify_index,
+        alloc_modify_index,
+        create_time,
+        modify_time,
     } = alloc;
     e.array(29)?.encode(slot)?.encode(id)?.encode(job_slot)?.u32(job)?.u16(*group)?.u32(*index)?;
     e.encode(node_slot)?.encode(node_id)?.encode(eval_id)?.encode(deployment)?.bool(*canary)?.encode(health)?;
@@ -158,7 +190,13 @@ impl SnapshotReader {
             return Err(RestoreError::TooNew { found, supported: FORMAT });
         }
         length(&mut d)?;
-        let mut state = Snapshot { index: d.u64()?, time: d.decode::<WallTime>()?, feature_level: d.u32()?, next_slot: d.u32()?, ..Snapshot::default() };
+        let mut state = Snapshot {
+            index: d.u64()?,
+            time: d.decode::<WallTime>()?,
+            feature_level: d.u32()?,
+            next_slot: d.u32()?,
+            ..Snapshot::default()
+        };
         let indexes: Vec<u64> = d.decode()?;
         for (to, from) in state.table_index.iter_mut().zip(indexes) {
             *to = from;

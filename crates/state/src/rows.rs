@@ -7,9 +7,8 @@ use std::sync::Arc;
 
 use drover_base::{AllocId, DeploymentId, EvalId, NodeId, WallTime};
 use drover_model::{
-    AllocatedResources, ClientStatus, DeploymentHealth, DesiredStatus, DesiredTransition, Index, Job, JobId, Node, NodeEvent,
-    NodeStatus, PlacementMetrics, RescheduleEvent, TaskGroup, TaskState, VersionTag, command::ScalingEvent,
-    command::Submission, text_enum,
+    AllocatedResources, ClientStatus, DeploymentHealth, DesiredStatus, DesiredTransition, Index, Job, JobId, Node, NodeEvent, NodeStatus,
+    PlacementMetrics, RescheduleEvent, TaskGroup, TaskState, VersionTag, command::ScalingEvent, command::Submission, text_enum,
 };
 use minicbor::decode::Error as DecodeError;
 use minicbor::encode::{Error as EncodeError, Write};

@@ -135,9 +135,7 @@ impl Transaction<'_> {
             }
             Change::UpsertServices(services) => self.upsert_services(services),
             Change::DeleteService { namespace, id } => self.delete_service(&namespace, &id),
-            Change::Collect { evals, allocs, jobs, deployments, nodes } => {
-                self.collect(&evals, &allocs, &jobs, &deployments, &nodes)
-            }
+            Change::Collect { evals, allocs, jobs, deployments, nodes } => self.collect(&evals, &allocs, &jobs, &deployments, &nodes),
             Change::JobStability { id, version, stable } => self.job_stability(&id, version, stable),
             Change::FeatureLevel(level) => {
                 self.state.feature_level = self.state.feature_level.max(level);

@@ -166,9 +166,8 @@ pub fn fit(size: &NodeResources, max_allocs: u32, usage: &Usage, ask: &Ask) -> F
     if ask.cores.iter().any(|core| usage.cores.contains_key(core) || !size.reservable_cores.contains(core)) {
         return Err(Misfit::Cores);
     }
-    let short = |total: u32, reserved: u32, used: u32, ask: u32| {
-        u64::from(used) + u64::from(ask) > u64::from(total.saturating_sub(reserved))
-    };
+    let short =
+        |total: u32, reserved: u32, used: u32, ask: u32| u64::from(used) + u64::from(ask) > u64::from(total.saturating_sub(reserved));
     if short(size.cpu_mhz, size.reserved_cpu_mhz, usage.cpu_mhz, ask.cpu_mhz) {
         return Err(Misfit::Cpu);
     }

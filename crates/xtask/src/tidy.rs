@@ -14,8 +14,20 @@ const ROWS: [&str; 5] = ["base", "logic", "effects", "roles", "apps"];
 
 /// What crates of the two lowest rows must not use: runtimes, sockets, files, clocks, kernels.
 const IMPURE: &[&str] = &[
-    "tokio", "tokio-util", "futures", "hyper", "hyper-util", "axum", "reqwest", "nix", "rustix", "libc", "redb", "tempfile",
-    "tracing-subscriber", "mimalloc",
+    "tokio",
+    "tokio-util",
+    "futures",
+    "hyper",
+    "hyper-util",
+    "axum",
+    "reqwest",
+    "nix",
+    "rustix",
+    "libc",
+    "redb",
+    "tempfile",
+    "tracing-subscriber",
+    "mimalloc",
 ];
 
 /// Where a file's length is worth a second look.
@@ -92,14 +104,15 @@ fn rows(manifests: &BTreeMap<String, Manifest>, problems: &mut Vec<String>) {
                 if height(&other.row).is_some_and(|other| other > own) {
                     problems.push(format!("crates/{name} ({}) uses {dependency}, which is above it ({})", manifest.row, other.row));
                 }
-            } else if own <= 1
-                && IMPURE.contains(&dependency.as_str())
-            {
+            } else if own <= 1 && IMPURE.contains(&dependency.as_str()) {
                 problems.push(format!("crates/{name} ({}) uses {dependency}: logic has no clock, socket, file or task", manifest.row));
             }
         }
     }
-    for (name, forbidden) in [("client", &["drover-state", "drover-scheduler", "drover-server"][..]), ("cli", &["drover-server", "drover-client", "drover-model"][..])] {
+    for (name, forbidden) in [
+        ("client", &["drover-state", "drover-scheduler", "drover-server"][..]),
+        ("cli", &["drover-server", "drover-client", "drover-model"][..]),
+    ] {
         for dependency in manifests.get(name).iter().flat_map(|manifest| &manifest.dependencies) {
             if forbidden.contains(&dependency.as_str()) {
                 problems.push(format!("crates/{name} must not know {dependency}"));
@@ -136,7 +149,8 @@ fn source(path: &str, text: &str, problems: &mut Vec<String>) {
         problem(lines, format!("{lines} lines: a second noun hides here"));
     }
     // Put together, so that this file does not find itself.
-    let hosts = [["crates", "io"].join("."), ["registry.npmjs", "org"].join("."), ["pypi", "org"].join("."), ["proxy.golang", "org"].join(".")];
+    let hosts =
+        [["crates", "io"].join("."), ["registry.npmjs", "org"].join("."), ["pypi", "org"].join("."), ["proxy.golang", "org"].join(".")];
     let undone = [["to", "do!("].concat(), ["unimple", "mented!("].concat(), ["db", "g!("].concat()];
     let ignored = ["#[", "ignore"].concat();
     let keyword = ["un", "safe"].concat();
@@ -169,7 +183,9 @@ mod tests {
     #[test]
     fn a_crate_uses_its_row_and_those_below() {
         let text = |row: &str, dependencies: &str| {
-            manifest(&format!("[package.metadata.drover]\nrow = \"{row}\"\n[dependencies]\n{dependencies}\n[dev-dependencies]\ntokio = 1\n"))
+            manifest(&format!(
+                "[package.metadata.drover]\nrow = \"{row}\"\n[dependencies]\n{dependencies}\n[dev-dependencies]\ntokio = 1\n"
+            ))
         };
         let manifests = BTreeMap::from([
             ("state".to_owned(), text("logic", "drover-server.workspace = true\ntokio.workspace = true\nserde = \"1\"")),

@@ -108,9 +108,7 @@ fn files(folder: &Path, to: &Path) -> Result<()> {
 }
 
 fn arguments(folder: &Path, stem: &str) -> Vec<String> {
-    fs::read_to_string(folder.join(format!("{stem}.args")))
-        .map(|text| text.lines().map(str::to_owned).collect())
-        .unwrap_or_default()
+    fs::read_to_string(folder.join(format!("{stem}.args"))).map(|text| text.lines().map(str::to_owned).collect()).unwrap_or_default()
 }
 
 /// Files that arguments or the job itself name, by name.

@@ -10,39 +10,87 @@ use serde_json::{Value, json};
 const PLAIN_CLUSTER: &str = "one agent, server and client, no ACLs";
 
 /// Records of the command line that need no agent, by number.
-const LOCAL: &[&str] = &[
-    "004", "005", "006", "007", "008", "018", "054", "055", "063", "116", "203", "363", "364", "392", "553", "555", "560",
-];
+const LOCAL: &[&str] =
+    &["004", "005", "006", "007", "008", "018", "054", "055", "063", "116", "203", "363", "364", "392", "553", "555", "560"];
 
 /// Records of the command line that an agent with a script can bring about, by number.
 const SCRIPTED: &[&str] = &[
-    "013", "015", "023", "034", "043", "076", "077", "095", "096", "097", "099", "100", "157", "158", "170", "201", "273",
-    "326", "327", "397", "483",
+    "013", "015", "023", "034", "043", "076", "077", "095", "096", "097", "099", "100", "157", "158", "170", "201", "273", "326", "327",
+    "397", "483",
 ];
 
 /// Areas of the API whose refusals are packed.
 const AREAS: &[&str] = &[
-    "jobs", "allocations", "evaluations", "deployments", "nodes", "services", "status", "search", "agent", "events", "system",
-    "validate", "client", "metrics",
+    "jobs",
+    "allocations",
+    "evaluations",
+    "deployments",
+    "nodes",
+    "services",
+    "status",
+    "search",
+    "agent",
+    "events",
+    "system",
+    "validate",
+    "client",
+    "metrics",
 ];
 
 /// Parts of names of refusals by what is not built yet, and of texts that no client looks at.
 const NOT_YET: &[&str] = &[
-    "dispatch", "periodic", "tag-name", "statuses", "fuzzy", "keyring", "schedulers", "force-leave", "join", "agent-host",
-    "monitor-export", "agent-servers", "identity", "metadata", "snapshot", "DELETE-evaluations", "driver-not-allowed",
-    "system-two", "scale-above", "scale-below", "blocked-by-deployment", "registration-disabled", "evaluate-parameterized",
-    "bad-json", "duration-as-string", "revert-enforce", "filter-nested", "PUT-jobs-negative-cpu", "client-gc-unknown-node",
-    "client-stats-short", "client-stats-unknown", "revert-current-version", "purged",
+    "dispatch",
+    "periodic",
+    "tag-name",
+    "statuses",
+    "fuzzy",
+    "keyring",
+    "schedulers",
+    "force-leave",
+    "join",
+    "agent-host",
+    "monitor-export",
+    "agent-servers",
+    "identity",
+    "metadata",
+    "snapshot",
+    "DELETE-evaluations",
+    "driver-not-allowed",
+    "system-two",
+    "scale-above",
+    "scale-below",
+    "blocked-by-deployment",
+    "registration-disabled",
+    "evaluate-parameterized",
+    "bad-json",
+    "duration-as-string",
+    "revert-enforce",
+    "filter-nested",
+    "PUT-jobs-negative-cpu",
+    "client-gc-unknown-node",
+    "client-stats-short",
+    "client-stats-unknown",
+    "revert-current-version",
+    "purged",
 ];
 
 /// Answers about one service job from its registration to its success.
 const ANSWERS: &[&str] = &[
-    "jobs/PUT-jobs-register-service", "jobs/GET-job-job-id-service", "jobs/GET-job-job-id-summary-running",
-    "jobs/GET-job-job-id-versions-one", "jobs/GET-job-job-id-scale-running", "jobs/GET-job-job-id-allocations-service",
-    "jobs/GET-job-job-id-deployment-successful", "jobs/PUT-job-job-id-plan-new-job",
-    "allocations/GET-allocations-two", "allocations/GET-allocation-alloc-id-service-running",
-    "evaluations/GET-evaluation-eval-id-service-complete", "deployments/GET-deployment-deployment-id-successful",
-    "nodes/GET-node-node-id-ready", "nodes/GET-nodes-one", "validate/PUT-validate-job-valid",
+    "jobs/PUT-jobs-register-service",
+    "jobs/GET-job-job-id-service",
+    "jobs/GET-job-job-id-summary-running",
+    "jobs/GET-job-job-id-versions-one",
+    "jobs/GET-job-job-id-scale-running",
+    "jobs/GET-job-job-id-allocations-service",
+    "jobs/GET-job-job-id-deployment-successful",
+    "jobs/PUT-job-job-id-plan-new-job",
+    "allocations/GET-allocations-two",
+    "allocations/GET-allocation-alloc-id-service-running",
+    "evaluations/GET-evaluation-eval-id-service-complete",
+    "deployments/GET-deployment-deployment-id-successful",
+    "nodes/GET-node-node-id-ready",
+    "nodes/GET-nodes-one",
+    "validate/PUT-validate-job-valid",
 ];
 
 /// Packs both.

@@ -123,11 +123,8 @@ impl AgentArgs {
         };
         let mut meta = Vec::new();
         for pair in parsed.values("meta") {
-            let (key, value) = pair.split_once('=').ok_or_else(|| AgentArgsError::Value {
-                flag: "meta",
-                value: pair.clone(),
-                expected: "key=value",
-            })?;
+            let (key, value) =
+                pair.split_once('=').ok_or_else(|| AgentArgsError::Value { flag: "meta", value: pair.clone(), expected: "key=value" })?;
             meta.push((key.to_owned(), value.to_owned()));
         }
         let servers = parsed.text("servers").unwrap_or("").split(',').map(str::trim).filter(|server| !server.is_empty());

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use drover_api::{
-    AllocCheckStatus, AllocResourceUsage, Allocation, AllocationListStub, NetworkResource, Task, TaskGroup, TaskState,
-};
+use drover_api::{AllocCheckStatus, AllocResourceUsage, Allocation, AllocationListStub, NetworkResource, Task, TaskGroup, TaskState};
 use serde_json::Value;
 
 use crate::command::{Attempt, Context, Failure, Outcome};
@@ -134,8 +132,7 @@ pub(super) async fn read(client: &Client, stub: &AllocationListStub) -> Result<(
     let path = format!("/v1/allocation/{}", segment(&stub.id));
     let query = Query::new().namespace(&stub.namespace);
     let raw = client.get::<Value>(&path, &query).await.attempt("Error querying allocation")?.value;
-    let alloc = serde_json::from_value(raw.clone())
-        .map_err(|error| Failure::new(format!("Error querying allocation: {error}")))?;
+    let alloc = serde_json::from_value(raw.clone()).map_err(|error| Failure::new(format!("Error querying allocation: {error}")))?;
     Ok((raw, alloc))
 }
 
@@ -175,11 +172,14 @@ fn header(context: &Context, alloc: &Allocation) -> String {
     if !alloc.deployment_id.is_empty() {
         let health = alloc.deployment_status.as_ref();
         rows.push(("Deployment ID", id(&alloc.deployment_id)));
-        rows.push(("Deployment Health", match health.and_then(|health| health.healthy) {
-            Some(true) => "healthy".to_owned(),
-            Some(false) => "unhealthy".to_owned(),
-            None => "unset".to_owned(),
-        }));
+        rows.push((
+            "Deployment Health",
+            match health.and_then(|health| health.healthy) {
+                Some(true) => "healthy".to_owned(),
+                Some(false) => "unhealthy".to_owned(),
+                None => "unset".to_owned(),
+            },
+        ));
         if health.is_some_and(|health| health.canary) {
             rows.push(("Canary", "true".to_owned()));
         }
@@ -218,9 +218,8 @@ fn addresses(alloc: &Allocation) -> Option<String> {
     let resources = alloc.allocated_resources.as_ref()?;
     let ports = resources.shared.ports.as_ref().filter(|ports| !ports.is_empty())?;
     let networks = group(alloc).and_then(|group| group.networks.as_ref());
-    let dynamic = |label: &str| {
-        networks.into_iter().flatten().any(|network| network.dynamic_ports.iter().flatten().any(|port| port.label == label))
-    };
+    let dynamic =
+        |label: &str| networks.into_iter().flatten().any(|network| network.dynamic_ports.iter().flatten().any(|port| port.label == label));
     let mode = resources.shared.networks.iter().flatten().map(|network| network.mode.as_str()).next().unwrap_or("");
     let title = match mode {
         "" | "host" => "Allocation Addresses:".to_owned(),
@@ -304,10 +303,8 @@ fn tasks(context: &Context, alloc: &Allocation, stats: Option<&AllocResourceUsag
             let rows = [row!["RSS", "Swap"], row![bytes(memory.rss), bytes(memory.swap)]];
             context.ui.output(format!("\nMemory Stats\n{}", table(&rows)));
             let percent = |value: f64| format!("{value:.2}%");
-            let rows = [
-                row!["Percent", "System Mode", "User Mode"],
-                row![percent(cpu.percent), percent(cpu.system_mode), percent(cpu.user_mode)],
-            ];
+            let rows =
+                [row!["Percent", "System Mode", "User Mode"], row![percent(cpu.percent), percent(cpu.system_mode), percent(cpu.user_mode)]];
             context.ui.output(format!("\nCPU Stats\n{}", table(&rows)));
         }
         context.ui.output(format!("\n{}", events(context, state)));
@@ -318,8 +315,7 @@ fn resources(alloc: &Allocation, name: &str, stats: Option<&AllocResourceUsage>)
     let allocated = alloc.allocated_resources.as_ref();
     let own = allocated.and_then(|allocated| allocated.tasks.as_ref()?.get(name)?.as_ref());
     let usage = stats.and_then(|stats| stats.tasks.as_ref()?.get(name)?.as_ref()?.resource_usage.as_ref());
-    let (cpu, memory, ceiling) =
-        own.map_or((0, 0, 0), |own| (own.cpu.cpu_shares, own.memory.memory_mb, own.memory.memory_max_mb));
+    let (cpu, memory, ceiling) = own.map_or((0, 0, 0), |own| (own.cpu.cpu_shares, own.memory.memory_mb, own.memory.memory_max_mb));
     let disk = allocated.map_or(0, |allocated| allocated.shared.disk_mb);
     let cpu = match usage.and_then(|usage| usage.cpu_stats.as_ref()) {
         Some(used) => format!("{:.0}/{cpu} MHz", used.total_ticks.floor()),

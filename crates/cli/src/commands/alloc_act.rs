@@ -11,11 +11,8 @@ use crate::flags::Flag;
 use crate::sdk::{Client, Query, segment};
 use crate::{monitor, resolve};
 
-pub(super) const STOP_FLAGS: &[Flag] = &[
-    super::DETACH,
-    Flag::switch("no-shutdown-delay", "Skip the shutdown delays of group and tasks."),
-    super::VERBOSE,
-];
+pub(super) const STOP_FLAGS: &[Flag] =
+    &[super::DETACH, Flag::switch("no-shutdown-delay", "Skip the shutdown delays of group and tasks."), super::VERBOSE];
 pub(super) const RESTART_FLAGS: &[Flag] = &[
     Flag::switch("all-tasks", "Restart tasks that have finished, too."),
     Flag::value("task", "name", "The task to restart."),

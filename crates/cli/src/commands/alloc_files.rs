@@ -73,11 +73,7 @@ fn from_end(query: Query, tail: Option<Tail>) -> Query {
 
 /// The allocation named by the first argument, or one of the job's.
 async fn chosen(context: &Context, client: &Client, given: &str) -> Result<Allocation, Failure> {
-    let stub = if context.flags.on("job") {
-        of_job(context, client, given).await?
-    } else {
-        resolve::alloc(context, client, given).await?
-    };
+    let stub = if context.flags.on("job") { of_job(context, client, given).await? } else { resolve::alloc(context, client, given).await? };
     Ok(super::alloc::read(client, &stub).await?.1)
 }
 
@@ -154,14 +150,7 @@ pub(super) async fn logs(context: &mut Context) -> Outcome {
 }
 
 /// Copies the data of a frame stream to the output.
-async fn copy(
-    context: &Context,
-    client: &Client,
-    path: &str,
-    query: &Query,
-    tail: Option<Tail>,
-    to_error: bool,
-) -> Result<i32, SdkError> {
+async fn copy(context: &Context, client: &Client, path: &str, query: &Query, tail: Option<Tail>, to_error: bool) -> Result<i32, SdkError> {
     let mut frames = Frames::new(client.stream(path, query).await?);
     let follow = context.flags.on("f");
     let write = |data: &[u8]| {
@@ -335,7 +324,6 @@ fn size(context: &Context, file: &AllocFileInfo) -> String {
 fn modified(context: &Context, file: &AllocFileInfo) -> String {
     parse_time(file.mod_time.as_deref()).map(|time| context.zone.time(time)).unwrap_or_default()
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use drover_api::{
-    Deployment, DeploymentPauseRequest, DeploymentPromoteRequest, DeploymentUnblockRequest, DeploymentUpdateResponse,
-};
+use drover_api::{Deployment, DeploymentPauseRequest, DeploymentPromoteRequest, DeploymentUnblockRequest, DeploymentUpdateResponse};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -50,8 +48,8 @@ async fn all(context: &Context, client: &Client) -> Outcome {
     if context.formatted() {
         return context.print_formatted(&value);
     }
-    let mut deployments: Vec<Deployment> = serde_json::from_value(value)
-        .map_err(|error| Failure::new(format!("Error retrieving deployments: {error}")))?;
+    let mut deployments: Vec<Deployment> =
+        serde_json::from_value(value).map_err(|error| Failure::new(format!("Error retrieving deployments: {error}")))?;
     if deployments.is_empty() {
         context.ui.output("No deployments found");
         return Ok(0);
@@ -73,7 +71,8 @@ pub(super) async fn status(context: &mut Context) -> Outcome {
         return Err(Failure::new("The monitor flag cannot be used with the '-json' or '-t' flags"));
     }
     let wait = context.flags.text("wait").unwrap_or("2s");
-    let wait = crate::text::parse_duration(wait).ok_or_else(|| Failure::usage(format!("invalid value {wait:?} for flag -wait: parse error")))?;
+    let wait =
+        crate::text::parse_duration(wait).ok_or_else(|| Failure::usage(format!("invalid value {wait:?} for flag -wait: parse error")))?;
     let deployment = resolve::deployment(context, &client, id).await?;
     let page = format!("jobs/{}/deployments", segment(&deployment.job_id));
     if context.flags.on("monitor") {

@@ -11,13 +11,8 @@ use crate::sdk::{Query, segment};
 use crate::text::{ago, pairs, parse_time, short, table};
 use crate::{monitor, placement, resolve, row};
 
-pub(super) const STATUS_FLAGS: &[Flag] = &[
-    Flag::switch("monitor", "Follow the evaluation."),
-    Flag::switch("ui", ""),
-    super::JSON,
-    super::TEMPLATE,
-    super::VERBOSE,
-];
+pub(super) const STATUS_FLAGS: &[Flag] =
+    &[Flag::switch("monitor", "Follow the evaluation."), Flag::switch("ui", ""), super::JSON, super::TEMPLATE, super::VERBOSE];
 pub(super) const LIST_FLAGS: &[Flag] = &[
     super::PER_PAGE,
     super::PAGE_TOKEN,
@@ -53,15 +48,13 @@ pub(super) async fn status(context: &mut Context) -> Outcome {
     if context.formatted() {
         return context.print_formatted(&raw);
     }
-    let eval: Evaluation =
-        serde_json::from_value(raw).map_err(|error| Failure::new(format!("Error querying evaluation: {error}")))?;
+    let eval: Evaluation = serde_json::from_value(raw).map_err(|error| Failure::new(format!("Error querying evaluation: {error}")))?;
     let answer = client.get::<Vec<AllocationListStub>>(&format!("{path}/allocations"), &query).await;
     let allocs = answer.attempt("Error querying related allocations")?.value;
     context.ui.output(header(context, &eval));
     related(context, &eval);
     annotations(context, &eval);
-    let (evicted, placed): (Vec<_>, Vec<_>) =
-        allocs.into_iter().partition(|alloc| !alloc.preempted_by_allocation.is_empty());
+    let (evicted, placed): (Vec<_>, Vec<_>) = allocs.into_iter().partition(|alloc| !alloc.preempted_by_allocation.is_empty());
     for (title, allocs) in [("Preempted Allocations", evicted), ("Placed Allocations", placed)] {
         if !allocs.is_empty() {
             context.ui.output(format!("\n{}\n{}", context.title(title), super::alloc::list(context, &allocs, true)));
@@ -143,8 +136,7 @@ fn annotations(context: &Context, eval: &Evaluation) {
         ("Disconnect", |u| u.disconnect, false),
         ("Reconnect", |u| u.reconnect, false),
     ];
-    let groups: Vec<(&String, &DesiredUpdates)> =
-        updates.iter().filter_map(|(group, updates)| Some((group, updates.as_ref()?))).collect();
+    let groups: Vec<(&String, &DesiredUpdates)> = updates.iter().filter_map(|(group, updates)| Some((group, updates.as_ref()?))).collect();
     let shown: Vec<&Column> = COLUMNS
         .iter()
         .filter(|(_, count, always)| *always || context.verbose() || groups.iter().any(|(_, updates)| count(updates) > 0))
@@ -173,8 +165,8 @@ pub(super) async fn list(context: &mut Context) -> Outcome {
     if context.formatted() {
         return context.print_formatted(&answer.value);
     }
-    let evals: Vec<Evaluation> = serde_json::from_value(answer.value)
-        .map_err(|error| Failure::new(format!("Error querying evaluations: {error}")))?;
+    let evals: Vec<Evaluation> =
+        serde_json::from_value(answer.value).map_err(|error| Failure::new(format!("Error querying evaluations: {error}")))?;
     if evals.is_empty() {
         context.ui.output("No evals found");
         return Ok(0);

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use drover_api::{
-    AllocationListStub, Deployment, DeploymentPromoteRequest, DeploymentUpdateResponse, EvalOptions, Job, JobDiff,
-    JobEvaluateRequest, JobRegisterResponse, JobRevertRequest, JobScaleStatusResponse, JobSubmission, JobValidateRequest,
-    JobValidateResponse, JobVersionsResponse, ScalingRequest, TagVersionRequest,
+    AllocationListStub, Deployment, DeploymentPromoteRequest, DeploymentUpdateResponse, EvalOptions, Job, JobDiff, JobEvaluateRequest,
+    JobRegisterResponse, JobRevertRequest, JobScaleStatusResponse, JobSubmission, JobValidateRequest, JobValidateResponse,
+    JobVersionsResponse, ScalingRequest, TagVersionRequest,
 };
 use serde_json::{Value, json};
 
@@ -33,19 +33,12 @@ pub(super) const HISTORY_FLAGS: &[Flag] = &[
     super::JSON,
     super::TEMPLATE,
 ];
-pub(super) const SCALE_FLAGS: &[Flag] = &[
-    Flag::value("check-index", "index", "Scale only if the job's modify index is this."),
-    super::DETACH,
-    super::VERBOSE,
-];
+pub(super) const SCALE_FLAGS: &[Flag] =
+    &[Flag::value("check-index", "index", "Scale only if the job's modify index is this."), super::DETACH, super::VERBOSE];
 pub(super) const VALIDATE_FLAGS: &[Flag] =
     &[jobfile::JSON, jobfile::STRICT, jobfile::VAR, jobfile::VAR_FILE, Flag::value("vault-namespace", "namespace", "")];
-pub(super) const ALLOCS_FLAGS: &[Flag] = &[
-    Flag::switch("all", "Show allocations of jobs that had the same id before, too."),
-    super::JSON,
-    super::TEMPLATE,
-    super::VERBOSE,
-];
+pub(super) const ALLOCS_FLAGS: &[Flag] =
+    &[Flag::switch("all", "Show allocations of jobs that had the same id before, too."), super::JSON, super::TEMPLATE, super::VERBOSE];
 pub(super) const DEPLOYMENTS_FLAGS: &[Flag] = &[
     Flag::switch("latest", "Show the newest deployment in full."),
     Flag::switch("all", "Show deployments of jobs that had the same id before, too."),
@@ -164,8 +157,8 @@ pub(super) async fn history(context: &mut Context) -> Outcome {
     let answer = client.get::<Value>(&format!("{}/versions", found.path()), &query).await;
     let value = answer.attempt("Error retrieving job versions")?.value;
     let raw: Vec<Value> = value["Versions"].as_array().cloned().unwrap_or_default();
-    let response: JobVersionsResponse = serde_json::from_value(value)
-        .map_err(|error| Failure::new(format!("Error retrieving job versions: {error}")))?;
+    let response: JobVersionsResponse =
+        serde_json::from_value(value).map_err(|error| Failure::new(format!("Error retrieving job versions: {error}")))?;
     let versions = response.versions.unwrap_or_default();
     let diffs = response.diffs.unwrap_or_default();
     let chosen: Vec<usize> =
@@ -244,9 +237,9 @@ pub(super) async fn scale(context: &mut Context) -> Outcome {
         [id, group, count] => (id, Some(group), count),
         _ => return Err(Failure::new("Command requires at least two arguments and no more than three")),
     };
-    let count: i64 = count.parse().map_err(|_| {
-        Failure::new(format!("Failed to convert count string to int: strconv.Atoi: parsing {count:?}: invalid syntax"))
-    })?;
+    let count: i64 = count
+        .parse()
+        .map_err(|_| Failure::new(format!("Failed to convert count string to int: strconv.Atoi: parsing {count:?}: invalid syntax")))?;
     let index = super::job_run::index_flag(context, "check-index")?;
     let client = context.client()?;
     let found = resolve::job(context, &client, id).await?;
@@ -278,10 +271,8 @@ pub(super) async fn scaling_events(context: &mut Context) -> Outcome {
     let (client, found) = found(context).await?;
     let answer = client.get::<JobScaleStatusResponse>(&format!("{}/scale", found.path()), &found.query()).await;
     let groups = answer.attempt("Error listing scaling events")?.value.task_groups.unwrap_or_default();
-    let mut events: Vec<_> = groups
-        .iter()
-        .flat_map(|(group, status)| status.events.iter().flatten().map(move |event| (group, event)))
-        .collect();
+    let mut events: Vec<_> =
+        groups.iter().flat_map(|(group, status)| status.events.iter().flatten().map(move |event| (group, event))).collect();
     if events.is_empty() {
         context.ui.output("No events found");
         return Ok(0);

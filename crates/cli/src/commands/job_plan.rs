@@ -80,9 +80,11 @@ async fn plan(context: &Context) -> Outcome {
 
 fn exit_code(plan: &JobPlanResponse) -> i32 {
     let updates = plan.annotations.as_ref().and_then(|annotations| annotations.desired_tg_updates.as_ref());
-    let busy = updates.into_iter().flatten().filter_map(|(_, updates)| updates.as_ref()).any(|updates| {
-        updates.stop + updates.place + updates.migrate + updates.destructive_update + updates.canary > 0
-    });
+    let busy = updates
+        .into_iter()
+        .flatten()
+        .filter_map(|(_, updates)| updates.as_ref())
+        .any(|updates| updates.stop + updates.place + updates.migrate + updates.destructive_update + updates.canary > 0);
     i32::from(busy)
 }
 

@@ -112,16 +112,22 @@ pub(super) fn warnings(context: &Context, warnings: &str) {
 
 /// An unsigned number given to a flag.
 pub(super) fn index_flag(context: &Context, name: &'static str) -> Result<Option<u64>, Failure> {
-    context.flags.text(name).map(|text| {
-        text.parse().map_err(|_| {
-            Failure::new(format!("Error parsing {name} value {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"))
+    context
+        .flags
+        .text(name)
+        .map(|text| {
+            text.parse().map_err(|_| {
+                Failure::new(format!("Error parsing {name} value {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"))
+            })
         })
-    }).transpose()
+        .transpose()
 }
 
 /// A number given to a flag.
 pub(super) fn number_flag(context: &Context, name: &'static str) -> Result<Option<i64>, Failure> {
-    context.flags.text(name).map(|text| {
-        text.parse().map_err(|_| Failure::usage(format!("invalid value {text:?} for flag -{name}: parse error")))
-    }).transpose()
+    context
+        .flags
+        .text(name)
+        .map(|text| text.parse().map_err(|_| Failure::usage(format!("invalid value {text:?} for flag -{name}: parse error"))))
+        .transpose()
 }

@@ -121,8 +121,7 @@ async fn header(context: &Context, client: &Client, job: &Job, found: &FoundJob)
     }
     if periodic.is_some_and(|periodic| periodic.enabled.unwrap_or(true)) && !job.stop.unwrap_or(false) {
         let request = drover_api::JobPlanRequest { job: Some(job.clone()), ..drover_api::JobPlanRequest::default() };
-        let answer =
-            client.put::<_, drover_api::JobPlanResponse>(&format!("{}/plan", found.path()), &found.query(), &request).await;
+        let answer = client.put::<_, drover_api::JobPlanResponse>(&format!("{}/plan", found.path()), &found.query(), &request).await;
         let next = answer.ok().and_then(|plan| parse_time(plan.value.next_periodic_launch.as_deref()));
         if let Some(next) = next {
             rows.push(("Next Periodic Launch", super::job_run::launch(context, next)));
@@ -255,7 +254,11 @@ fn placement_failures(context: &Context, evals: &[Evaluation]) {
     let groups = eval.failed_tg_allocs.iter().flatten();
     for (group, metric) in groups.clone().take(FAILURES_SHOWN) {
         let Some(metric) = metric else { continue };
-        let count = if metric.coalesced_failures > 0 { format!(" (failed to place {} allocations)", metric.coalesced_failures + 1) } else { String::new() };
+        let count = if metric.coalesced_failures > 0 {
+            format!(" (failed to place {} allocations)", metric.coalesced_failures + 1)
+        } else {
+            String::new()
+        };
         lines.push(format!("Task Group {group:?}{count}:"));
         lines.extend(placement::reasons(&context.ui, metric, "  "));
     }

@@ -4,9 +4,9 @@ use drover_api::{Job, JobDeregisterResponse, JobRegisterRequest, JobRegisterResp
 
 use crate::command::{Attempt, Context, Failure, Outcome};
 use crate::flags::Flag;
+use crate::monitor;
 use crate::resolve::{self, FoundJob};
 use crate::sdk::{Client, Query};
-use crate::monitor;
 
 pub(super) const FLAGS: &[Flag] = &[
     Flag::switch("detach", "Print the evaluation's id instead of following it."),

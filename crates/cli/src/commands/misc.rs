@@ -12,13 +12,8 @@ use crate::sdk::{Query, SdkError};
 use crate::text::table;
 
 pub(super) const STATUS_FLAGS: &[Flag] = &[Flag::switch("ui", ""), super::VERBOSE];
-pub(super) const MEMBERS_FLAGS: &[Flag] = &[
-    super::VERBOSE,
-    Flag::switch("detailed", ""),
-    Flag::switch("ui", ""),
-    super::JSON,
-    super::TEMPLATE,
-];
+pub(super) const MEMBERS_FLAGS: &[Flag] =
+    &[super::VERBOSE, Flag::switch("detailed", ""), Flag::switch("ui", ""), super::JSON, super::TEMPLATE];
 pub(super) const INFO_FLAGS: &[Flag] = &[super::JSON, super::TEMPLATE];
 pub(super) const MONITOR_FLAGS: &[Flag] = &[
     Flag::value("log-level", "level", "The lowest level shown: trace, debug, info, warn or error. Default info."),
@@ -51,11 +46,8 @@ pub(super) async fn status(context: &mut Context) -> Outcome {
     let request = SearchRequest { prefix: id.clone(), context: "all".to_owned(), ..SearchRequest::default() };
     let answer = client.put::<_, SearchResponse>("/v1/search", &Query::new(), &request).await;
     let matches = answer.attempt("Error querying search with id")?.value.matches.unwrap_or_default();
-    let matches: BTreeMap<String, Vec<String>> = matches
-        .into_iter()
-        .map(|(kind, found)| (kind, found.unwrap_or_default()))
-        .filter(|(_, found)| !found.is_empty())
-        .collect();
+    let matches: BTreeMap<String, Vec<String>> =
+        matches.into_iter().map(|(kind, found)| (kind, found.unwrap_or_default())).filter(|(_, found)| !found.is_empty()).collect();
     let exact: Vec<&String> = matches.iter().filter(|(_, found)| found.contains(&id)).map(|(kind, _)| kind).collect();
     let chosen = match (exact.as_slice(), matches.len()) {
         ([one], _) => Some((*one).clone()),
@@ -66,8 +58,7 @@ pub(super) async fn status(context: &mut Context) -> Outcome {
         if matches.is_empty() {
             return Err(Failure::new(format!("Unable to resolve ID: {id:?}")));
         }
-        let blocks: Vec<String> =
-            matches.iter().map(|(kind, found)| format!("\n{}:\n{}", capitalised(kind), found.join(", "))).collect();
+        let blocks: Vec<String> = matches.iter().map(|(kind, found)| format!("\n{}:\n{}", capitalised(kind), found.join(", "))).collect();
         return Err(Failure::new(format!("Multiple matches found for id {id:?}\n{}", blocks.join("\n"))));
     };
     let command = match kind.as_str() {
@@ -88,10 +79,8 @@ fn capitalised(word: &str) -> String {
 
 /// Runs another command with the same general flags.
 async fn redirect(context: &mut Context, path: &str, arguments: Vec<String>) -> Outcome {
-    let command = super::COMMANDS
-        .iter()
-        .find(|command| command.path == path)
-        .ok_or_else(|| Failure::new(format!("no command {path:?}")))?;
+    let command =
+        super::COMMANDS.iter().find(|command| command.path == path).ok_or_else(|| Failure::new(format!("no command {path:?}")))?;
     context.flags.arguments = arguments;
     context.command = command;
     (command.run)(context).await
@@ -103,7 +92,9 @@ pub(super) async fn members(context: &mut Context) -> Outcome {
     let client = context.client()?;
     let answer = client.get::<ServerMembers>("/v1/agent/members", &Query::new()).await;
     let mut members = answer.attempt("Error querying servers")?.value.members.unwrap_or_default();
-    members.sort_by(|left, right| (tag(left, "region"), tag(left, "dc"), &left.name).cmp(&(tag(right, "region"), tag(right, "dc"), &right.name)));
+    members.sort_by(|left, right| {
+        (tag(left, "region"), tag(left, "dc"), &left.name).cmp(&(tag(right, "region"), tag(right, "dc"), &right.name))
+    });
     let mut leaders = BTreeMap::new();
     let mut problems = Vec::new();
     for member in &members {
@@ -176,8 +167,7 @@ pub(super) async fn agent_info(context: &mut Context) -> Outcome {
     if context.formatted() {
         return context.print_formatted(&agent);
     }
-    let sections: BTreeMap<String, Option<BTreeMap<String, String>>> =
-        serde_json::from_value(agent["stats"].clone()).unwrap_or_default();
+    let sections: BTreeMap<String, Option<BTreeMap<String, String>>> = serde_json::from_value(agent["stats"].clone()).unwrap_or_default();
     for (name, values) in sections {
         context.ui.output(name);
         for (key, value) in values.unwrap_or_default() {
@@ -226,7 +216,9 @@ const BODY_MAX: usize = 64 * 1024 * 1024;
 
 pub(super) async fn api(context: &mut Context) -> Outcome {
     let path = context.one_argument("<path>")?;
-    let body = if context.environment.stdin_terminal { None } else {
+    let body = if context.environment.stdin_terminal {
+        None
+    } else {
         Some(context.ui.read_input(BODY_MAX).map_err(|error| Failure::new(format!("Error reading the input: {error}")))?)
     };
     let default = if body.as_ref().is_some_and(|body| !body.is_empty()) { "POST" } else { "GET" };

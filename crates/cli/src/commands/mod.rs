@@ -117,8 +117,21 @@ pub static COMMANDS: &[Command] = &[
         general: false,
         ..BASE
     },
-    Command { path: "agent-info", about: "Show facts about the agent that answers", flags: misc::INFO_FLAGS, run: run!(misc::agent_info), ..BASE },
-    Command { path: "alloc checks", arguments: "[options] <alloc>", about: "Show the results of an allocation's health checks", flags: alloc_act::CHECKS_FLAGS, run: run!(alloc_act::checks), ..BASE },
+    Command {
+        path: "agent-info",
+        about: "Show facts about the agent that answers",
+        flags: misc::INFO_FLAGS,
+        run: run!(misc::agent_info),
+        ..BASE
+    },
+    Command {
+        path: "alloc checks",
+        arguments: "[options] <alloc>",
+        about: "Show the results of an allocation's health checks",
+        flags: alloc_act::CHECKS_FLAGS,
+        run: run!(alloc_act::checks),
+        ..BASE
+    },
     Command {
         path: "alloc fs",
         aliases: &["fs"],
@@ -139,25 +152,148 @@ pub static COMMANDS: &[Command] = &[
         run: run!(alloc_files::logs),
         ..BASE
     },
-    Command { path: "alloc restart", arguments: "[options] <alloc> [<task>]", about: "Restart tasks of an allocation", flags: alloc_act::RESTART_FLAGS, run: run!(alloc_act::restart), ..BASE },
-    Command { path: "alloc signal", arguments: "[options] <alloc> [<task>]", about: "Send a signal to tasks of an allocation", flags: alloc_act::SIGNAL_FLAGS, run: run!(alloc_act::signal), ..BASE },
-    Command { path: "alloc status", aliases: &["alloc-status"], arguments: "[options] <alloc>", about: "Show an allocation", flags: alloc::FLAGS, run: run!(alloc::run), ..BASE },
-    Command { path: "alloc stop", arguments: "[options] <alloc>", about: "Stop an allocation; it is replaced if the job still wants it", flags: alloc_act::STOP_FLAGS, run: run!(alloc_act::stop), ..BASE },
-    Command { path: "deployment fail", arguments: "[options] <deployment>", about: "Fail a deployment; back to the last good version if it reverts", flags: deployment::FLAGS, run: run!(deployment::fail), ..BASE },
+    Command {
+        path: "alloc restart",
+        arguments: "[options] <alloc> [<task>]",
+        about: "Restart tasks of an allocation",
+        flags: alloc_act::RESTART_FLAGS,
+        run: run!(alloc_act::restart),
+        ..BASE
+    },
+    Command {
+        path: "alloc signal",
+        arguments: "[options] <alloc> [<task>]",
+        about: "Send a signal to tasks of an allocation",
+        flags: alloc_act::SIGNAL_FLAGS,
+        run: run!(alloc_act::signal),
+        ..BASE
+    },
+    Command {
+        path: "alloc status",
+        aliases: &["alloc-status"],
+        arguments: "[options] <alloc>",
+        about: "Show an allocation",
+        flags: alloc::FLAGS,
+        run: run!(alloc::run),
+        ..BASE
+    },
+    Command {
+        path: "alloc stop",
+        arguments: "[options] <alloc>",
+        about: "Stop an allocation; it is replaced if the job still wants it",
+        flags: alloc_act::STOP_FLAGS,
+        run: run!(alloc_act::stop),
+        ..BASE
+    },
+    Command {
+        path: "deployment fail",
+        arguments: "[options] <deployment>",
+        about: "Fail a deployment; back to the last good version if it reverts",
+        flags: deployment::FLAGS,
+        run: run!(deployment::fail),
+        ..BASE
+    },
     Command { path: "deployment list", about: "List deployments", flags: deployment::LIST_FLAGS, run: run!(deployment::run_list), ..BASE },
-    Command { path: "deployment pause", arguments: "[options] <deployment>", about: "Pause a deployment", flags: deployment::PAUSE_FLAGS, run: run!(deployment::pause), ..BASE },
-    Command { path: "deployment promote", arguments: "[options] <deployment>", about: "Promote the canaries of a deployment", flags: deployment::PROMOTE_FLAGS, run: run!(deployment::promote), ..BASE },
-    Command { path: "deployment resume", arguments: "[options] <deployment>", about: "Resume a paused deployment", flags: deployment::FLAGS, run: run!(deployment::resume), ..BASE },
-    Command { path: "deployment status", arguments: "[options] [<deployment>]", about: "Show a deployment, or list them", flags: deployment::STATUS_FLAGS, run: run!(deployment::status), ..BASE },
-    Command { path: "deployment unblock", arguments: "[options] <deployment>", about: "Unblock a deployment that waits for other regions", flags: deployment::FLAGS, run: run!(deployment::unblock), ..BASE },
+    Command {
+        path: "deployment pause",
+        arguments: "[options] <deployment>",
+        about: "Pause a deployment",
+        flags: deployment::PAUSE_FLAGS,
+        run: run!(deployment::pause),
+        ..BASE
+    },
+    Command {
+        path: "deployment promote",
+        arguments: "[options] <deployment>",
+        about: "Promote the canaries of a deployment",
+        flags: deployment::PROMOTE_FLAGS,
+        run: run!(deployment::promote),
+        ..BASE
+    },
+    Command {
+        path: "deployment resume",
+        arguments: "[options] <deployment>",
+        about: "Resume a paused deployment",
+        flags: deployment::FLAGS,
+        run: run!(deployment::resume),
+        ..BASE
+    },
+    Command {
+        path: "deployment status",
+        arguments: "[options] [<deployment>]",
+        about: "Show a deployment, or list them",
+        flags: deployment::STATUS_FLAGS,
+        run: run!(deployment::status),
+        ..BASE
+    },
+    Command {
+        path: "deployment unblock",
+        arguments: "[options] <deployment>",
+        about: "Unblock a deployment that waits for other regions",
+        flags: deployment::FLAGS,
+        run: run!(deployment::unblock),
+        ..BASE
+    },
     Command { path: "eval list", about: "List evaluations", flags: eval::LIST_FLAGS, run: run!(eval::list), ..BASE },
-    Command { path: "eval status", aliases: &["eval-status"], arguments: "[options] <evaluation>", about: "Show an evaluation and what it placed", flags: eval::STATUS_FLAGS, run: run!(eval::status), ..BASE },
-    Command { path: "job allocs", arguments: "[options] <job>", about: "List the allocations of a job", flags: job_more::ALLOCS_FLAGS, run: run!(job_more::allocs), ..BASE },
-    Command { path: "job deployments", arguments: "[options] <job>", about: "List the deployments of a job", flags: job_more::DEPLOYMENTS_FLAGS, run: run!(job_more::deployments), ..BASE },
-    Command { path: "job eval", arguments: "[options] <job>", about: "Evaluate a job again", flags: job_more::EVAL_FLAGS, run: run!(job_more::eval), ..BASE },
-    Command { path: "job history", arguments: "[options] <job>", about: "Show the versions of a job", flags: job_more::HISTORY_FLAGS, run: run!(job_more::history), ..BASE },
-    Command { path: "job init", aliases: &["init"], arguments: "[options] [<filename>]", about: "Write an example job file", flags: job_init::FLAGS, run: run!(job_init::run), ..BASE },
-    Command { path: "job inspect", aliases: &["inspect"], arguments: "[options] <job>", about: "Show a job in full", flags: job_more::INSPECT_FLAGS, run: run!(job_more::inspect), ..BASE },
+    Command {
+        path: "eval status",
+        aliases: &["eval-status"],
+        arguments: "[options] <evaluation>",
+        about: "Show an evaluation and what it placed",
+        flags: eval::STATUS_FLAGS,
+        run: run!(eval::status),
+        ..BASE
+    },
+    Command {
+        path: "job allocs",
+        arguments: "[options] <job>",
+        about: "List the allocations of a job",
+        flags: job_more::ALLOCS_FLAGS,
+        run: run!(job_more::allocs),
+        ..BASE
+    },
+    Command {
+        path: "job deployments",
+        arguments: "[options] <job>",
+        about: "List the deployments of a job",
+        flags: job_more::DEPLOYMENTS_FLAGS,
+        run: run!(job_more::deployments),
+        ..BASE
+    },
+    Command {
+        path: "job eval",
+        arguments: "[options] <job>",
+        about: "Evaluate a job again",
+        flags: job_more::EVAL_FLAGS,
+        run: run!(job_more::eval),
+        ..BASE
+    },
+    Command {
+        path: "job history",
+        arguments: "[options] <job>",
+        about: "Show the versions of a job",
+        flags: job_more::HISTORY_FLAGS,
+        run: run!(job_more::history),
+        ..BASE
+    },
+    Command {
+        path: "job init",
+        aliases: &["init"],
+        arguments: "[options] [<filename>]",
+        about: "Write an example job file",
+        flags: job_init::FLAGS,
+        run: run!(job_init::run),
+        ..BASE
+    },
+    Command {
+        path: "job inspect",
+        aliases: &["inspect"],
+        arguments: "[options] <job>",
+        about: "Show a job in full",
+        flags: job_more::INSPECT_FLAGS,
+        run: run!(job_more::inspect),
+        ..BASE
+    },
     Command {
         path: "job plan",
         aliases: &["plan"],
@@ -169,8 +305,22 @@ pub static COMMANDS: &[Command] = &[
         run: run!(job_plan::run),
         ..BASE
     },
-    Command { path: "job promote", arguments: "[options] <job>", about: "Promote the canaries of a job", flags: job_more::PROMOTE_FLAGS, run: run!(job_more::promote), ..BASE },
-    Command { path: "job revert", arguments: "[options] <job> <version|tag>", about: "Go back to a version of a job", flags: job_more::REVERT_FLAGS, run: run!(job_more::revert), ..BASE },
+    Command {
+        path: "job promote",
+        arguments: "[options] <job>",
+        about: "Promote the canaries of a job",
+        flags: job_more::PROMOTE_FLAGS,
+        run: run!(job_more::promote),
+        ..BASE
+    },
+    Command {
+        path: "job revert",
+        arguments: "[options] <job> <version|tag>",
+        about: "Go back to a version of a job",
+        flags: job_more::REVERT_FLAGS,
+        run: run!(job_more::revert),
+        ..BASE
+    },
     Command {
         path: "job run",
         aliases: &["run"],
@@ -181,23 +331,138 @@ pub static COMMANDS: &[Command] = &[
         run: run!(job_run::run),
         ..BASE
     },
-    Command { path: "job scale", arguments: "[options] <job> [<group>] <count>", about: "Change the count of a group", flags: job_more::SCALE_FLAGS, run: run!(job_more::scale), ..BASE },
-    Command { path: "job scaling-events", arguments: "[options] <job>", about: "List changes of counts", flags: job_more::EVENTS_FLAGS, run: run!(job_more::scaling_events), ..BASE },
-    Command { path: "job start", aliases: &["start"], arguments: "[options] <job>", about: "Start a stopped job again", flags: job_stop::START_FLAGS, run: run!(job_stop::start), ..BASE },
-    Command { path: "job status", arguments: "[options] [<job>]", about: "Show a job, or list jobs", flags: job_status::FLAGS, run: run!(job_status::run), ..BASE },
-    Command { path: "job stop", aliases: &["stop"], arguments: "[options] <job> [<job>...]", about: "Stop jobs", flags: job_stop::FLAGS, run: run!(job_stop::run), ..BASE },
-    Command { path: "job tag apply", arguments: "[options] <job>", about: "Name a version of a job", flags: job_more::TAG_FLAGS, run: run!(job_more::tag_apply), ..BASE },
-    Command { path: "job tag unset", arguments: "[options] <job>", about: "Remove a name from a version", flags: job_more::TAG_FLAGS, run: run!(job_more::tag_unset), ..BASE },
-    Command { path: "job validate", aliases: &["validate"], arguments: "[options] <path>", about: "Check a job file", flags: job_more::VALIDATE_FLAGS, run: run!(job_more::validate), ..BASE },
-    Command { path: "monitor", about: "Show the log of an agent as it is written", flags: misc::MONITOR_FLAGS, run: run!(misc::monitor), ..BASE },
-    Command { path: "node eligibility", arguments: "[options] <node>", about: "Allow or forbid new allocations on a node", flags: node::ELIGIBILITY_FLAGS, run: run!(node::eligibility), ..BASE },
-    Command { path: "node status", aliases: &["node-status"], arguments: "[options] [<node>]", about: "Show a node, or list nodes", flags: node::STATUS_FLAGS, run: run!(node::status), ..BASE },
-    Command { path: "operator api", arguments: "[options] <path>", about: "Send a request to the API", flags: misc::API_FLAGS, run: run!(misc::api), ..BASE },
-    Command { path: "server members", aliases: &["server-members"], about: "List the servers", flags: misc::MEMBERS_FLAGS, run: run!(misc::members), ..BASE },
-    Command { path: "service delete", arguments: "[options] <name> <id>", about: "Delete a service registration", flags: service::DELETE_FLAGS, run: run!(service::delete), ..BASE },
-    Command { path: "service info", arguments: "[options] <name>", about: "Show the instances of a service", flags: service::INFO_FLAGS, run: run!(service::info), ..BASE },
+    Command {
+        path: "job scale",
+        arguments: "[options] <job> [<group>] <count>",
+        about: "Change the count of a group",
+        flags: job_more::SCALE_FLAGS,
+        run: run!(job_more::scale),
+        ..BASE
+    },
+    Command {
+        path: "job scaling-events",
+        arguments: "[options] <job>",
+        about: "List changes of counts",
+        flags: job_more::EVENTS_FLAGS,
+        run: run!(job_more::scaling_events),
+        ..BASE
+    },
+    Command {
+        path: "job start",
+        aliases: &["start"],
+        arguments: "[options] <job>",
+        about: "Start a stopped job again",
+        flags: job_stop::START_FLAGS,
+        run: run!(job_stop::start),
+        ..BASE
+    },
+    Command {
+        path: "job status",
+        arguments: "[options] [<job>]",
+        about: "Show a job, or list jobs",
+        flags: job_status::FLAGS,
+        run: run!(job_status::run),
+        ..BASE
+    },
+    Command {
+        path: "job stop",
+        aliases: &["stop"],
+        arguments: "[options] <job> [<job>...]",
+        about: "Stop jobs",
+        flags: job_stop::FLAGS,
+        run: run!(job_stop::run),
+        ..BASE
+    },
+    Command {
+        path: "job tag apply",
+        arguments: "[options] <job>",
+        about: "Name a version of a job",
+        flags: job_more::TAG_FLAGS,
+        run: run!(job_more::tag_apply),
+        ..BASE
+    },
+    Command {
+        path: "job tag unset",
+        arguments: "[options] <job>",
+        about: "Remove a name from a version",
+        flags: job_more::TAG_FLAGS,
+        run: run!(job_more::tag_unset),
+        ..BASE
+    },
+    Command {
+        path: "job validate",
+        aliases: &["validate"],
+        arguments: "[options] <path>",
+        about: "Check a job file",
+        flags: job_more::VALIDATE_FLAGS,
+        run: run!(job_more::validate),
+        ..BASE
+    },
+    Command {
+        path: "monitor",
+        about: "Show the log of an agent as it is written",
+        flags: misc::MONITOR_FLAGS,
+        run: run!(misc::monitor),
+        ..BASE
+    },
+    Command {
+        path: "node eligibility",
+        arguments: "[options] <node>",
+        about: "Allow or forbid new allocations on a node",
+        flags: node::ELIGIBILITY_FLAGS,
+        run: run!(node::eligibility),
+        ..BASE
+    },
+    Command {
+        path: "node status",
+        aliases: &["node-status"],
+        arguments: "[options] [<node>]",
+        about: "Show a node, or list nodes",
+        flags: node::STATUS_FLAGS,
+        run: run!(node::status),
+        ..BASE
+    },
+    Command {
+        path: "operator api",
+        arguments: "[options] <path>",
+        about: "Send a request to the API",
+        flags: misc::API_FLAGS,
+        run: run!(misc::api),
+        ..BASE
+    },
+    Command {
+        path: "server members",
+        aliases: &["server-members"],
+        about: "List the servers",
+        flags: misc::MEMBERS_FLAGS,
+        run: run!(misc::members),
+        ..BASE
+    },
+    Command {
+        path: "service delete",
+        arguments: "[options] <name> <id>",
+        about: "Delete a service registration",
+        flags: service::DELETE_FLAGS,
+        run: run!(service::delete),
+        ..BASE
+    },
+    Command {
+        path: "service info",
+        arguments: "[options] <name>",
+        about: "Show the instances of a service",
+        flags: service::INFO_FLAGS,
+        run: run!(service::info),
+        ..BASE
+    },
     Command { path: "service list", about: "List registered services", flags: service::LIST_FLAGS, run: run!(service::list), ..BASE },
-    Command { path: "status", arguments: "[options] [<id>]", about: "Show whatever has this id, or list jobs", flags: misc::STATUS_FLAGS, run: run!(misc::status), ..BASE },
+    Command {
+        path: "status",
+        arguments: "[options] [<id>]",
+        about: "Show whatever has this id, or list jobs",
+        flags: misc::STATUS_FLAGS,
+        run: run!(misc::status),
+        ..BASE
+    },
     Command { path: "system gc", about: "Collect garbage now", run: run!(misc::gc), ..BASE },
     Command { path: "version", about: "Show the version", general: false, run: run!(misc::version), ..BASE },
 ];

@@ -10,8 +10,7 @@ use crate::sdk::{Query, segment};
 use crate::text::{pairs, short, table};
 
 pub(super) const LIST_FLAGS: &[Flag] = &[Flag::value("name", "name", ""), super::JSON, super::TEMPLATE];
-pub(super) const INFO_FLAGS: &[Flag] =
-    &[super::PER_PAGE, super::PAGE_TOKEN, super::FILTER, super::JSON, super::TEMPLATE, super::VERBOSE];
+pub(super) const INFO_FLAGS: &[Flag] = &[super::PER_PAGE, super::PAGE_TOKEN, super::FILTER, super::JSON, super::TEMPLATE, super::VERBOSE];
 pub(super) const DELETE_FLAGS: &[Flag] = &[];
 
 pub(super) async fn list(context: &mut Context) -> Outcome {
@@ -22,12 +21,10 @@ pub(super) async fn list(context: &mut Context) -> Outcome {
     if context.formatted() {
         return context.print_formatted(&value);
     }
-    let spaces: Vec<ServiceRegistrationListStub> = serde_json::from_value(value)
-        .map_err(|error| Failure::new(format!("Error listing service registrations: {error}")))?;
-    let mut services: Vec<_> = spaces
-        .iter()
-        .flat_map(|space| space.services.iter().flatten().map(move |service| (&space.namespace, service)))
-        .collect();
+    let spaces: Vec<ServiceRegistrationListStub> =
+        serde_json::from_value(value).map_err(|error| Failure::new(format!("Error listing service registrations: {error}")))?;
+    let mut services: Vec<_> =
+        spaces.iter().flat_map(|space| space.services.iter().flatten().map(move |service| (&space.namespace, service))).collect();
     if services.is_empty() {
         context.ui.output("No service registrations found");
         return Ok(0);
@@ -59,8 +56,8 @@ pub(super) async fn info(context: &mut Context) -> Outcome {
     if context.formatted() {
         return context.print_formatted(&answer.value);
     }
-    let found: Vec<ServiceRegistration> = serde_json::from_value(answer.value)
-        .map_err(|error| Failure::new(format!("Error listing service registrations: {error}")))?;
+    let found: Vec<ServiceRegistration> =
+        serde_json::from_value(answer.value).map_err(|error| Failure::new(format!("Error listing service registrations: {error}")))?;
     if found.is_empty() {
         context.ui.output("No service registrations found");
         return Ok(0);

@@ -75,7 +75,8 @@ async fn the_example_job_files_can_be_read() {
 #[tokio::test]
 async fn variables_come_from_flags_files_and_the_environment() {
     let directory = tempfile::tempdir().unwrap();
-    let text = "variable \"a\" {}\nvariable \"b\" {}\nvariable \"c\" {}\njob \"x\" {\n  meta {\n    v = \"${var.a}${var.b}${var.c}\"\n  }\n}\n";
+    let text =
+        "variable \"a\" {}\nvariable \"b\" {}\nvariable \"c\" {}\njob \"x\" {\n  meta {\n    v = \"${var.a}${var.b}${var.c}\"\n  }\n}\n";
     std::fs::write(directory.path().join("x.hcl"), text).unwrap();
     std::fs::write(directory.path().join("x.vars"), "b = \"2\"\n").unwrap();
     let line = "job run -output x.hcl -var a=1 -var-file=x.vars";

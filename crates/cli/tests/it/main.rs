@@ -22,8 +22,7 @@ pub struct Ran {
 /// Runs a command line in a directory.
 pub async fn drover(line: &str, directory: &Path, variables: &[(&str, &str)], input: &str) -> Ran {
     let words = split(line);
-    let variables: BTreeMap<String, String> =
-        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let variables: BTreeMap<String, String> = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let mut environment = Environment { variables, directory: directory.to_owned(), ..Environment::default() };
     environment.variables.insert("TZ".to_owned(), "UTC".to_owned());
     let (out, error) = (Captured::default(), Captured::default());

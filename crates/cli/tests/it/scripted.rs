@@ -242,7 +242,13 @@ async fn the_status_of_a_job_is_as_recorded() {
     assert_eq!((ran.code, ran.error.as_str()), (0, ""));
     let (ours, theirs) = (ran.out.trim(), filled(&record("023")["stdout"].as_str().unwrap().replace("<ago~>", "@ago@")));
     // The ages depend on the day of the run, and the widths of their columns with them.
-    let cut = |text: &str| -> Vec<String> { text.lines().map(|line| line.split("running  ").next().unwrap().trim_end().replace("Created", "").replace("Modified", "").trim_end().to_owned()).collect() };
+    let cut = |text: &str| -> Vec<String> {
+        text.lines()
+            .map(|line| {
+                line.split("running  ").next().unwrap().trim_end().replace("Created", "").replace("Modified", "").trim_end().to_owned()
+            })
+            .collect()
+    };
     assert_eq!(cut(ours), cut(theirs.trim()));
 }
 
@@ -334,11 +340,9 @@ async fn checks_and_services_are_as_recorded() {
 async fn members_show_the_leader() {
     let member = json!({"Name": "pasture.global", "Addr": "127.0.0.1", "Port": 12345, "Status": "alive", "ProtocolCur": 2,
         "Tags": {"region": "global", "dc": "dc1", "raft_vsn": "3", "build": "2.0.5", "port": "4647", "rpc_addr": "127.0.0.1"}});
-    let agent = Agent::start(vec![
-        ("GET /v1/agent/members", json!({"Members": [member]})),
-        ("GET /v1/status/leader", json!("127.0.0.1:4647")),
-    ])
-    .await;
+    let agent =
+        Agent::start(vec![("GET /v1/agent/members", json!({"Members": [member]})), ("GET /v1/status/leader", json!("127.0.0.1:4647"))])
+            .await;
     let ran = agent.run("server members", "").await;
     assert_eq!(ran.out.trim(), expected("273").replace("#####", "12345").trim());
 }

@@ -1,3 +1,5 @@
+//! What can be read of an allocation's directory, and what is kept from view.
+
 use super::*;
 use drover_macros::proves;
 use drover_rt::TaskScope;
@@ -32,8 +34,11 @@ async fn collect(stream: FrameStream) -> Vec<Frame> {
 }
 
 fn text(frames: &[Frame]) -> String {
-    let bytes: Vec<u8> =
-        frames.iter().filter_map(|frame| if let Frame::Data { bytes, .. } = frame { Some(bytes.clone()) } else { None }).flatten().collect();
+    let bytes: Vec<u8> = frames
+        .iter()
+        .filter_map(|frame| if let Frame::Data { bytes, .. } = frame { Some(bytes.clone()) } else { None })
+        .flatten()
+        .collect();
     String::from_utf8(bytes).expect("text")
 }
 
@@ -108,10 +113,7 @@ async fn logs_go_on_in_the_next_file_from_any_place() {
         assert_eq!(found, expected, "{origin:?}");
     }
     let frames = collect(logs(Origin::Start(0))).await;
-    assert_eq!(
-        frames[0],
-        Frame::Data { file: "alloc/logs/pen.stdout.0".to_owned(), offset: 14, bytes: b"line 0\nline 1\n".to_vec() }
-    );
+    assert_eq!(frames[0], Frame::Data { file: "alloc/logs/pen.stdout.0".to_owned(), offset: 14, bytes: b"line 0\nline 1\n".to_vec() });
     let error = files.logs("zz", LogKind::Stdout, Origin::Start(0), false, clock.clone()).err().expect("not started");
     assert_eq!(error.kind, FilesErrorKind::NotFound);
 }
@@ -126,8 +128,8 @@ async fn followed_logs_show_what_is_added_and_rotated() {
     let scope = TaskScope::new();
     scope.spawn("stream", stream.run(sender));
     let mut found = String::new();
-    let mut log = drover_driver::shim::logs::RotatingLog::open(root.path().join("alloc/logs"), "pen.stdout".to_owned(), 9, 20)
-        .expect("open");
+    let mut log =
+        drover_driver::shim::logs::RotatingLog::open(root.path().join("alloc/logs"), "pen.stdout".to_owned(), 9, 20).expect("open");
     for number in 3..40 {
         log.write(format!("line {number}\n").as_bytes()).expect("write");
     }

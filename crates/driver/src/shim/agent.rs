@@ -24,9 +24,7 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, watch};
 
-use super::protocol::{
-    Attach, Exec, Exited, Frames, Hello, Input, Launch, Nursery, Reply, Request, SendSignal, Started, Stop, VERSION,
-};
+use super::protocol::{Attach, Exec, Exited, Frames, Hello, Input, Launch, Nursery, Reply, Request, SendSignal, Started, Stop, VERSION};
 use super::{PROGRAM_NAME, record};
 
 /// How long a shim may take to start its task, building a file system included.
@@ -281,10 +279,7 @@ impl Shims {
         };
         let (mut reader, mut writer) = stream.into_split();
         let mut frames = Frames::default();
-        writer
-            .write_all(&Request::Launch(Box::new(launch)).to_frame(0))
-            .await
-            .map_err(|_| LaunchError::Gone)?;
+        writer.write_all(&Request::Launch(Box::new(launch)).to_frame(0)).await.map_err(|_| LaunchError::Gone)?;
         let first = tokio::time::timeout(LAUNCH_LIMIT, next_reply(&mut reader, &mut frames));
         let started = match first.await {
             Err(_) => return Err(LaunchError::TimedOut),

@@ -106,10 +106,8 @@ impl RotatingLog {
 
 /// The numbers of a stream's files among the names of a directory, in order.
 pub fn indexes(names: &[std::ffi::OsString], prefix: &str) -> Vec<u64> {
-    let mut found: Vec<u64> = names
-        .iter()
-        .filter_map(|name| name.to_str()?.strip_prefix(prefix)?.strip_prefix('.')?.parse().ok())
-        .collect();
+    let mut found: Vec<u64> =
+        names.iter().filter_map(|name| name.to_str()?.strip_prefix(prefix)?.strip_prefix('.')?.parse().ok()).collect();
     found.sort_unstable();
     found
 }
@@ -123,9 +121,7 @@ mod tests {
         let mut found: Vec<_> = fs::read_dir(directory)
             .expect("list")
             .flatten()
-            .map(|entry| {
-                (entry.file_name().into_string().expect("name"), fs::read_to_string(entry.path()).expect("read"))
-            })
+            .map(|entry| (entry.file_name().into_string().expect("name"), fs::read_to_string(entry.path()).expect("read")))
             .collect();
         found.sort();
         found

@@ -18,9 +18,7 @@ use drover_linux::process::{self, Ended as ProcessEnded};
 use drover_linux::{Pid, socket};
 
 use super::logs::RotatingLog;
-use super::protocol::{
-    CAPABILITIES, Ended, Exec, Exited, Frames, Hello, Launch, Output, Reply, Request, Started, VERSION,
-};
+use super::protocol::{CAPABILITIES, Ended, Exec, Exited, Frames, Hello, Launch, Output, Reply, Request, Started, VERSION};
 use super::record;
 
 /// What ends ordinary programs and not a shim: only its task's end, its agent's word or SIGKILL do.
@@ -228,10 +226,7 @@ fn group_files(launch: &Launch, group: Option<&Group>) -> Vec<PathBuf> {
 }
 
 fn c_strings(texts: &[String]) -> Result<Vec<CString>, String> {
-    texts
-        .iter()
-        .map(|text| CString::new(text.as_str()).map_err(|_| format!("{text:?} contains a zero byte")))
-        .collect()
+    texts.iter().map(|text| CString::new(text.as_str()).map_err(|_| format!("{text:?} contains a zero byte"))).collect()
 }
 
 fn c_string(text: &str) -> Result<CString, String> {
@@ -292,11 +287,7 @@ fn start_task(launch: &Launch, group: Option<&Group>) -> Result<(Pid, Vec<Stream
 }
 
 fn credentials(launch: &Launch) -> Option<child::Credentials> {
-    launch.credentials.as_ref().map(|wanted| child::Credentials {
-        uid: wanted.uid,
-        gid: wanted.gid,
-        groups: wanted.groups.clone(),
-    })
+    launch.credentials.as_ref().map(|wanted| child::Credentials { uid: wanted.uid, gid: wanted.gid, groups: wanted.groups.clone() })
 }
 
 /// What the loop waits for, in the order of the descriptors.

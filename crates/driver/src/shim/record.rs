@@ -34,8 +34,7 @@ pub fn read(path: &Path, token: &str) -> io::Result<Option<Exited>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         result => result?,
     };
-    let exited: Exited =
-        minicbor::decode(&bytes).map_err(|source| io::Error::new(io::ErrorKind::InvalidData, source.to_string()))?;
+    let exited: Exited = minicbor::decode(&bytes).map_err(|source| io::Error::new(io::ErrorKind::InvalidData, source.to_string()))?;
     Ok((exited.token == token).then_some(exited))
 }
 

@@ -11,8 +11,8 @@ use drover_driver::mock::Mock;
 use drover_driver::raw_exec::{RawExec, RawExecConfig};
 use drover_driver::shim::agent::{ShimConfig, Shims};
 use drover_driver::{
-    Driver, DriverError, ExecCommand, ExecOutput, Executor, ExitResult, Health, LogSettings, TaskConfig, TaskDirectories,
-    TaskResources, TaskState,
+    Driver, DriverError, ExecCommand, ExecOutput, Executor, ExitResult, Health, LogSettings, TaskConfig, TaskDirectories, TaskResources,
+    TaskState,
 };
 use drover_linux::cgroup::{Hierarchy, Version};
 use drover_macros::proves;
@@ -142,10 +142,7 @@ async fn what_cannot_start_is_told_in_known_words_and_not_worth_another_try() {
     );
     assert!(!error.recoverable);
     let error = start(script("true"), "nosuchuser").await.expect_err("user");
-    assert_eq!(
-        error.message,
-        "failed driver config validation: failed to identify user \"nosuchuser\": user: unknown user nosuchuser"
-    );
+    assert_eq!(error.message, "failed driver config validation: failed to identify user \"nosuchuser\": user: unknown user nosuchuser");
     assert!(start(json!({"command": "sh", "work_dir": "here"}), "").await.is_err());
     if drover_linux::is_root() {
         let exec = IsolatedExec::new(ExecConfig::default(), Arc::clone(&house.executor));
@@ -183,7 +180,8 @@ async fn tasks_get_control_groups_with_their_limits_where_the_host_gives_any() {
         assert!(!drover_linux::is_root(), "root without control groups");
         return;
     }
-    let mut limited = task(house.root.path(), script("cat /proc/self/cgroup; cat /sys/fs/cgroup/memory/drover-test/*/memory.limit_in_bytes"));
+    let mut limited =
+        task(house.root.path(), script("cat /proc/self/cgroup; cat /sys/fs/cgroup/memory/drover-test/*/memory.limit_in_bytes"));
     limited.resources.memory_max_mb = 96;
     let name = format!("{}.t", limited.alloc_id);
     assert!(run_to_end(&house.raw, limited).await.is_success());

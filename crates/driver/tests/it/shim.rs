@@ -95,8 +95,7 @@ fn a_task_neither_dies_nor_loses_a_line_when_its_agent_is_killed_again_and_again
     const KILLS: usize = 50;
     let root = tempfile::tempdir().expect("directory");
     let stop = root.path().join("stop");
-    let script =
-        format!("n=0; while [ ! -e {} ]; do n=$((n+1)); echo line $n; sleep 0.005; done; echo last $n; exit 7", stop.display());
+    let script = format!("n=0; while [ ! -e {} ]; do n=$((n+1)); echo line $n; sleep 0.005; done; echo last $n; exit 7", stop.display());
     let mut pids = BTreeMap::new();
     for _ in 0..KILLS {
         let (mut agent, mut output) = start_agent(root.path(), &script);
@@ -159,8 +158,7 @@ async fn a_handle_never_fits_another_process() {
     let other_start = ShimHandle { task_start_time: handle.task_start_time + 1, ..handle.clone() };
     assert!(matches!(shims.attach(other_start).await, Err(AttachError::Refused(_))));
     // The shim's number was given to another process: the socket is gone and the start time differs.
-    let reused =
-        ShimHandle { shim_start_time: handle.shim_start_time + 1, socket: "/nowhere".to_owned(), ..handle.clone() };
+    let reused = ShimHandle { shim_start_time: handle.shim_start_time + 1, socket: "/nowhere".to_owned(), ..handle.clone() };
     assert!(matches!(shims.attach(reused).await, Err(AttachError::Gone(_))));
     let other_boot = ShimHandle { boot_id: "before".to_owned(), ..handle };
     assert!(matches!(shims.attach(other_boot).await, Err(AttachError::Gone(_))));

@@ -198,11 +198,9 @@ fn check(args: &AgentArgs, config: &AgentConfig) -> Result<(), Refusal> {
     if protocol != 0 && protocol != i64::from(drover_raft::PROTOCOL) {
         return refuse(format!("raft_protocol must be {} in this version, not {protocol}.", drover_raft::PROTOCOL));
     }
-    for (name, path) in [
-        ("data_dir", &config.data_dir),
-        ("client.state_dir", &config.client.state_dir),
-        ("client.alloc_dir", &config.client.alloc_dir),
-    ] {
+    for (name, path) in
+        [("data_dir", &config.data_dir), ("client.state_dir", &config.client.state_dir), ("client.alloc_dir", &config.client.alloc_dir)]
+    {
         if !path.is_empty() && !Path::new(path).is_absolute() && name != "data_dir" {
             return refuse(format!("{name} must be given as an absolute path: got {path}"));
         }
@@ -277,7 +275,9 @@ mod tests {
     fn a_mode_and_a_data_dir_are_required() {
         assert!(with("", &[]).unwrap_err().to_string().contains("Must specify either server, client or dev mode"));
         assert!(with("server { enabled = true }", &[]).unwrap_err().to_string().contains("data_dir"));
-        assert!(with("server { enabled = true\nbootstrap_expect = 3 }", &["-data-dir", "/x"]).unwrap_err().to_string().contains("Set it to 1"));
+        assert!(
+            with("server { enabled = true\nbootstrap_expect = 3 }", &["-data-dir", "/x"]).unwrap_err().to_string().contains("Set it to 1")
+        );
     }
 
     #[test]

@@ -46,9 +46,8 @@ pub(super) async fn run(settings: Settings, logs: LogHub) -> anyhow::Result<()> 
 
     let scope = TaskScope::new();
     let server_scope = scope.child();
-    let server = Server::start(server_config(&settings, &data_dir), clock.clone(), entropy.clone(), &server_scope)
-        .await
-        .context("start server")?;
+    let server =
+        Server::start(server_config(&settings, &data_dir), clock.clone(), entropy.clone(), &server_scope).await.context("start server")?;
     let client_scope = scope.child();
     let client = if settings.config.client.enabled {
         let config = client_config(&settings, &data_dir, &http_address).await?;
@@ -62,7 +61,15 @@ pub(super) async fn run(settings: Settings, logs: LogHub) -> anyhow::Result<()> 
     let http_scope = scope.child();
     super::api::serve(
         listener,
-        super::api::Parts { settings: &settings, server: &server, client: client.as_ref(), logs: &logs, clock: &clock, entropy: &entropy, http_address: &http_address },
+        super::api::Parts {
+            settings: &settings,
+            server: &server,
+            client: client.as_ref(),
+            logs: &logs,
+            clock: &clock,
+            entropy: &entropy,
+            http_address: &http_address,
+        },
         http_scope.clone(),
     );
     announce(&settings, &http_address);
@@ -70,6 +77,8 @@ pub(super) async fn run(settings: Settings, logs: LogHub) -> anyhow::Result<()> 
     let failure = wait_for_end(&server).await?;
     tracing::info!("stopping");
     http_scope.stop();
+    // First nothing more is placed, or what is stopped here would be replaced at once.
+    server_scope.stop();
     stop_client(client, settings.dev).await;
     let left = scope.shutdown(STOP_LIMIT).await;
     if !left.is_empty() {
@@ -260,9 +269,11 @@ fn run_dir(dev: bool, data_dir: &Path) -> PathBuf {
     if dev {
         return data_dir.join("run");
     }
-    let tag = data_dir.as_os_str().as_encoded_bytes().iter().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let tag = data_dir
+        .as_os_str()
+        .as_encoded_bytes()
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3));
     let base = [Path::new("/run/drover"), Path::new("/tmp")];
     let usable = base.iter().find(|base| std::fs::create_dir_all(base).is_ok() && writable(base));
     usable.map_or_else(|| data_dir.join("run"), |base| base.join(format!("drover-{tag:016x}")))

@@ -105,9 +105,7 @@ fn services_are_listed_by_name_and_an_empty_list_is_a_list() {
             "Networks": [{ "DynamicPorts": [{ "Label": "http" }] }],
         }] }));
     }
-    let listed = agent.until("/v1/services", "both", |list| {
-        list[0]["Services"][0]["Tags"].as_array().is_some_and(|tags| tags.len() == 3)
-    });
+    let listed = agent.until("/v1/services", "both", |list| list[0]["Services"][0]["Tags"].as_array().is_some_and(|tags| tags.len() == 3));
     let mut tags: Vec<&str> = listed[0]["Services"][0]["Tags"].as_array().unwrap().iter().filter_map(|tag| tag.as_str()).collect();
     tags.sort_unstable();
     assert_eq!((listed[0]["Namespace"].as_str(), tags), (Some("default"), vec!["a", "b", "shared"]));

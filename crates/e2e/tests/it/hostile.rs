@@ -11,7 +11,8 @@ fn malformed_and_enormous_requests_get_a_reason_and_the_agent_goes_on() {
     let agent = Agent::start(directory.path(), Mode::Dev);
     let address = agent.address;
     let put = |body: &[u8]| {
-        let mut request = format!("PUT /v1/jobs HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
+        let mut request =
+            format!("PUT /v1/jobs HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
         request.extend_from_slice(body);
         http::raw(address, &request).unwrap()
     };
@@ -109,7 +110,11 @@ fn a_broken_job_file_names_every_place_at_once() {
     let directory = tempfile::tempdir().unwrap();
     let agent = Agent::start(directory.path(), Mode::Dev);
     let file = directory.path().join("broken.nomad.hcl");
-    std::fs::write(&file, "job \"x\" {\n  prioritty = 10\n  group \"g\" {\n    cuont = 2\n    task \"t\" {\n      driver = \"mock_driver\"\n    }\n  }\n}\n").unwrap();
+    std::fs::write(
+        &file,
+        "job \"x\" {\n  prioritty = 10\n  group \"g\" {\n    cuont = 2\n    task \"t\" {\n      driver = \"mock_driver\"\n    }\n  }\n}\n",
+    )
+    .unwrap();
     let run = agent.cli(&["job", "run", &file.display().to_string()]);
     assert_eq!(run.code, 1);
     for wanted in ["broken.nomad.hcl:2", "prioritty", "priority", "broken.nomad.hcl:4", "cuont", "count"] {

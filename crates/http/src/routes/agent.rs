@@ -166,8 +166,7 @@ pub async fn monitor(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiEr
     };
     let boolean = |name: &str, shown: &str| match text(name) {
         "" => Ok(false),
-        value => parse_bool(value)
-            .ok_or_else(|| ApiError::bad_request(format!("Unknown option for {shown}: {}", not_a_bool(value)))),
+        value => parse_bool(value).ok_or_else(|| ApiError::bad_request(format!("Unknown option for {shown}: {}", not_a_bool(value)))),
     };
     let json = boolean("log_json", "log json")?;
     boolean("log_include_location", "log include location")?;

@@ -178,5 +178,3 @@ pub async fn peers(agent: Arc<Agent>, _: Request) -> Result<Reply, ApiError> {
 pub async fn regions(agent: Arc<Agent>, _: Request) -> Result<Reply, ApiError> {
     Reply::json(std::slice::from_ref(&agent.facts.region))
 }
-
-

@@ -152,9 +152,9 @@ fn origin(request: &Request, status: StatusCode) -> Result<Origin, ApiError> {
 fn boolean(request: &Request, name: &str, default: bool, status: StatusCode) -> Result<bool, ApiError> {
     match request.query.get(name) {
         "" => Ok(default),
-        text => parse_bool(text).ok_or_else(|| {
-            ApiError::new(status, format!("failed to parse {name} field to boolean: {}", not_a_bool(text)))
-        }),
+        text => {
+            parse_bool(text).ok_or_else(|| ApiError::new(status, format!("failed to parse {name} field to boolean: {}", not_a_bool(text))))
+        }
     }
 }
 

@@ -41,7 +41,9 @@ pub async fn list<S: State>(source: Arc<S>, request: Request) -> Result<Reply, A
         let key = |eval: &Evaluation| CreateKey(eval.create_index, eval.id.to_string());
         List { rows, key, full, stub: full, kind: Kind::Evaluation }.answer(&*source, &request).await
     } else {
-        List { rows, key: |eval: &Evaluation| IdKey(eval.id.to_string()), full, stub: full, kind: Kind::Evaluation }.answer(&*source, &request).await
+        List { rows, key: |eval: &Evaluation| IdKey(eval.id.to_string()), full, stub: full, kind: Kind::Evaluation }
+            .answer(&*source, &request)
+            .await
     }
 }
 

@@ -51,8 +51,7 @@ impl Wanted {
         let key = event.key();
         let filter_keys = event.filter_keys();
         self.topics.iter().any(|(topic, wanted)| {
-            (topic == "*" || topic == event.topic().text())
-                && (wanted == "*" || *wanted == key || filter_keys.contains(wanted))
+            (topic == "*" || topic == event.topic().text()) && (wanted == "*" || *wanted == key || filter_keys.contains(wanted))
         })
     }
 }
@@ -99,8 +98,7 @@ impl Feed for Subscribed {
         };
         let Ok(server) = self.agent.server() else { return Next::End(None) };
         let snapshot = server.snapshot();
-        let events: Vec<Value> =
-            entry.1.iter().filter(|event| self.wanted.wants(event)).map(|event| shown(&snapshot, event)).collect();
+        let events: Vec<Value> = entry.1.iter().filter(|event| self.wanted.wants(event)).map(|event| shown(&snapshot, event)).collect();
         if events.is_empty() { Next::Nothing } else { Next::Line(json!({ "Index": entry.0, "Events": events })) }
     }
 }
@@ -109,9 +107,7 @@ impl Feed for Subscribed {
 pub async fn stream(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiError> {
     let index = match request.query.get("index") {
         "" => 0,
-        text => text.parse::<u64>().map_err(|_| {
-            ApiError::bad_request(format!("Unable to parse index: {}", not_a_number("Atoi", text)))
-        })?,
+        text => text.parse::<u64>().map_err(|_| ApiError::bad_request(format!("Unable to parse index: {}", not_a_number("Atoi", text))))?,
     };
     let wanted = Wanted::parse(&request.query, request.namespace())?;
     let subscription = agent.server()?.subscribe(index);
@@ -151,7 +147,10 @@ mod tests {
     #[test]
     fn an_event_has_topic_type_key_and_object() {
         let shown = shown(&Snapshot::default(), &event());
-        assert_eq!((&shown["Topic"], &shown["Type"], &shown["FilterKeys"]), (&json!("Evaluation"), &json!("EvaluationUpdated"), &json!(["web"])));
+        assert_eq!(
+            (&shown["Topic"], &shown["Type"], &shown["FilterKeys"]),
+            (&json!("Evaluation"), &json!("EvaluationUpdated"), &json!(["web"]))
+        );
         assert_eq!(shown["Payload"]["Evaluation"]["JobID"], "web");
     }
 }

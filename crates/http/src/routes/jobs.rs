@@ -121,11 +121,8 @@ fn diffs(row: &JobRow, all: &[api::Job], tag: Option<&str>, version: Option<u64>
 /// `GET /v1/job/{job_id}/submission`.
 pub async fn submission<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     let id = job_id(&request);
-    let version: u64 = request
-        .query
-        .get("version")
-        .parse()
-        .map_err(|_| ApiError::bad_request("Unable to parse job submission version parameter"))?;
+    let version: u64 =
+        request.query.get("version").parse().map_err(|_| ApiError::bad_request("Unable to parse job submission version parameter"))?;
     one(&*source, &request, "job source not found", |snapshot| {
         let found = row(snapshot, &id).and_then(|row| {
             let entry = row.version(version)?;
@@ -206,9 +203,8 @@ pub async fn services<S: State>(source: Arc<S>, request: Request) -> Result<Repl
     let id = job_id(&request);
     one(&*source, &request, "job not found", |snapshot| {
         let own = |service: &&Arc<drover_model::ServiceRegistration>| service.job_id == id.id && service.namespace == id.namespace;
-        let found = row(snapshot, &id).map(|_| {
-            snapshot.services().filter(own).map(|service| view::service(service)).collect::<Vec<api::ServiceRegistration>>()
-        });
+        let found = row(snapshot, &id)
+            .map(|_| snapshot.services().filter(own).map(|service| view::service(service)).collect::<Vec<api::ServiceRegistration>>());
         Ok(At { index: snapshot.table_index(Table::Services), value: found })
     })
     .await

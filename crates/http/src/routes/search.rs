@@ -16,8 +16,18 @@ const MATCHES_MAX: usize = 20;
 
 /// Every kind by its name in requests, in the order that error texts have them.
 const CONTEXTS: [&str; 12] = [
-    "allocs", "jobs", "nodes", "node_pools", "evals", "deployment", "plugins", "volumes", "scaling_policy", "vars",
-    "namespaces", "host_volumes",
+    "allocs",
+    "jobs",
+    "nodes",
+    "node_pools",
+    "evals",
+    "deployment",
+    "plugins",
+    "volumes",
+    "scaling_policy",
+    "vars",
+    "namespaces",
+    "host_volumes",
 ];
 
 /// `PUT /v1/search`.

@@ -21,10 +21,7 @@ pub fn resources(given: &AllocatedResources) -> api::AllocatedResources {
                 cpu_shares: i64::from(task.cpu_mhz),
                 reserved_cores: list(task.reserved_cores.iter().map(|core| u64::from(*core)).collect()),
             },
-            memory: api::AllocatedMemoryResources {
-                memory_mb: i64::from(task.memory_mb),
-                memory_max_mb: i64::from(task.memory_max_mb),
-            },
+            memory: api::AllocatedMemoryResources { memory_mb: i64::from(task.memory_mb), memory_max_mb: i64::from(task.memory_max_mb) },
             networks: list(task.networks.iter().map(network).collect()),
             devices: None,
         };

@@ -99,12 +99,8 @@ fn reserved(given: &NodeResources) -> api::NodeReservedResources {
 
 fn host_networks(node: &Node) -> Option<BTreeMap<String, Option<api::HostNetworkInfo>>> {
     let info = |(name, (cidr, interface)): (&String, &(String, String))| {
-        let network = api::HostNetworkInfo {
-            name: name.clone(),
-            cidr: cidr.clone(),
-            interface: interface.clone(),
-            reserved_ports: String::new(),
-        };
+        let network =
+            api::HostNetworkInfo { name: name.clone(), cidr: cidr.clone(), interface: interface.clone(), reserved_ports: String::new() };
         (name.clone(), Some(network))
     };
     (!node.host_networks.is_empty()).then(|| node.host_networks.iter().map(info).collect())
@@ -163,7 +159,9 @@ pub fn node(row: &NodeRow) -> api::Node {
 pub fn node_stub(row: &NodeRow, with_resources: bool, with_os: bool) -> api::NodeListStub {
     let node = &row.node;
     let address = node.http_addr.rsplit_once(':').map_or(node.http_addr.as_str(), |(host, _)| host);
-    let os = || node.attributes.iter().filter(|(name, _)| name.starts_with("os.name")).map(|(name, value)| (name.clone(), value.clone())).collect();
+    let os = || {
+        node.attributes.iter().filter(|(name, _)| name.starts_with("os.name")).map(|(name, value)| (name.clone(), value.clone())).collect()
+    };
     api::NodeListStub {
         address: address.trim_matches(['[', ']']).to_owned(),
         id: node.id.to_string(),
@@ -186,4 +184,3 @@ pub fn node_stub(row: &NodeRow, with_resources: bool, with_os: bool) -> api::Nod
         host_volumes: Some(BTreeMap::new()),
     }
 }
-

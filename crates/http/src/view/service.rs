@@ -39,9 +39,6 @@ pub fn service_stubs<'a>(services: impl Iterator<Item = &'a ServiceRegistration>
     };
     found
         .into_iter()
-        .map(|(namespace, services)| api::ServiceRegistrationListStub {
-            namespace: namespace.to_owned(),
-            services: Some(names(services)),
-        })
+        .map(|(namespace, services)| api::ServiceRegistrationListStub { namespace: namespace.to_owned(), services: Some(names(services)) })
         .collect()
 }

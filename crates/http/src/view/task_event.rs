@@ -160,9 +160,7 @@ pub fn task_event(event: &TaskEvent) -> api::TaskEvent {
             let delay = duration(*delay_ns);
             ("Waiting for shutdown delay", format!("Waiting for shutdown_delay of {delay} before killing the task."))
         }
-        TaskEventKind::SkippingShutdownDelay => {
-            ("Skipping shutdown delay", "Skipping shutdown_delay before killing the task.".to_owned())
-        }
+        TaskEventKind::SkippingShutdownDelay => ("Skipping shutdown delay", "Skipping shutdown_delay before killing the task.".to_owned()),
         TaskEventKind::Restored => ("Restored", "Task found and reattached after a restart of the client".to_owned()),
         TaskEventKind::RestoreFailed(reason) => {
             detail("message", reason.clone());
@@ -227,7 +225,10 @@ mod tests {
         let (_, text, _) = shown(TaskEventKind::Restarting { delay_ns: 532_936_523, reason: "Restart within policy".into() });
         assert_eq!(text, "Task restarting in 532.936523ms");
         let (_, text, details) = shown(TaskEventKind::Killing { kill_timeout_ns: 2_000_000_000, reason: String::new(), fails_task: false });
-        assert_eq!((text.as_str(), details), ("Sent interrupt. Waiting 2s before force killing", vec![("kill_timeout".into(), "2s".into())]));
+        assert_eq!(
+            (text.as_str(), details),
+            ("Sent interrupt. Waiting 2s before force killing", vec![("kill_timeout".into(), "2s".into())])
+        );
         let (_, text, _) = shown(TaskEventKind::SiblingFailed("pre".into()));
         assert_eq!(text, "Task's sibling \"pre\" failed");
     }

@@ -10,8 +10,8 @@ use drover_http::logs::Silent;
 use drover_http::telemetry::Telemetry;
 use drover_http::{Agent, Api, ApiOptions, Facts, Options, serve, table};
 use drover_model::{
-    AllocUpdate, ClientStatus, DeploymentHealth, Node, NodeAddress, NodeDriver, NodeNetwork, NodeResources, TaskEvent,
-    TaskEventKind, TaskState, TaskStatus,
+    AllocUpdate, ClientStatus, DeploymentHealth, Node, NodeAddress, NodeDriver, NodeNetwork, NodeResources, TaskEvent, TaskEventKind,
+    TaskState, TaskStatus,
 };
 use drover_raft::Storage;
 use drover_rt::{Clock, Entropy, TaskScope};
@@ -113,7 +113,8 @@ impl Whole {
             update_time: self.clock.now(),
         };
         let address = NodeAddress { alias: "default".into(), address: "127.0.0.1".into(), family: "ipv4".into(), ..NodeAddress::default() };
-        let attributes = [("kernel.name", "linux"), ("nomad.version", "2.0.5"), ("nomad.service_discovery", "true"), ("driver.raw_exec", "1")];
+        let attributes =
+            [("kernel.name", "linux"), ("nomad.version", "2.0.5"), ("nomad.service_discovery", "true"), ("driver.raw_exec", "1")];
         let node = Node {
             id: self.node,
             secret_id: "secret".into(),
@@ -130,7 +131,12 @@ impl Whole {
                 disk_mb: 40_000,
                 min_dynamic_port: 20_000,
                 max_dynamic_port: 32_000,
-                networks: vec![NodeNetwork { mode: "host".into(), device: "lo".into(), addresses: vec![address], ..NodeNetwork::default() }],
+                networks: vec![NodeNetwork {
+                    mode: "host".into(),
+                    device: "lo".into(),
+                    addresses: vec![address],
+                    ..NodeNetwork::default()
+                }],
                 ..NodeResources::default()
             },
             ..Node::default()
@@ -246,10 +252,19 @@ fn differences(place: &str, recorded: &Value, answered: &Value, out: &mut Vec<St
 /// What this agent has no such thing for, or tells otherwise for a reason.
 const EXCEPTIONS: &[&str] = &[
     // Identities are signed when they are asked for, not with the plan.
-    "SigningKeyID", "IdentitySigningKeyID",
+    "SigningKeyID",
+    "IdentitySigningKeyID",
     // The node of the recording had other hardware, drivers, volumes and attributes.
-    "NodeResources", "ReservedResources", "Attributes", "Drivers", "HostVolumes", "Meta", "CgroupParent", "LastAllocUpdateIndex",
-    "ComputedClass", "Events",
+    "NodeResources",
+    "ReservedResources",
+    "Attributes",
+    "Drivers",
+    "HostVolumes",
+    "Meta",
+    "CgroupParent",
+    "LastAllocUpdateIndex",
+    "ComputedClass",
+    "Events",
     // Which of two allocations is told first is random.
     "Name:",
     // Scores of other nodes and sizes.
@@ -340,7 +355,10 @@ async fn the_event_stream_tells_what_happens() {
     }
     let line: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
     let event = &line["Events"][0];
-    assert_eq!((&event["Topic"], &event["Type"], &event["Key"]), (&json!("Node"), &json!("NodeRegistration"), &json!(whole.node.to_string())));
+    assert_eq!(
+        (&event["Topic"], &event["Type"], &event["Key"]),
+        (&json!("Node"), &json!("NodeRegistration"), &json!(whole.node.to_string()))
+    );
     assert_eq!(line["Index"], event["Index"]);
     assert_eq!(event["Payload"]["Node"]["SecretID"], "");
 }

@@ -27,10 +27,8 @@ impl Fixture {
         let listener = TcpListener::bind((IpAddr::from([127, 0, 0, 1]), 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let scope = TaskScope::new();
-        let api_options = ApiOptions {
-            region: "global".to_owned(),
-            response_headers: vec![("x-operator".parse().unwrap(), "yes".parse().unwrap())],
-        };
+        let api_options =
+            ApiOptions { region: "global".to_owned(), response_headers: vec![("x-operator".parse().unwrap(), "yes".parse().unwrap())] };
         let api = Api::new(table(), Arc::new(()), api_options, Clock::system(), Entropy::system());
         scope.spawn("api", serve(listener, api, options, scope.clone()));
         Self { address, scope }
@@ -60,10 +58,13 @@ async fn events(_: Arc<()>, _: Request) -> Result<Reply, ApiError> {
 }
 
 async fn endless(_: Arc<()>, _: Request) -> Result<Reply, ApiError> {
-    Ok(Reply::stream("application/json", stream::body(|writer| async move {
-        let _ = writer.heartbeat(false).await;
-        writer.closed().await;
-    })))
+    Ok(Reply::stream(
+        "application/json",
+        stream::body(|writer| async move {
+            let _ = writer.heartbeat(false).await;
+            writer.closed().await;
+        }),
+    ))
 }
 
 async fn nothing(_: Arc<()>, _: Request) -> Result<Reply, ApiError> {

@@ -52,10 +52,9 @@ pub(super) fn parse(source: &Source) -> Result<Vec<Item>, Vec<Problem>> {
     let text = source.text();
     if text.trim_start().starts_with(['{', '[']) && (source.name().ends_with(".json") || text.trim_start().starts_with('{')) {
         return match parse_json(text) {
-            Ok(JsonNode { kind: JsonKind::Object(members), .. }) => Ok(members
-                .iter()
-                .flat_map(|member| json_items(&(member.name.text.to_string(), member.name.span), &member.value))
-                .collect()),
+            Ok(JsonNode { kind: JsonKind::Object(members), .. }) => {
+                Ok(members.iter().flat_map(|member| json_items(&(member.name.text.to_string(), member.name.span), &member.value)).collect())
+            }
             Ok(node) => Err(vec![Problem::error("Invalid configuration", "A JSON object is expected.").at(source, node.span)]),
             Err(error) => Err(vec![Problem::error("Invalid JSON", error.message.clone()).at(source, error.span)]),
         };
@@ -84,10 +83,7 @@ fn json_node(node: &JsonNode) -> Node {
         JsonKind::String(text) => Kind::Text(text.to_string()),
         JsonKind::Array(members) => Kind::List(members.iter().map(json_node).collect()),
         JsonKind::Object(members) => Kind::Object(
-            members
-                .iter()
-                .flat_map(|member| json_items(&(member.name.text.to_string(), member.name.span), &member.value))
-                .collect(),
+            members.iter().flat_map(|member| json_items(&(member.name.text.to_string(), member.name.span), &member.value)).collect(),
         ),
     };
     Node { span: node.span, kind }
@@ -188,7 +184,9 @@ impl Reader<'_> {
                     let detail = match (c, keys.last()) {
                         ('\'', _) => "Texts stand between double quotes (\"), not single quotes.".to_owned(),
                         (_, None) => format!("A key is expected here, not {c:?}."),
-                        (_, Some((key, _))) => format!("\"{key}\" must be followed by \"=\" and a value, or by a block; {c:?} cannot stand here."),
+                        (_, Some((key, _))) => {
+                            format!("\"{key}\" must be followed by \"=\" and a value, or by a block; {c:?} cannot stand here.")
+                        }
                     };
                     return self.fail(self.here(), "Invalid configuration", detail);
                 }
@@ -273,7 +271,9 @@ impl Reader<'_> {
                 self.at += length;
                 Ok(if text.starts_with('-') { format!("-{number}") } else { number })
             }
-            None => self.fail(Span::new(start, start + length), "Invalid number", format!("\"{text}\" is not a number; a text needs quotes.")),
+            None => {
+                self.fail(Span::new(start, start + length), "Invalid number", format!("\"{text}\" is not a number; a text needs quotes."))
+            }
         }
     }
 
@@ -316,38 +316,54 @@ impl Reader<'_> {
         let c = self.rest().chars().next().unwrap_or('\n');
         self.at += if c == '\n' { 0 } else { c.len_utf8() };
         let digits = match c {
-            'a' => return {
-                out.push('\u{7}');
-                Ok(())
-            },
-            'b' => return {
-                out.push('\u{8}');
-                Ok(())
-            },
-            'f' => return {
-                out.push('\u{c}');
-                Ok(())
-            },
-            'n' => return {
-                out.push('\n');
-                Ok(())
-            },
-            'r' => return {
-                out.push('\r');
-                Ok(())
-            },
-            't' => return {
-                out.push('\t');
-                Ok(())
-            },
-            'v' => return {
-                out.push('\u{b}');
-                Ok(())
-            },
-            '"' | '\\' => return {
-                out.push(c);
-                Ok(())
-            },
+            'a' => {
+                return {
+                    out.push('\u{7}');
+                    Ok(())
+                };
+            }
+            'b' => {
+                return {
+                    out.push('\u{8}');
+                    Ok(())
+                };
+            }
+            'f' => {
+                return {
+                    out.push('\u{c}');
+                    Ok(())
+                };
+            }
+            'n' => {
+                return {
+                    out.push('\n');
+                    Ok(())
+                };
+            }
+            'r' => {
+                return {
+                    out.push('\r');
+                    Ok(())
+                };
+            }
+            't' => {
+                return {
+                    out.push('\t');
+                    Ok(())
+                };
+            }
+            'v' => {
+                return {
+                    out.push('\u{b}');
+                    Ok(())
+                };
+            }
+            '"' | '\\' => {
+                return {
+                    out.push(c);
+                    Ok(())
+                };
+            }
             'x' => 2,
             'u' => 4,
             'U' => 8,
@@ -360,7 +376,11 @@ impl Reader<'_> {
                 out.push(decoded);
                 Ok(())
             }
-            None => self.fail(Span::new(start, self.at), "Invalid escape sequence", format!("{digits} hexadecimal digits of a character are expected.")),
+            None => self.fail(
+                Span::new(start, self.at),
+                "Invalid escape sequence",
+                format!("{digits} hexadecimal digits of a character are expected."),
+            ),
         }
     }
 
@@ -382,7 +402,11 @@ impl Reader<'_> {
         loop {
             let rest = &text[self.at..];
             if rest.is_empty() {
-                return self.fail(Span::new(start, start + 2), "Unterminated heredoc", format!("There is no line \"{marker}\" that ends it."));
+                return self.fail(
+                    Span::new(start, start + 2),
+                    "Unterminated heredoc",
+                    format!("There is no line \"{marker}\" that ends it."),
+                );
             }
             let line = rest.split_inclusive('\n').next().unwrap_or("");
             if line.trim() == marker {

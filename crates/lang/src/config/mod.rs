@@ -10,7 +10,10 @@ mod typed;
 
 use serde_json::{Map, Value as Json, json};
 
-pub use typed::{AgentConfig, ClientConfig, HostNetwork, HostVolume, Limits, Nanoseconds, PerRole, PluginConfig, Ports, Promises, Reserved, ServerConfig, ServerJoin, Telemetry};
+pub use typed::{
+    AgentConfig, ClientConfig, HostNetwork, HostVolume, Limits, Nanoseconds, PerRole, PluginConfig, Ports, Promises, Reserved,
+    ServerConfig, ServerJoin, Telemetry,
+};
 
 use crate::diag::{Problem, Source, Span, did_you_mean};
 use crate::duration::{format_duration, parse_duration};
@@ -244,7 +247,11 @@ impl Reader<'_> {
         let mut inner = self.block(members, key, path);
         if key.repeat == Repeat::Providers {
             let known: Vec<&str> = key.keys.iter().map(|key| key.name.as_str()).collect();
-            let config: Fields = inner.iter().filter(|(name, _)| !known.contains(&name.as_str())).map(|(name, value)| (name.clone(), value.clone())).collect();
+            let config: Fields = inner
+                .iter()
+                .filter(|(name, _)| !known.contains(&name.as_str()))
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect();
             inner.retain(|name, _| known.contains(&name.as_str()));
             if !config.is_empty() {
                 inner.insert("config".to_owned(), Json::Object(config));
@@ -349,7 +356,11 @@ fn free(node: &Node) -> Json {
     match &node.kind {
         Written::Null => Json::Null,
         Written::Bool(value) => json!(value),
-        Written::Number(text) => text.parse::<i64>().map(|number| json!(number)).or_else(|_| text.parse::<f64>().map(|number| json!(number))).unwrap_or(Json::Null),
+        Written::Number(text) => text
+            .parse::<i64>()
+            .map(|number| json!(number))
+            .or_else(|_| text.parse::<f64>().map(|number| json!(number)))
+            .unwrap_or(Json::Null),
         Written::Text(text) => json!(text),
         Written::List(members) => Json::Array(members.iter().map(free).collect()),
         Written::Object(items) => {
@@ -463,7 +474,8 @@ fn to_api(values: &Fields, schema: &Key) -> Fields {
         let Some(value) = values.get(&key.name) else { continue };
         match (key.kind, value) {
             (Kind::Block, Json::Array(blocks)) => {
-                let blocks: Vec<Json> = blocks.iter().filter_map(Json::as_object).map(|block| Json::Object(labelled_to_api(block, key))).collect();
+                let blocks: Vec<Json> =
+                    blocks.iter().filter_map(Json::as_object).map(|block| Json::Object(labelled_to_api(block, key))).collect();
                 out.insert(key.api.clone(), json!(blocks));
             }
             (Kind::Block, Json::Object(block)) => {
@@ -480,7 +492,10 @@ fn to_api(values: &Fields, schema: &Key) -> Fields {
             (kind, value) => {
                 let explicit = matches!(
                     kind,
-                    Kind::Text { explicit: true } | Kind::Whole { explicit: true } | Kind::Number { explicit: true } | Kind::Bool { explicit: true }
+                    Kind::Text { explicit: true }
+                        | Kind::Whole { explicit: true }
+                        | Kind::Number { explicit: true }
+                        | Kind::Bool { explicit: true }
                 );
                 if explicit || !is_zero(value) {
                     out.insert(key.api.clone(), value.clone());

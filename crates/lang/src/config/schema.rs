@@ -18,10 +18,18 @@ use std::sync::LazyLock;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    Text { explicit: bool },
-    Whole { explicit: bool },
-    Number { explicit: bool },
-    Bool { explicit: bool },
+    Text {
+        explicit: bool,
+    },
+    Whole {
+        explicit: bool,
+    },
+    Number {
+        explicit: bool,
+    },
+    Bool {
+        explicit: bool,
+    },
     /// Explicit, but shown only when true.
     Present,
     /// The same, without being false when absent.
@@ -30,7 +38,9 @@ pub(super) enum Kind {
     Interval,
     /// An address, with IPv6 in its shortest form.
     Address,
-    Duration { explicit: bool },
+    Duration {
+        explicit: bool,
+    },
     List(Lists),
     Map,
     Block,
@@ -107,7 +117,8 @@ fn keys<'a>(lines: &mut impl Iterator<Item = &'a str>) -> Vec<Key> {
         let mark = words.next().unwrap_or("s");
         let rest: Vec<&str> = words.collect();
         let flag = |flag: &str| rest.contains(&flag);
-        let api = rest.iter().find(|word| word.starts_with(|c: char| c.is_uppercase())).map_or_else(|| pascal(name), |word| (*word).to_owned());
+        let api =
+            rest.iter().find(|word| word.starts_with(|c: char| c.is_uppercase())).map_or_else(|| pascal(name), |word| (*word).to_owned());
         let block = mark == "{";
         let kind = match mark {
             "{" => Kind::Block,

@@ -550,9 +550,8 @@ impl Partial {
             tls_rpc: set("tls.rpc"),
             gossip_encryption: self.get("server.encrypt").and_then(Json::as_str).is_some_and(|key| !key.is_empty()),
             audit: set("audit.enabled"),
-            external_keyring: providers.is_some_and(|all| {
-                all.iter().any(|provider| provider["provider"] != "aead" && provider["active"] == Json::Bool(true))
-            }),
+            external_keyring: providers
+                .is_some_and(|all| all.iter().any(|provider| provider["provider"] != "aead" && provider["active"] == Json::Bool(true))),
         }
     }
 }

@@ -121,9 +121,7 @@ impl<'v> Run<'v> {
                 _ => cannot("in/contains"),
             },
             Operation::Matches(pattern, regex) => match (found.value, regex) {
-                (_, Err(error)) => {
-                    Err(FilterError::Operator(format!("failed to compile regular expression \"{pattern}\": {error}")))
-                }
+                (_, Err(error)) => Err(FilterError::Operator(format!("failed to compile regular expression \"{pattern}\": {error}"))),
                 (Value::String(text), Ok(regex)) => Ok(regex.is_match(text)),
                 _ => Err(FilterError::Operator(format!("value of type {} is not convertible to []byte", kind(found)))),
             },
@@ -168,7 +166,9 @@ impl<'v> Run<'v> {
         for member in members {
             match member {
                 Value::Array(_) | Value::Object(_) | Value::Null if !mixed => {
-                    return Err(FilterError::Operator("unable to find suitable primitive comparison function for \"in\" comparison".to_owned()));
+                    return Err(FilterError::Operator(
+                        "unable to find suitable primitive comparison function for \"in\" comparison".to_owned(),
+                    ));
                 }
                 _ => match self.equals(member, wanted) {
                     Ok(true) => return Ok(true),
@@ -187,12 +187,8 @@ impl<'v> Run<'v> {
             Target::Key(_) => return Err(FilterError::Operator(format!("{} is not a list or a map", selector.text))),
         };
         let entries: Vec<(String, Found<'v>)> = match found.value {
-            Value::Array(members) => {
-                members.iter().enumerate().map(|(at, value)| (at.to_string(), self.child("", value, false))).collect()
-            }
-            Value::Object(members) if found.map => {
-                members.iter().map(|(key, value)| (key.clone(), self.child("", value, false))).collect()
-            }
+            Value::Array(members) => members.iter().enumerate().map(|(at, value)| (at.to_string(), self.child("", value, false))).collect(),
+            Value::Object(members) if found.map => members.iter().map(|(key, value)| (key.clone(), self.child("", value, false))).collect(),
             Value::Null if found.map || found.list => return Ok(all),
             _ => return Err(FilterError::Operator(format!("{} is not a list or a map", selector.text))),
         };

@@ -33,11 +33,7 @@ impl Parser<'_> {
     }
 
     pub(super) fn fail<T>(&self, message: &str) -> Parsed<T> {
-        Err(FilterSyntaxError {
-            column: self.text[..self.at].chars().count() + 1,
-            offset: self.at,
-            message: message.to_owned(),
-        })
+        Err(FilterSyntaxError { column: self.text[..self.at].chars().count() + 1, offset: self.at, message: message.to_owned() })
     }
 
     pub(super) fn blanks(&mut self) -> bool {
@@ -118,10 +114,12 @@ impl Parser<'_> {
             return Ok(inner);
         }
         for (word, all) in [("all", true), ("any", false)] {
-            if self.word(word) && self.blanks()
-                && let Some(node) = self.collection(all)? {
-                    return Ok(node);
-                }
+            if self.word(word)
+                && self.blanks()
+                && let Some(node) = self.collection(all)?
+            {
+                return Ok(node);
+            }
             self.at = before;
         }
         self.comparison()
@@ -366,14 +364,38 @@ fn unescape(text: &str) -> Option<String> {
         let escape = rest[at + 1..].chars().next()?;
         rest = &rest[at + 1 + escape.len_utf8()..];
         let digits = match escape {
-            'a' => { out.push('\u{7}'); 0 }
-            'b' => { out.push('\u{8}'); 0 }
-            'f' => { out.push('\u{c}'); 0 }
-            'n' => { out.push('\n'); 0 }
-            'r' => { out.push('\r'); 0 }
-            't' => { out.push('\t'); 0 }
-            'v' => { out.push('\u{b}'); 0 }
-            '\\' => { out.push('\\'); 0 }
+            'a' => {
+                out.push('\u{7}');
+                0
+            }
+            'b' => {
+                out.push('\u{8}');
+                0
+            }
+            'f' => {
+                out.push('\u{c}');
+                0
+            }
+            'n' => {
+                out.push('\n');
+                0
+            }
+            'r' => {
+                out.push('\r');
+                0
+            }
+            't' => {
+                out.push('\t');
+                0
+            }
+            'v' => {
+                out.push('\u{b}');
+                0
+            }
+            '\\' => {
+                out.push('\\');
+                0
+            }
             'x' => 2,
             'u' => 4,
             'U' => 8,

@@ -2,8 +2,8 @@
 
 use std::cmp::Ordering;
 
-use super::functions::{Answer, bytes, from_bytes, whole};
 use super::format::print;
+use super::functions::{Answer, bytes, from_bytes, whole};
 use super::value::Value;
 
 pub(super) fn length(value: &Value) -> Answer {
@@ -40,7 +40,8 @@ pub(super) fn index(arguments: &[Value]) -> Answer {
             }
             Value::Text(text) => {
                 let at = whole(key)?;
-                let byte = usize::try_from(at).ok().and_then(|at| text.as_bytes().get(at)).ok_or_else(|| format!("index out of range: {at}"))?;
+                let byte =
+                    usize::try_from(at).ok().and_then(|at| text.as_bytes().get(at)).ok_or_else(|| format!("index out of range: {at}"))?;
                 Value::Int(i64::from(*byte))
             }
             Value::Missing | Value::Nil => return Err("index of untyped nil".to_owned()),

@@ -83,7 +83,13 @@ fn exponent_text(exponent: i32, upper: bool) -> String {
 /// `%g`: the shortest form, with an exponent where it is small or large.
 fn general(value: f64, precision: Option<usize>, upper: bool) -> String {
     if !value.is_finite() {
-        return if value.is_nan() { "NaN".to_owned() } else if value > 0.0 { "+Inf".to_owned() } else { "-Inf".to_owned() };
+        return if value.is_nan() {
+            "NaN".to_owned()
+        } else if value > 0.0 {
+            "+Inf".to_owned()
+        } else {
+            "-Inf".to_owned()
+        };
     }
     let precision = precision.map(|precision| precision.max(1));
     let (digits, exponent) = digits(value, precision);
@@ -136,7 +142,15 @@ fn pad(flags: &Flags, text: &str, out: &mut String) {
 
 /// A number, its sign before the zeros that fill the field.
 fn pad_number(flags: &Flags, negative: bool, text: &str, out: &mut String) {
-    let sign = if negative { "-" } else if flags.plus { "+" } else if flags.blank { " " } else { "" };
+    let sign = if negative {
+        "-"
+    } else if flags.plus {
+        "+"
+    } else if flags.blank {
+        " "
+    } else {
+        ""
+    };
     let length = sign.len() + text.len();
     if flags.zero && !flags.minus && flags.width.unwrap_or(0) > length {
         out.push_str(sign);
@@ -277,7 +291,12 @@ fn verb_text(verb: char, flags: &Flags, value: &Value, out: &mut String) {
             Value::Int(number) if flags.precision.is_some() => {
                 let digits = format!("{:01$}", number.unsigned_abs(), flags.precision.unwrap_or(0));
                 let mut padded = String::new();
-                pad_number(&Flags { zero: false, width: flags.width, minus: flags.minus, ..Flags::default() }, *number < 0, &digits, &mut padded);
+                pad_number(
+                    &Flags { zero: false, width: flags.width, minus: flags.minus, ..Flags::default() },
+                    *number < 0,
+                    &digits,
+                    &mut padded,
+                );
                 padded
             }
             _ => inner,
@@ -306,7 +325,17 @@ fn verb_text(verb: char, flags: &Flags, value: &Value, out: &mut String) {
                 Value::Uint(number) => (false, *number),
                 _ => (false, 0),
             };
-            let prefix = if flags.sharp { match verb { 'x' => "0x", 'X' => "0X", 'o' => "0", 'b' => "0b", _ => "" } } else { "" };
+            let prefix = if flags.sharp {
+                match verb {
+                    'x' => "0x",
+                    'X' => "0X",
+                    'o' => "0",
+                    'b' => "0b",
+                    _ => "",
+                }
+            } else {
+                ""
+            };
             let digits = match verb {
                 'd' => magnitude.to_string(),
                 'x' => format!("{magnitude:x}"),
@@ -349,7 +378,9 @@ fn verb_text(verb: char, flags: &Flags, value: &Value, out: &mut String) {
                 Some(precision) => text.chars().take(precision).collect::<String>(),
                 None => text.to_owned(),
             };
-            let hex = |upper: bool| bytes.iter().map(|byte| if upper { format!("{byte:02X}") } else { format!("{byte:02x}") }).collect::<String>();
+            let hex = |upper: bool| {
+                bytes.iter().map(|byte| if upper { format!("{byte:02X}") } else { format!("{byte:02x}") }).collect::<String>()
+            };
             match verb {
                 's' => pad(flags, &cut(&text), out),
                 'q' => pad(flags, &quoted(&cut(&text)), out),

@@ -24,16 +24,106 @@ const MAX_LOOP: i64 = 1_000_000;
 const MAX_TEXT: usize = 16 << 20;
 
 const NAMES: [&str; 100] = [
-    "add", "and", "base64Decode", "base64Encode", "base64URLDecode", "base64URLEncode", "byKey", "call", "contains", "containsAll",
-    "containsAny", "containsNone", "containsNotAll", "divide", "env", "envOrDefault", "eq", "executeTemplate", "explodeMap", "file",
-    "ge", "gt", "hmacSHA256Hex", "html", "in", "indent", "index", "join", "js", "le", "len", "loop", "lt", "maximum", "md5sum",
-    "mergeMap", "mergeMapWithOverride", "minimum", "modulo", "multiply", "mustEnv", "ne", "not", "or", "parseBool", "parseFloat",
-    "parseInt", "parseJSON", "parseUint", "parseYAML", "plugin", "print", "printf", "println", "regexMatch", "regexReplaceAll",
-    "replaceAll", "scratch", "sha256Hex", "slice", "spew_dump", "spew_printf", "spew_sdump", "spew_sprintf", "split", "splitToMap",
-    "subtract", "timestamp", "toJSON", "toJSONPretty", "toLower", "toTOML", "toTitle", "toUnescapedJSON", "toUnescapedJSONPretty",
-    "toUpper", "toYAML", "trim", "trimPrefix", "trimSpace", "trimSuffix", "urlquery", "writeToFile", "sprig_upper", "sprig_lower",
-    "sprig_trim", "sprig_default", "sprig_quote", "sprig_squote", "sprig_join", "sprig_list", "sprig_dict", "sprig_repeat",
-    "sprig_trunc", "sprig_ternary", "sprig_nindent", "sprig_b64enc", "sprig_b64dec", "sprig_coalesce", "sprig_empty",
+    "add",
+    "and",
+    "base64Decode",
+    "base64Encode",
+    "base64URLDecode",
+    "base64URLEncode",
+    "byKey",
+    "call",
+    "contains",
+    "containsAll",
+    "containsAny",
+    "containsNone",
+    "containsNotAll",
+    "divide",
+    "env",
+    "envOrDefault",
+    "eq",
+    "executeTemplate",
+    "explodeMap",
+    "file",
+    "ge",
+    "gt",
+    "hmacSHA256Hex",
+    "html",
+    "in",
+    "indent",
+    "index",
+    "join",
+    "js",
+    "le",
+    "len",
+    "loop",
+    "lt",
+    "maximum",
+    "md5sum",
+    "mergeMap",
+    "mergeMapWithOverride",
+    "minimum",
+    "modulo",
+    "multiply",
+    "mustEnv",
+    "ne",
+    "not",
+    "or",
+    "parseBool",
+    "parseFloat",
+    "parseInt",
+    "parseJSON",
+    "parseUint",
+    "parseYAML",
+    "plugin",
+    "print",
+    "printf",
+    "println",
+    "regexMatch",
+    "regexReplaceAll",
+    "replaceAll",
+    "scratch",
+    "sha256Hex",
+    "slice",
+    "spew_dump",
+    "spew_printf",
+    "spew_sdump",
+    "spew_sprintf",
+    "split",
+    "splitToMap",
+    "subtract",
+    "timestamp",
+    "toJSON",
+    "toJSONPretty",
+    "toLower",
+    "toTOML",
+    "toTitle",
+    "toUnescapedJSON",
+    "toUnescapedJSONPretty",
+    "toUpper",
+    "toYAML",
+    "trim",
+    "trimPrefix",
+    "trimSpace",
+    "trimSuffix",
+    "urlquery",
+    "writeToFile",
+    "sprig_upper",
+    "sprig_lower",
+    "sprig_trim",
+    "sprig_default",
+    "sprig_quote",
+    "sprig_squote",
+    "sprig_join",
+    "sprig_list",
+    "sprig_dict",
+    "sprig_repeat",
+    "sprig_trunc",
+    "sprig_ternary",
+    "sprig_nindent",
+    "sprig_b64enc",
+    "sprig_b64dec",
+    "sprig_coalesce",
+    "sprig_empty",
 ];
 
 /// Whether there is a function of this name.
@@ -147,13 +237,64 @@ pub(super) fn call(run: &mut Run<'_>, name: &str, arguments: &[Value]) -> Outcom
 /// Fewest and most arguments of functions with a fixed number.
 fn arity(name: &str) -> Option<(usize, usize)> {
     Some(match name {
-        "toLower" | "toUpper" | "toTitle" | "trimSpace" | "base64Decode" | "base64Encode" | "base64URLDecode" | "base64URLEncode"
-        | "sha256Hex" | "md5sum" | "parseBool" | "parseFloat" | "parseInt" | "parseJSON" | "parseUint" | "parseYAML" | "toJSON"
-        | "toJSONPretty" | "toUnescapedJSON" | "toUnescapedJSONPretty" | "toYAML" | "toTOML" | "env" | "mustEnv" | "file" | "not"
-        | "len" | "explodeMap" | "byKey" => (1, 1),
-        "trim" | "trimPrefix" | "trimSuffix" | "split" | "join" | "regexMatch" | "indent" | "hmacSHA256Hex" | "envOrDefault" | "contains"
-        | "in" | "add" | "subtract" | "multiply" | "divide" | "modulo" | "minimum" | "maximum" | "ne" | "lt" | "le" | "gt" | "ge"
-        | "mergeMap" | "mergeMapWithOverride" | "containsAll" | "containsAny" | "containsNone" | "containsNotAll" => (2, 2),
+        "toLower"
+        | "toUpper"
+        | "toTitle"
+        | "trimSpace"
+        | "base64Decode"
+        | "base64Encode"
+        | "base64URLDecode"
+        | "base64URLEncode"
+        | "sha256Hex"
+        | "md5sum"
+        | "parseBool"
+        | "parseFloat"
+        | "parseInt"
+        | "parseJSON"
+        | "parseUint"
+        | "parseYAML"
+        | "toJSON"
+        | "toJSONPretty"
+        | "toUnescapedJSON"
+        | "toUnescapedJSONPretty"
+        | "toYAML"
+        | "toTOML"
+        | "env"
+        | "mustEnv"
+        | "file"
+        | "not"
+        | "len"
+        | "explodeMap"
+        | "byKey" => (1, 1),
+        "trim"
+        | "trimPrefix"
+        | "trimSuffix"
+        | "split"
+        | "join"
+        | "regexMatch"
+        | "indent"
+        | "hmacSHA256Hex"
+        | "envOrDefault"
+        | "contains"
+        | "in"
+        | "add"
+        | "subtract"
+        | "multiply"
+        | "divide"
+        | "modulo"
+        | "minimum"
+        | "maximum"
+        | "ne"
+        | "lt"
+        | "le"
+        | "gt"
+        | "ge"
+        | "mergeMap"
+        | "mergeMapWithOverride"
+        | "containsAll"
+        | "containsAny"
+        | "containsNone"
+        | "containsNotAll" => (2, 2),
         "replaceAll" | "regexReplaceAll" | "splitToMap" => (3, 3),
         "scratch" => (0, 0),
         "timestamp" => (0, 1),
@@ -207,8 +348,12 @@ fn one_char(c: char, mut mapped: impl Iterator<Item = char>) -> char {
 
 fn plain(name: &str, arguments: &[Value]) -> Answer {
     match name {
-        "toLower" | "sprig_lower" => Ok(Value::text(texts::<1>(arguments)?[0].chars().map(|c| one_char(c, c.to_lowercase())).collect::<String>())),
-        "toUpper" | "sprig_upper" => Ok(Value::text(texts::<1>(arguments)?[0].chars().map(|c| one_char(c, c.to_uppercase())).collect::<String>())),
+        "toLower" | "sprig_lower" => {
+            Ok(Value::text(texts::<1>(arguments)?[0].chars().map(|c| one_char(c, c.to_lowercase())).collect::<String>()))
+        }
+        "toUpper" | "sprig_upper" => {
+            Ok(Value::text(texts::<1>(arguments)?[0].chars().map(|c| one_char(c, c.to_uppercase())).collect::<String>()))
+        }
         "toTitle" => Ok(Value::text(title_case(texts::<1>(arguments)?[0]))),
         "trimSpace" | "sprig_trim" => Ok(Value::text(texts::<1>(arguments)?[0].trim())),
         "trim" => {
@@ -248,7 +393,9 @@ fn plain(name: &str, arguments: &[Value]) -> Answer {
         }
         "base64Encode" | "sprig_b64enc" => bytes(&arguments[0]).map(|bytes| Value::text(STANDARD.encode(bytes))),
         "base64URLEncode" => bytes(&arguments[0]).map(|bytes| Value::text(URL_SAFE.encode(bytes))),
-        "base64Decode" | "sprig_b64dec" => STANDARD.decode(texts::<1>(arguments)?[0]).map(from_bytes).map_err(|_| "illegal base64 data".to_owned()),
+        "base64Decode" | "sprig_b64dec" => {
+            STANDARD.decode(texts::<1>(arguments)?[0]).map(from_bytes).map_err(|_| "illegal base64 data".to_owned())
+        }
         "base64URLDecode" => URL_SAFE.decode(texts::<1>(arguments)?[0]).map(from_bytes).map_err(|_| "illegal base64 data".to_owned()),
         "sha256Hex" => bytes(&arguments[0]).map(|bytes| hex(sha2::Sha256::digest(bytes))),
         "md5sum" => bytes(&arguments[0]).map(|bytes| hex(md5::Md5::digest(bytes))),
@@ -391,7 +538,8 @@ fn sprig(name: &str, arguments: &[Value]) -> Answer {
             }))
         }
         "sprig_nindent" => {
-            let spaces = " ".repeat(usize::try_from(whole(argument(0)?)?).ok().filter(|spaces| *spaces <= 1000).ok_or("the indent is out of range")?);
+            let spaces = " "
+                .repeat(usize::try_from(whole(argument(0)?)?).ok().filter(|spaces| *spaces <= 1000).ok_or("the indent is out of range")?);
             let text = print(argument(1)?);
             Ok(Value::text(format!("\n{spaces}{}", text.replace('\n', &format!("\n{spaces}")))))
         }
@@ -449,7 +597,8 @@ fn from_hcl(value: &crate::hcl::value::Value) -> Value {
 
 fn json_text(value: &Value, pretty: bool, escaped: bool) -> Answer {
     let json = value.to_json().ok_or_else(|| format!("unsupported type {}", value.type_name()))?;
-    let text = if pretty { serde_json::to_string_pretty(&json) } else { serde_json::to_string(&json) }.map_err(|error| error.to_string())?;
+    let text =
+        if pretty { serde_json::to_string_pretty(&json) } else { serde_json::to_string(&json) }.map_err(|error| error.to_string())?;
     if !escaped {
         return Ok(Value::text(text));
     }
@@ -518,7 +667,9 @@ fn math(name: &str, b: &Value, a: &Value) -> Answer {
     };
     let float = |value: &Value| match value {
         Value::Float(number) => Ok(*number),
-        other => integer(other).map(|number| number as f64).ok_or_else(|| format!("unknown type for {} ({})", print(other), other.type_name())),
+        other => {
+            integer(other).map(|number| number as f64).ok_or_else(|| format!("unknown type for {} ({})", print(other), other.type_name()))
+        }
     };
     if let (Some(a), Some(b)) = (integer(a), integer(b)) {
         let zero = || "integer divide by zero".to_owned();

@@ -16,9 +16,31 @@ pub(super) fn timestamp(now: i64, layout: Option<&str>) -> Answer {
     };
     let time = jiff::Timestamp::from_second(now).map_err(|error| error.to_string())?.to_zoned(jiff::tz::TimeZone::UTC);
     const PARTS: [(&str, &str); 25] = [
-        ("January", "%B"), ("Jan", "%b"), ("Monday", "%A"), ("Mon", "%a"), ("MST", "UTC"), ("2006", "%Y"), ("Z07:00", "Z"), ("Z0700", "Z"),
-        ("-07:00", "+00:00"), ("-0700", "+0000"), ("-07", "+00"), ("002", "%j"), ("01", "%m"), ("02", "%d"), ("03", "%I"), ("04", "%M"),
-        ("05", "%S"), ("06", "%y"), ("15", "%H"), ("PM", "%p"), ("_2", "%e"), ("1", "%-m"), ("2", "%-d"), ("3", "%-I"), ("4", "%-M"),
+        ("January", "%B"),
+        ("Jan", "%b"),
+        ("Monday", "%A"),
+        ("Mon", "%a"),
+        ("MST", "UTC"),
+        ("2006", "%Y"),
+        ("Z07:00", "Z"),
+        ("Z0700", "Z"),
+        ("-07:00", "+00:00"),
+        ("-0700", "+0000"),
+        ("-07", "+00"),
+        ("002", "%j"),
+        ("01", "%m"),
+        ("02", "%d"),
+        ("03", "%I"),
+        ("04", "%M"),
+        ("05", "%S"),
+        ("06", "%y"),
+        ("15", "%H"),
+        ("PM", "%p"),
+        ("_2", "%e"),
+        ("1", "%-m"),
+        ("2", "%-d"),
+        ("3", "%-I"),
+        ("4", "%-M"),
     ];
     let mut out = String::new();
     let mut rest = layout;
@@ -106,7 +128,11 @@ pub(super) fn write_yaml(value: &Value, indent: usize, inline: bool, out: &mut S
 /// A text as a YAML scalar, quoted where it would be read as something else.
 fn yaml_text(text: &str) -> String {
     let other = read_yaml(text).map_or(true, |value| value.as_str() != Some(text));
-    let special = text.contains(": ") || text.contains(" #") || text.ends_with(':') || text.starts_with(['\'', '"', '&', '*', '!', '|', '>', '%', '@', '`', '#', '{', '[', '-', '?']) && (text.len() == 1 || !text[1..].starts_with(|c: char| c.is_alphanumeric()));
+    let special = text.contains(": ")
+        || text.contains(" #")
+        || text.ends_with(':')
+        || text.starts_with(['\'', '"', '&', '*', '!', '|', '>', '%', '@', '`', '#', '{', '[', '-', '?'])
+            && (text.len() == 1 || !text[1..].starts_with(|c: char| c.is_alphanumeric()));
     if text.chars().any(char::is_control) {
         return format!("{text:?}");
     }

@@ -400,12 +400,8 @@ impl Parser<'_> {
                     if fields.is_empty() {
                         command.push(Operand::Function(name));
                     } else {
-                        let inner = Pipe {
-                            line: self.line,
-                            variables: Vec::new(),
-                            assigns: false,
-                            commands: vec![vec![Operand::Function(name)]],
-                        };
+                        let inner =
+                            Pipe { line: self.line, variables: Vec::new(), assigns: false, commands: vec![vec![Operand::Function(name)]] };
                         command.push(Operand::Chain(Box::new(inner), fields));
                     }
                 }
@@ -617,14 +613,38 @@ fn unquote(text: &str) -> Option<String> {
         let c = rest[at + 1..].chars().next()?;
         rest = &rest[at + 1 + c.len_utf8()..];
         let digits = match c {
-            'a' => { out.push(7); 0 }
-            'b' => { out.push(8); 0 }
-            'f' => { out.push(12); 0 }
-            'n' => { out.push(b'\n'); 0 }
-            'r' => { out.push(b'\r'); 0 }
-            't' => { out.push(b'\t'); 0 }
-            'v' => { out.push(11); 0 }
-            '\\' | '"' | '\'' => { out.push(c as u8); 0 }
+            'a' => {
+                out.push(7);
+                0
+            }
+            'b' => {
+                out.push(8);
+                0
+            }
+            'f' => {
+                out.push(12);
+                0
+            }
+            'n' => {
+                out.push(b'\n');
+                0
+            }
+            'r' => {
+                out.push(b'\r');
+                0
+            }
+            't' => {
+                out.push(b'\t');
+                0
+            }
+            'v' => {
+                out.push(11);
+                0
+            }
+            '\\' | '"' | '\'' => {
+                out.push(c as u8);
+                0
+            }
             'x' => 2,
             'u' => 4,
             'U' => 8,

@@ -155,9 +155,7 @@ impl From<&serde_json::Value> for Value {
             serde_json::Value::Number(number) => Self::Float(number.as_f64().unwrap_or(0.0)),
             serde_json::Value::String(text) => Self::text(text),
             serde_json::Value::Array(values) => Self::list(values.iter().map(Self::from).collect()),
-            serde_json::Value::Object(members) => {
-                Self::map(members.iter().map(|(key, value)| (key.clone(), Self::from(value))).collect())
-            }
+            serde_json::Value::Object(members) => Self::map(members.iter().map(|(key, value)| (key.clone(), Self::from(value))).collect()),
         }
     }
 }

@@ -24,7 +24,11 @@ static PI: LazyLock<Box<[u32; WORDS]>> = LazyLock::new(|| {
         let mut odd = 1u32;
         while power != BigUint::ZERO {
             let term = &power / odd;
-            if odd % 4 == 1 { plus += term } else { minus += term }
+            if odd % 4 == 1 {
+                plus += term
+            } else {
+                minus += term
+            }
             power /= &square;
             odd += 2;
         }
@@ -92,7 +96,8 @@ pub(super) fn hash(password: &[u8], cost: u32, salt: &[u8; 16]) -> Result<String
         cipher.expand(&key, &[]);
         cipher.expand(salt, &[]);
     }
-    let mut text: Vec<u32> = b"OrpheanBeholderScryDoubt".chunks_exact(4).map(|bytes| bytes.iter().fold(0, |word, byte| word << 8 | u32::from(*byte))).collect();
+    let mut text: Vec<u32> =
+        b"OrpheanBeholderScryDoubt".chunks_exact(4).map(|bytes| bytes.iter().fold(0, |word, byte| word << 8 | u32::from(*byte))).collect();
     for _ in 0..64 {
         for pair in text.chunks_exact_mut(2) {
             (pair[0], pair[1]) = cipher.encrypt(pair[0], pair[1]);

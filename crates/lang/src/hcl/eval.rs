@@ -111,16 +111,7 @@ pub struct Evaluator<'a> {
 impl<'a> Evaluator<'a> {
     /// An evaluator with an empty scope.
     pub fn new(source: &'a Source, host: &'a dyn Host, mode: Mode, budget: Budget) -> Self {
-        Self {
-            source,
-            problems: Vec::new(),
-            host,
-            mode,
-            scope: Vec::new(),
-            splats: Vec::new(),
-            budget,
-            exhausted: false,
-        }
+        Self { source, problems: Vec::new(), host, mode, scope: Vec::new(), splats: Vec::new(), budget, exhausted: false }
     }
 
     /// What is left of the budget.
@@ -313,12 +304,7 @@ impl<'a> Evaluator<'a> {
                 None => {
                     let hint = did_you_mean(&name.text, members.keys().map(|key| &**key));
                     let what = if matches!(base, Value::Map(..)) { "map has no element" } else { "object has no attribute" };
-                    self.problem_with_hint(
-                        name.span,
-                        "Unsupported attribute",
-                        format!("This {what} named \"{}\".", name.text),
-                        hint,
-                    );
+                    self.problem_with_hint(name.span, "Unsupported attribute", format!("This {what} named \"{}\".", name.text), hint);
                     None
                 }
             },
@@ -464,7 +450,13 @@ impl<'a> Evaluator<'a> {
                 B::Divide => a.divide(&b),
                 _ => a.remainder(&b),
             },
-            _ => return Some(Value::Unknown(if matches!(operator, B::Add | B::Subtract | B::Multiply | B::Divide | B::Remainder) { Type::Number } else { Type::Bool })),
+            _ => {
+                return Some(Value::Unknown(if matches!(operator, B::Add | B::Subtract | B::Multiply | B::Divide | B::Remainder) {
+                    Type::Number
+                } else {
+                    Type::Bool
+                }));
+            }
         };
         if result.is_none() {
             self.problem(span, "Operation failed", "This has no result: zero by zero, or infinity against infinity.");
@@ -532,11 +524,7 @@ impl<'a> Evaluator<'a> {
         }
         let entries = value.entries();
         if entries.is_none() {
-            self.problem(
-                expr.span,
-                "Iteration over non-iterable value",
-                format!("A {} cannot be iterated.", value.kind().friendly()),
-            );
+            self.problem(expr.span, "Iteration over non-iterable value", format!("A {} cannot be iterated.", value.kind().friendly()));
         }
         entries
     }
@@ -614,9 +602,9 @@ impl<'a> Evaluator<'a> {
             let done = match part {
                 Part::Literal(text) => self.spend(span, 0, text.len() as u64).map(|()| out.push_str(text)),
                 Part::Interpolation(expr) => self.interpolation(expr, out),
-                Part::If(condition, yes, no) => self.condition(condition).and_then(|chosen| {
-                    self.template(if chosen { yes } else { no }, out, span).then_some(())
-                }),
+                Part::If(condition, yes, no) => {
+                    self.condition(condition).and_then(|chosen| self.template(if chosen { yes } else { no }, out, span).then_some(()))
+                }
                 Part::For(parts) => self.template_for(parts, out, span),
             };
             complete &= done.is_some();

@@ -37,8 +37,7 @@ impl JsonNode {
             JsonKind::String(text) => Value::string(text),
             JsonKind::Array(members) => Value::tuple(members.iter().map(Self::to_value).collect()),
             JsonKind::Object(members) => {
-                let members: Members =
-                    members.iter().map(|member| (Arc::clone(&member.name.text), member.value.to_value())).collect();
+                let members: Members = members.iter().map(|member| (Arc::clone(&member.name.text), member.value.to_value())).collect();
                 Value::object(members)
             }
         }

@@ -70,11 +70,7 @@ impl Float {
     /// Both as integers at the smaller of the two exponents.
     fn aligned(a: &Self, b: &Self) -> (BigInt, BigInt, i64) {
         let exponent = a.exponent.min(b.exponent);
-        (
-            a.signed() << (a.exponent - exponent) as u64,
-            b.signed() << (b.exponent - exponent) as u64,
-            exponent,
-        )
+        (a.signed() << (a.exponent - exponent) as u64, b.signed() << (b.exponent - exponent) as u64, exponent)
     }
 
     fn integer(&self) -> Option<BigInt> {
@@ -94,7 +90,8 @@ impl Number {
         if high < -MAX_BINARY_EXPONENT {
             return Self::Int(0);
         }
-        if float.exponent >= 0 && high <= 64
+        if float.exponent >= 0
+            && high <= 64
             && let Some(whole) = float.integer().and_then(|whole| i64::try_from(whole).ok())
         {
             return Self::Int(whole);
@@ -178,7 +175,13 @@ impl Number {
     pub fn to_f64(&self) -> f64 {
         match self {
             Self::Int(value) => *value as f64,
-            Self::Infinity(negative) => if *negative { f64::NEG_INFINITY } else { f64::INFINITY },
+            Self::Infinity(negative) => {
+                if *negative {
+                    f64::NEG_INFINITY
+                } else {
+                    f64::INFINITY
+                }
+            }
             Self::Big(_) => self.to_string().parse().unwrap_or(f64::NAN),
         }
     }
@@ -219,8 +222,22 @@ impl Number {
     pub fn signum(&self) -> i64 {
         match self {
             Self::Int(value) => value.signum(),
-            Self::Infinity(negative) => if *negative { -1 } else { 1 },
-            Self::Big(float) => if float.is_zero() { 0 } else if float.negative { -1 } else { 1 },
+            Self::Infinity(negative) => {
+                if *negative {
+                    -1
+                } else {
+                    1
+                }
+            }
+            Self::Big(float) => {
+                if float.is_zero() {
+                    0
+                } else if float.negative {
+                    -1
+                } else {
+                    1
+                }
+            }
         }
     }
 
@@ -437,7 +454,8 @@ fn shortest(float: &Float) -> String {
         scale = exponent;
     }
     // The step is the largest power of ten of which a multiple lies inside.
-    let inside = |candidate: &BigUint| if inclusive { *candidate >= low && *candidate <= high } else { *candidate > low && *candidate < high };
+    let inside =
+        |candidate: &BigUint| if inclusive { *candidate >= low && *candidate <= high } else { *candidate > low && *candidate < high };
     let nearest = |step: &BigUint| {
         let down = &value / step * step;
         let up = &down + step;

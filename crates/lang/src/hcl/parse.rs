@@ -6,9 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::ast::{
-    Attribute, BinaryOperator, Block, Body, Call, Expr, ExprKind, File, For, Name, Part, Reference, Step, UnaryOperator,
-};
+use super::ast::{Attribute, BinaryOperator, Block, Body, Call, Expr, ExprKind, File, For, Name, Part, Reference, Step, UnaryOperator};
 use super::number::Number;
 use super::template::{self, Flat};
 use super::value::{Value, is_identifier_part, is_identifier_start};
@@ -84,17 +82,7 @@ pub(crate) struct Parser<'a> {
 
 impl<'a> Parser<'a> {
     fn new(source: &'a Source, text: &'a str, offset: usize) -> Self {
-        Self {
-            source,
-            text,
-            offset,
-            at: 0,
-            ignore_newlines: false,
-            depth: 0,
-            aborted: false,
-            problems: Vec::new(),
-            comments: Vec::new(),
-        }
+        Self { source, text, offset, at: 0, ignore_newlines: false, depth: 0, aborted: false, problems: Vec::new(), comments: Vec::new() }
     }
 
     // -- places and problems ------------------------------------------------------------------------------------
@@ -241,10 +229,7 @@ impl<'a> Parser<'a> {
         let length = rest.find(|c| !is_identifier_part(c)).unwrap_or(rest.len());
         let start = self.at;
         self.at += length;
-        Some(Name {
-            text: Arc::from(&rest[..length]),
-            span: self.span_from(start),
-        })
+        Some(Name { text: Arc::from(&rest[..length]), span: self.span_from(start) })
     }
 
     fn invalid_character(&mut self) {
@@ -300,11 +285,7 @@ impl<'a> Parser<'a> {
         let Some(name) = self.identifier() else {
             match self.peek() {
                 b'\'' | b'`' | b';' => self.invalid_character(),
-                b'"' => self.problem(
-                    self.here(),
-                    "Invalid argument name",
-                    "Names of arguments and blocks are not quoted.",
-                ),
+                b'"' => self.problem(self.here(), "Invalid argument name", "Names of arguments and blocks are not quoted."),
                 _ => self.problem(
                     self.here(),
                     "Argument or block definition required",
@@ -384,7 +365,11 @@ impl<'a> Parser<'a> {
                         if matches!(self.peek(), b'\'' | b'`' | b';') {
                             self.invalid_character();
                         } else if self.peek() == b'=' {
-                            self.problem(self.here(), "Invalid block definition", "A name and \"=\" must be on their own; was a newline forgotten?");
+                            self.problem(
+                                self.here(),
+                                "Invalid block definition",
+                                "A name and \"=\" must be on their own; was a newline forgotten?",
+                            );
                         } else {
                             self.problem(
                                 self.here(),
@@ -523,19 +508,12 @@ impl<'a> Parser<'a> {
         let yes = self.expression()?;
         self.skip();
         if self.peek() != b':' {
-            self.problem(
-                self.here(),
-                "Missing false expression in conditional",
-                "A conditional has the form condition ? yes : no.",
-            );
+            self.problem(self.here(), "Missing false expression in conditional", "A conditional has the form condition ? yes : no.");
             return None;
         }
         self.at += 1;
         let no = self.expression()?;
-        Some(Expr {
-            span: condition.span.to(no.span),
-            kind: ExprKind::Conditional(Box::new([condition, yes, no])),
-        })
+        Some(Expr { span: condition.span.to(no.span), kind: ExprKind::Conditional(Box::new([condition, yes, no])) })
     }
 
     fn operator(&self) -> Option<(BinaryOperator, u8, usize)> {
@@ -572,10 +550,7 @@ impl<'a> Parser<'a> {
             }
             self.at += length;
             let right = self.nested(|parser| parser.binary(precedence + 1))?;
-            left = Expr {
-                span: left.span.to(right.span),
-                kind: ExprKind::Binary(operator, Box::new(left), Box::new(right)),
-            };
+            left = Expr { span: left.span.to(right.span), kind: ExprKind::Binary(operator, Box::new(left), Box::new(right)) };
         }
     }
 
@@ -589,10 +564,7 @@ impl<'a> Parser<'a> {
         };
         self.at += 1;
         let operand = self.nested(Self::unary)?;
-        Some(Expr {
-            span: self.span(start, start).to(operand.span),
-            kind: ExprKind::Unary(operator, Box::new(operand)),
-        })
+        Some(Expr { span: self.span(start, start).to(operand.span), kind: ExprKind::Unary(operator, Box::new(operand)) })
     }
 
     fn postfix(&mut self) -> Option<Expr> {
@@ -652,7 +624,11 @@ impl<'a> Parser<'a> {
                     if star {
                         parser.skip();
                         if !parser.eat("]") {
-                            parser.problem(parser.here(), "Missing close bracket on splat index", "The star must be followed by a closing bracket.");
+                            parser.problem(
+                                parser.here(),
+                                "Missing close bracket on splat index",
+                                "The star must be followed by a closing bracket.",
+                            );
                             return None;
                         }
                     }
@@ -711,10 +687,7 @@ impl<'a> Parser<'a> {
         let span = self.span_from(self.at);
         let item = Expr { span, kind: ExprKind::SplatItem };
         let each = self.nested(|parser| parser.steps(item, attributes_only))?;
-        Some(Expr {
-            span: base.span.to(self.span_from(self.at)),
-            kind: ExprKind::Splat(Box::new(base), Box::new(each)),
-        })
+        Some(Expr { span: base.span.to(self.span_from(self.at)), kind: ExprKind::Splat(Box::new(base), Box::new(each)) })
     }
 
     /// Notes the text that stands for a reference whose first name nobody knows.
@@ -1059,10 +1032,7 @@ impl<'a> Parser<'a> {
             self.problem(self.here(), "Missing argument separator", detail);
             return None;
         }
-        Some(Expr {
-            span: name.span.to(self.span_from(self.at)),
-            kind: ExprKind::Call(Box::new(Call { name, arguments, expand })),
-        })
+        Some(Expr { span: name.span.to(self.span_from(self.at)), kind: ExprKind::Call(Box::new(Call { name, arguments, expand })) })
     }
 
     // -- templates ------------------------------------------------------------------------------------------------
@@ -1076,10 +1046,7 @@ impl<'a> Parser<'a> {
             && rest.as_bytes()[length] == b'"'
         {
             self.at += length + 1;
-            return Some(Expr {
-                span: self.span_from(start),
-                kind: ExprKind::Literal(Value::string(&rest[..length])),
-            });
+            return Some(Expr { span: self.span_from(start), kind: ExprKind::Literal(Value::string(&rest[..length])) });
         }
         let mut flats = Vec::new();
         let mut literal = String::new();

@@ -3,7 +3,6 @@
 //! Strip markers and the indentation of `<<-` heredocs act on the flat list, text by text, where a heredoc has one text
 //! per line.
 
-
 use super::ast::{Expr, Name, Part, TemplateFor};
 use crate::diag::Span;
 
@@ -29,12 +28,7 @@ pub(super) enum Kind {
 /// Ends the text collected so far.
 pub(super) fn flush(flats: &mut Vec<Flat>, literal: &mut String) {
     if !literal.is_empty() {
-        flats.push(Flat {
-            kind: Kind::Literal(std::mem::take(literal)),
-            span: Span::default(),
-            trim_left: false,
-            trim_right: false,
-        });
+        flats.push(Flat { kind: Kind::Literal(std::mem::take(literal)), span: Span::default(), trim_left: false, trim_right: false });
     }
 }
 
@@ -43,14 +37,13 @@ fn strip(flats: &mut [Flat]) {
     for at in 0..flats.len() {
         let left = std::mem::take(&mut flats[at].trim_left);
         let right = std::mem::take(&mut flats[at].trim_right);
-        if left && at > 0
+        if left
+            && at > 0
             && let Kind::Literal(text) = &mut flats[at - 1].kind
         {
             text.truncate(text.trim_end().len());
         }
-        if right
-            && let Some(Flat { kind: Kind::Literal(text), .. }) = flats.get_mut(at + 1)
-        {
+        if right && let Some(Flat { kind: Kind::Literal(text), .. }) = flats.get_mut(at + 1) {
             let cut = text.len() - text.trim_start().len();
             text.drain(..cut);
         }
@@ -188,4 +181,3 @@ impl Builder {
         }
     }
 }
-

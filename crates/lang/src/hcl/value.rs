@@ -112,9 +112,7 @@ impl Value {
             Self::Set(element, _) => Type::Set(Arc::clone(element)),
             Self::Map(element, _) => Type::Map(Arc::clone(element)),
             Self::Tuple(members) => Type::Tuple(members.iter().map(Self::kind).collect()),
-            Self::Object(members) => {
-                Type::Object(Arc::new(members.iter().map(|(key, value)| (Arc::clone(key), value.kind())).collect()))
-            }
+            Self::Object(members) => Type::Object(Arc::new(members.iter().map(|(key, value)| (Arc::clone(key), value.kind())).collect())),
         }
     }
 
@@ -229,18 +227,18 @@ impl Value {
     pub fn convert(&self, wanted: &Type) -> Result<Self, String> {
         match (self, wanted) {
             (_, Type::Dynamic) => Ok(self.clone()),
-            (Self::Null(kind), _) => if *kind == Type::Dynamic || convertible(kind, wanted) {
-                Ok(Self::Null(wanted.clone()))
-            } else {
-                Err(mismatch(wanted, kind))
-            },
+            (Self::Null(kind), _) => {
+                if *kind == Type::Dynamic || convertible(kind, wanted) {
+                    Ok(Self::Null(wanted.clone()))
+                } else {
+                    Err(mismatch(wanted, kind))
+                }
+            }
             (Self::Unknown(_), _) => Ok(Self::Unknown(wanted.clone())),
             (Self::Bool(_), Type::Bool) | (Self::Number(_), Type::Number) | (Self::String(_), Type::String) => Ok(self.clone()),
             (Self::Bool(value), Type::String) => Ok(Self::String(if *value { "true" } else { "false" }.into())),
             (Self::Number(value), Type::String) => Ok(Self::String(value.to_string().into())),
-            (Self::String(text), Type::Number) => {
-                Number::parse(text).map(Self::Number).ok_or_else(|| "a number is required".to_owned())
-            }
+            (Self::String(text), Type::Number) => Number::parse(text).map(Self::Number).ok_or_else(|| "a number is required".to_owned()),
             (Self::String(text), Type::Bool) => match &**text {
                 "true" | "1" => Ok(Self::Bool(true)),
                 "false" | "0" => Ok(Self::Bool(false)),
@@ -537,7 +535,9 @@ pub fn is_identifier_start(c: char) -> bool {
 
 /// Whether `c` may continue an identifier.
 pub fn is_identifier_part(c: char) -> bool {
-    c == '-' || c == '_' || if c.is_ascii() { c.is_ascii_alphanumeric() } else { c.is_alphanumeric() || ('\u{300}'..='\u{36f}').contains(&c) }
+    c == '-'
+        || c == '_'
+        || if c.is_ascii() { c.is_ascii_alphanumeric() } else { c.is_alphanumeric() || ('\u{300}'..='\u{36f}').contains(&c) }
 }
 
 /// Whether the text is one identifier.

@@ -211,25 +211,23 @@ impl Resolver<'_> {
         if let Some(attribute) = block.body.attributes.iter().find(|attribute| &*attribute.name.text == "default") {
             variable.default_span = Some(attribute.value.span);
             match self.literal(self.source, &attribute.value) {
-                Some(value) => {
-                    match &variable.kind {
-                        Some(kind) => match value.convert(kind) {
-                            Ok(value) => variable.value = Some((value, "default")),
-                            Err(problem) => {
-                                variable.broken = true;
-                                self.problem(
-                                    attribute.value.span,
-                                    "Invalid default value for variable",
-                                    format!("The default does not fit the type of the variable: {problem}."),
-                                );
-                            }
-                        },
-                        None => {
-                            variable.kind = Some(value.kind());
-                            variable.value = Some((value, "default"));
+                Some(value) => match &variable.kind {
+                    Some(kind) => match value.convert(kind) {
+                        Ok(value) => variable.value = Some((value, "default")),
+                        Err(problem) => {
+                            variable.broken = true;
+                            self.problem(
+                                attribute.value.span,
+                                "Invalid default value for variable",
+                                format!("The default does not fit the type of the variable: {problem}."),
+                            );
                         }
+                    },
+                    None => {
+                        variable.kind = Some(value.kind());
+                        variable.value = Some((value, "default"));
                     }
-                }
+                },
                 None => variable.broken = true,
             }
         }
@@ -265,7 +263,9 @@ impl Resolver<'_> {
                             "Invalid validation error message",
                             "The message of a validation rule cannot be empty.",
                         ),
-                        Some(Err(problem)) => self.problem(attribute.value.span, "Unsuitable value type", format!("A message is text: {problem}.")),
+                        Some(Err(problem)) => {
+                            self.problem(attribute.value.span, "Unsuitable value type", format!("A message is text: {problem}."))
+                        }
                         None => {}
                     }
                 }
@@ -287,9 +287,7 @@ impl Resolver<'_> {
     fn check_references(&mut self, name: &str, condition: &Expr) -> bool {
         let mut references = Vec::new();
         collect_references(condition, &mut Vec::new(), &mut references);
-        let own = |reference: &Found| {
-            &*reference.0 == "var" && reference.1.as_deref() == Some(name)
-        };
+        let own = |reference: &Found| &*reference.0 == "var" && reference.1.as_deref() == Some(name);
         let mut good = true;
         for reference in references.iter().filter(|reference| !own(reference)) {
             good = false;
@@ -338,8 +336,7 @@ impl Resolver<'_> {
 
     fn undeclared(&mut self, place: Option<(&Source, Span)>, name: &str, lax: bool) {
         let detail = format!("A value is given for \"{name}\", but no such variable is declared.");
-        let mut problem =
-            if lax { Problem::warning("Undefined variable", detail) } else { Problem::error("Undefined variable", detail) };
+        let mut problem = if lax { Problem::warning("Undefined variable", detail) } else { Problem::error("Undefined variable", detail) };
         if let Some((source, span)) = place {
             problem = problem.at(source, span);
         }
@@ -401,11 +398,13 @@ impl Resolver<'_> {
             match parse_json(text) {
                 Ok(node) => match &node.kind {
                     JsonKind::Object(members) => {
-                        given.extend(members.iter().map(|member| {
-                            (Arc::clone(&member.name.text), member.name.span, Some(member.value.to_value()))
-                        }));
+                        given.extend(
+                            members.iter().map(|member| (Arc::clone(&member.name.text), member.name.span, Some(member.value.to_value()))),
+                        );
                     }
-                    _ => self.problems.push(Problem::error("Invalid variable file", "The file must hold one JSON object.").at(&source, node.span)),
+                    _ => self
+                        .problems
+                        .push(Problem::error("Invalid variable file", "The file must hold one JSON object.").at(&source, node.span)),
                 },
                 Err(error) => self.problems.push(Problem::error("Invalid JSON", error.message.clone()).at(&source, error.span)),
             }
@@ -483,7 +482,9 @@ impl Resolver<'_> {
                     .at(self.source, place)
                     .hint(format!("The value from the {from} was checked by a validation rule of \"{}\".", variable.name))
             }
-            Ok(_) => Problem::error("Invalid variable validation result", "The condition must be true or false.").at(self.source, rule.span),
+            Ok(_) => {
+                Problem::error("Invalid variable validation result", "The condition must be true or false.").at(self.source, rule.span)
+            }
             Err(problem) => Problem::error("Invalid variable validation result", format!("The condition is no bool: {problem}."))
                 .at(self.source, rule.span),
         };

@@ -7,9 +7,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::schema::{
-    Argument, BlockType, Body as Schema, Content, Finish, JOB, Kind, Occurs, SECRETS_BELOW, TASKS_ALONE, VAULT_BELOW,
-};
+use super::schema::{Argument, BlockType, Body as Schema, Content, Finish, JOB, Kind, Occurs, SECRETS_BELOW, TASKS_ALONE, VAULT_BELOW};
 use super::{json_attribute, json_blocks};
 use crate::diag::{Span, did_you_mean};
 use crate::duration::parse_duration;

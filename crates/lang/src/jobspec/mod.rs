@@ -1,6 +1,6 @@
 //! Job files: text in, the API's job out, with everything that is wrong.
 //!
-//! The tables of [`schema`] say what may stand where; [`decode`] applies them to the syntax tree. What a job means beyond
+//! The tables of `schema` say what may stand where; `decode` applies them to the syntax tree. What a job means beyond
 //! its form (names that must exist, limits, defaults) is checked where jobs are registered.
 
 mod decode;
@@ -77,7 +77,8 @@ pub fn parse_job(source: &Source, options: &Options<'_>) -> Result<Parsed, Vec<P
 ///
 /// What is not JSON or not a job.
 pub fn parse_api_job(source: &Source) -> Result<drover_api::Job, Vec<Problem>> {
-    let node = parse_json(source.text()).map_err(|error| vec![Problem::error("Invalid JSON", error.message.clone()).at(source, error.span)])?;
+    let node =
+        parse_json(source.text()).map_err(|error| vec![Problem::error("Invalid JSON", error.message.clone()).at(source, error.span)])?;
     let invalid = |error: serde_json::Error| vec![Problem::error("Invalid job", error.to_string()).at(source, node.span)];
     let json: Json = serde_json::from_str(source.text()).map_err(invalid)?;
     let inner = match json {
@@ -178,7 +179,9 @@ fn json_file(source: &Source, members: &[JsonMember], body: &mut Body) -> Vec<Pr
                         rule.body.attributes = members.iter().map(|member| json_attribute(source, member, &mut problems)).collect();
                     }
                     block.body.blocks.append(&mut rules);
-                } else if &*inner.name.text == "type" && let JsonKind::String(text) = &inner.value.kind {
+                } else if &*inner.name.text == "type"
+                    && let JsonKind::String(text) = &inner.value.kind
+                {
                     // A type is an expression that stands in a string.
                     match parse_expression(&Source::new(source.name().clone(), text.clone())) {
                         Ok(mut value) => {

@@ -214,10 +214,8 @@ static AFFINITY: Body = finished(
     Finish::Affinity,
 );
 
-static SPREAD: Body = body(
-    &[s("attribute", Text), a("weight", INT8)],
-    &[labelled("target", "SpreadTarget", "Value", Many, Content::Body(&SPREAD_TARGET))],
-);
+static SPREAD: Body =
+    body(&[s("attribute", Text), a("weight", INT8)], &[labelled("target", "SpreadTarget", "Value", Many, Content::Body(&SPREAD_TARGET))]);
 
 static SPREAD_TARGET: Body = body(&[s("percent", UINT8)], &[]);
 
@@ -236,10 +234,8 @@ static UPDATE: Body = body(
     &[],
 );
 
-static MIGRATE: Body = body(
-    &[a("max_parallel", INT), a("health_check", Text), a("min_healthy_time", Duration), a("healthy_deadline", Duration)],
-    &[],
-);
+static MIGRATE: Body =
+    body(&[a("max_parallel", INT), a("health_check", Text), a("min_healthy_time", Duration), a("healthy_deadline", Duration)], &[]);
 
 static RESCHEDULE: Body = body(
     &[
@@ -254,13 +250,7 @@ static RESCHEDULE: Body = body(
 );
 
 static PERIODIC: Body = finished(
-    &[
-        a("enabled", Bool),
-        af("cron", "Spec", Text),
-        af("crons", "Specs", Texts),
-        a("prohibit_overlap", Bool),
-        a("time_zone", Text),
-    ],
+    &[a("enabled", Bool), af("cron", "Spec", Text), af("crons", "Specs", Texts), a("prohibit_overlap", Bool), a("time_zone", Text)],
     &[],
     Finish::Periodic,
 );
@@ -277,10 +267,8 @@ static MULTIREGION: Body = body(
 
 static MULTIREGION_STRATEGY: Body = body(&[a("max_parallel", INT), a("on_failure", Text)], &[]);
 
-static MULTIREGION_REGION: Body = body(
-    &[a("count", INT), s("datacenters", Texts), s("node_pool", Text)],
-    &[b("meta", "Meta", Once, TextMap(false))],
-);
+static MULTIREGION_REGION: Body =
+    body(&[a("count", INT), s("datacenters", Texts), s("node_pool", Text)], &[b("meta", "Meta", Once, TextMap(false))]);
 
 static UI: Body = body(&[s("description", Text)], &[b("link", "Links", Many, Content::Body(&UI_LINK))]);
 
@@ -302,10 +290,8 @@ static VAULT: Body = finished(
     Finish::Vault,
 );
 
-static SECRET: Body = body(
-    &[s("provider", Text), s("path", Text)],
-    &[b("config", "Config", Once, Opaque), b("env", "Env", Once, TextMap(false))],
-);
+static SECRET: Body =
+    body(&[s("provider", Text), s("path", Text)], &[b("config", "Config", Once, Opaque), b("env", "Env", Once, TextMap(false))]);
 
 static GROUP: Body = body(
     &[
@@ -339,25 +325,14 @@ static GROUP: Body = body(
     ],
 );
 
-static RESTART: Body = body(
-    &[a("attempts", INT), a("interval", Duration), a("delay", Duration), a("mode", Text), a("render_templates", Bool)],
-    &[],
-);
+static RESTART: Body =
+    body(&[a("attempts", INT), a("interval", Duration), a("delay", Duration), a("mode", Text), a("render_templates", Bool)], &[]);
 
-static DISCONNECT: Body = body(
-    &[a("lost_after", Duration), a("stop_on_client_after", Duration), a("replace", Bool), a("reconcile", Text)],
-    &[],
-);
+static DISCONNECT: Body =
+    body(&[a("lost_after", Duration), a("stop_on_client_after", Duration), a("replace", Bool), a("reconcile", Text)], &[]);
 
 static NETWORK: Body = finished(
-    &[
-        s("mode", Text),
-        s("device", Text),
-        sf("cidr", "CIDR", Text),
-        sf("ip", "IP", Text),
-        af("mbits", "MBits", INT),
-        s("hostname", Text),
-    ],
+    &[s("mode", Text), s("device", Text), sf("cidr", "CIDR", Text), sf("ip", "IP", Text), af("mbits", "MBits", INT), s("hostname", Text)],
     &[
         b("dns", "DNS", Once, Content::Body(&DNS)),
         b("cni", "CNI", Once, Content::Body(&CNI)),
@@ -371,10 +346,7 @@ static DNS: Body = body(&[s("servers", Texts), s("searches", Texts), s("options"
 
 static CNI: Body = body(&[s("args", Kind::TextMap)], &[]);
 
-static PORT: Body = body(
-    &[sf("static", "Value", INT), s("to", INT), s("host_network", Text), s("ignore_collision", Bool)],
-    &[],
-);
+static PORT: Body = body(&[sf("static", "Value", INT), s("to", INT), s("host_network", Text), s("ignore_collision", Bool)], &[]);
 
 static EPHEMERAL_DISK: Body = body(&[af("size", "SizeMB", INT), a("sticky", Bool), a("migrate", Bool)], &[]);
 
@@ -464,10 +436,7 @@ static CHECK: Body = body(
         s("failures_before_warning", INT),
         s("on_update", Text),
     ],
-    &[
-        b("header", "Header", Once, TextListMap),
-        b("check_restart", "CheckRestart", Once, Content::Body(&CHECK_RESTART)),
-    ],
+    &[b("header", "Header", Once, TextListMap), b("check_restart", "CheckRestart", Once, Content::Body(&CHECK_RESTART))],
 );
 
 static IDENTITY: Body = body(
@@ -514,8 +483,7 @@ static PROXY: Body = body(
 
 static EXPOSE: Body = body(&[], &[b("path", "Paths", Many, Content::Body(&EXPOSE_PATH))]);
 
-static EXPOSE_PATH: Body =
-    body(&[s("path", Text), s("protocol", Text), s("local_path_port", INT), s("listener_port", Text)], &[]);
+static EXPOSE_PATH: Body = body(&[s("path", Text), s("protocol", Text), s("local_path_port", INT), s("listener_port", Text)], &[]);
 
 static UPSTREAM: Body = body(
     &[
@@ -530,10 +498,7 @@ static UPSTREAM: Body = body(
         s("local_bind_socket_mode", Text),
         s("datacenter", Text),
     ],
-    &[
-        b("mesh_gateway", "MeshGateway", Once, Content::Body(&MESH_GATEWAY)),
-        b("config", "Config", Once, Opaque),
-    ],
+    &[b("mesh_gateway", "MeshGateway", Once, Content::Body(&MESH_GATEWAY)), b("config", "Config", Once, Opaque)],
 );
 
 static MESH_GATEWAY: Body = body(&[s("mode", Text)], &[]);
@@ -598,13 +563,8 @@ static GATEWAY_PROXY: Body = body(
 
 static BIND_ADDRESS: Body = body(&[s("address", Text), s("port", INT)], &[]);
 
-static INGRESS: Body = body(
-    &[],
-    &[
-        b("tls", "TLS", Once, Content::Body(&GATEWAY_TLS)),
-        b("listener", "Listeners", Many, Content::Body(&LISTENER)),
-    ],
-);
+static INGRESS: Body =
+    body(&[], &[b("tls", "TLS", Once, Content::Body(&GATEWAY_TLS)), b("listener", "Listeners", Many, Content::Body(&LISTENER))]);
 
 static GATEWAY_TLS: Body = body(
     &[
@@ -618,10 +578,7 @@ static GATEWAY_TLS: Body = body(
 
 static SDS: Body = body(&[s("cluster_name", Text), s("cert_resource", Text)], &[]);
 
-static LISTENER: Body = body(
-    &[s("port", INT), s("protocol", Text)],
-    &[b("service", "Services", Many, Content::Body(&INGRESS_SERVICE))],
-);
+static LISTENER: Body = body(&[s("port", INT), s("protocol", Text)], &[b("service", "Services", Many, Content::Body(&INGRESS_SERVICE))]);
 
 static INGRESS_SERVICE: Body = body(
     &[
@@ -638,23 +595,12 @@ static INGRESS_SERVICE: Body = body(
     ],
 );
 
-static HEADER_CHANGES: Body = body(
-    &[s("remove", Texts)],
-    &[b("add", "Add", Once, TextMap(false)), b("set", "Set", Once, TextMap(false))],
-);
+static HEADER_CHANGES: Body = body(&[s("remove", Texts)], &[b("add", "Add", Once, TextMap(false)), b("set", "Set", Once, TextMap(false))]);
 
 static TERMINATING: Body = body(&[], &[b("service", "Services", Many, Content::Body(&TERMINATING_SERVICE))]);
 
-static TERMINATING_SERVICE: Body = body(
-    &[
-        s("name", Text),
-        sf("ca_file", "CAFile", Text),
-        s("cert_file", Text),
-        s("key_file", Text),
-        sf("sni", "SNI", Text),
-    ],
-    &[],
-);
+static TERMINATING_SERVICE: Body =
+    body(&[s("name", Text), sf("ca_file", "CAFile", Text), s("cert_file", Text), s("key_file", Text), sf("sni", "SNI", Text)], &[]);
 
 static TASK: Body = finished(
     &[
@@ -712,20 +658,14 @@ static RESOURCES: Body = body(
 
 static DEVICE: Body = body(
     &[a("count", UINT64)],
-    &[
-        b("constraint", "Constraints", Many, Content::Body(&CONSTRAINT)),
-        b("affinity", "Affinities", Many, Content::Body(&AFFINITY)),
-    ],
+    &[b("constraint", "Constraints", Many, Content::Body(&CONSTRAINT)), b("affinity", "Affinities", Many, Content::Body(&AFFINITY))],
 );
 
 static NUMA: Body = body(&[s("affinity", Text), s("devices", Texts)], &[]);
 
 static LIFECYCLE: Body = body(&[required("hook", Text), s("sidecar", Bool)], &[]);
 
-static LOGS: Body = body(
-    &[a("max_files", INT), af("max_file_size", "MaxFileSizeMB", INT), a("enabled", Bool), a("disabled", Bool)],
-    &[],
-);
+static LOGS: Body = body(&[a("max_files", INT), af("max_file_size", "MaxFileSizeMB", INT), a("enabled", Bool), a("disabled", Bool)], &[]);
 
 static ARTIFACT: Body = body(
     &[
@@ -735,10 +675,7 @@ static ARTIFACT: Body = body(
         af("destination", "RelativeDest", Text),
         s("chown", Bool),
     ],
-    &[
-        b("options", "GetterOptions", Once, TextMap(false)),
-        b("headers", "GetterHeaders", Once, TextMap(false)),
-    ],
+    &[b("options", "GetterOptions", Once, TextMap(false)), b("headers", "GetterHeaders", Once, TextMap(false))],
 );
 
 static TEMPLATE: Body = finished(
@@ -759,10 +696,7 @@ static TEMPLATE: Body = finished(
         af("error_on_missing_key", "ErrMissingKey", Bool),
         a("vault_grace", Duration),
     ],
-    &[
-        b("change_script", "ChangeScript", Once, Content::Body(&CHANGE_SCRIPT)),
-        b("wait", "Wait", Once, Content::Body(&WAIT)),
-    ],
+    &[b("change_script", "ChangeScript", Once, Content::Body(&CHANGE_SCRIPT)), b("wait", "Wait", Once, Content::Body(&WAIT))],
     Finish::Template,
 );
 
@@ -788,13 +722,7 @@ static VOLUME_MOUNT: Body = body(
 );
 
 static CSI_PLUGIN: Body = body(
-    &[
-        sf("id", "ID", Text),
-        s("type", Text),
-        s("mount_dir", Text),
-        s("stage_publish_base_dir", Text),
-        s("health_timeout", Duration),
-    ],
+    &[sf("id", "ID", Text), s("type", Text), s("mount_dir", Text), s("stage_publish_base_dir", Text), s("health_timeout", Duration)],
     &[],
 );
 

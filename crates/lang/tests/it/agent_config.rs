@@ -8,11 +8,11 @@ use crate::golden::{finish, records, text};
 
 /// Files that load elsewhere although they are damaged or do not say what they mean; here they are refused.
 const REFUSED_HERE: [&str; 5] = [
-    "235-syntax-equals.hcl",        // a key whose value is missing
-    "269-keyring-nolabel.hcl",      // a key that would be taken for a label
-    "271-host-volume-nolabel.hcl",  // the same
-    "301-truncated.json",           // JSON that ends early
-    "302-trailing-comma.json",      // not JSON
+    "235-syntax-equals.hcl",       // a key whose value is missing
+    "269-keyring-nolabel.hcl",     // a key that would be taken for a label
+    "271-host-volume-nolabel.hcl", // the same
+    "301-truncated.json",          // JSON that ends early
+    "302-trailing-comma.json",     // not JSON
 ];
 
 /// A key that no file can set elsewhere, as the reader there has no type for it.
@@ -43,7 +43,9 @@ fn tidy(value: &Value) -> Value {
             map.iter()
                 .filter(|(key, _)| !matches!(key.as_str(), "Files" | "ConnectionRetryIntv" | "ExtraClaims"))
                 .map(|(key, value)| (key.clone(), tidy(value)))
-                .filter(|(_, value)| !matches!(value, Value::Object(map) if map.is_empty()) && !matches!(value, Value::Array(list) if list.is_empty()))
+                .filter(|(_, value)| {
+                    !matches!(value, Value::Object(map) if map.is_empty()) && !matches!(value, Value::Array(list) if list.is_empty())
+                })
                 .collect(),
         ),
         Value::Array(list) => Value::Array(list.iter().map(tidy).collect()),
@@ -89,9 +91,8 @@ fn files_parse_and_merge_to_the_recorded_values() {
         for ((file, source), wanted) in record["sources"].as_object().unwrap().iter().zip(wanted) {
             match parse(&Source::new(file.as_str(), source.as_str().unwrap())) {
                 Ok(parsed) => {
-                    differences.extend(
-                        difference("", &tidy(wanted), &tidy(&parsed.partial.to_api())).map(|line| format!("{file}: {line}")),
-                    );
+                    differences
+                        .extend(difference("", &tidy(wanted), &tidy(&parsed.partial.to_api())).map(|line| format!("{file}: {line}")));
                     merged = merged.merge(&parsed.partial);
                 }
                 Err(problems) => differences.push(format!("{file}: {}", problems[0])),

@@ -108,9 +108,9 @@ fn job_files_stand_for_the_recorded_jobs() {
     let mut differences = Vec::new();
     for record in jobs {
         match read(record, companions) {
-            Ok(job) => differences.extend(
-                difference("", &record["out"]["Job"], &job).map(|line| format!("{}: {line}", text(record, "name"))),
-            ),
+            Ok(job) => {
+                differences.extend(difference("", &record["out"]["Job"], &job).map(|line| format!("{}: {line}", text(record, "name"))))
+            }
             Err(problems) => differences.push(format!("{}: {}", text(record, "name"), problems[0])),
         }
     }
@@ -128,7 +128,8 @@ fn wrong_job_files_are_refused_at_the_recorded_line() {
             (Ok(_), "parse") => differences.push(format!("{name}: accepted, but {}", record["messages"])),
             (Err(problems), "parse") => {
                 let line = record["line"].as_u64();
-                let found: Vec<Option<u64>> = problems.iter().map(|problem| problem.place.as_ref().map(|place| u64::from(place.line))).collect();
+                let found: Vec<Option<u64>> =
+                    problems.iter().map(|problem| problem.place.as_ref().map(|place| u64::from(place.line))).collect();
                 if line.is_some() && !found.contains(&line) && name.starts_with(|c: char| c.is_ascii_digit()) {
                     differences.push(format!("{name}: wanted line {line:?}, found {} ({})", problems[0], record["messages"]));
                 }

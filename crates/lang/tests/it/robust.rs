@@ -52,7 +52,16 @@ fn read_template(text: &str) {
 
 /// Texts near those that people write: a record with a piece cut out, doubled or replaced.
 fn damaged(sources: Vec<String>) -> impl Strategy<Value = String> {
-    let piece = prop_oneof![Just(String::new()), "[ -~]{1,3}", Just("\u{301}é🐑".to_owned()), Just("${".to_owned()), Just("{{".to_owned()), Just("}".to_owned()), Just("\"".to_owned()), Just("\n".to_owned())];
+    let piece = prop_oneof![
+        Just(String::new()),
+        "[ -~]{1,3}",
+        Just("\u{301}é🐑".to_owned()),
+        Just("${".to_owned()),
+        Just("{{".to_owned()),
+        Just("}".to_owned()),
+        Just("\"".to_owned()),
+        Just("\n".to_owned())
+    ];
     (prop::sample::select(sources), any::<prop::sample::Index>(), 0usize..6, piece).prop_map(|(source, at, length, piece)| {
         let chars: Vec<char> = source.chars().collect();
         let at = if chars.is_empty() { 0 } else { at.index(chars.len()) };

@@ -17,7 +17,8 @@ fn durations_agree_with_the_records() {
     let mut differences = Vec::new();
     for record in &records {
         let input = cell(record, "input");
-        let found = parse_duration(&input).map_or_else(|error| format!("error: {}", error.to_string().replace('"', "\\\"")), |n| n.to_string());
+        let found =
+            parse_duration(&input).map_or_else(|error| format!("error: {}", error.to_string().replace('"', "\\\"")), |n| n.to_string());
         let wanted = text(record, "nanoseconds").replace("\\\\x", "\\x");
         if found != wanted {
             differences.push(format!("{input:?}: wanted {wanted}, found {found}"));
@@ -84,11 +85,7 @@ fn globs_agree_with_the_records() {
 }
 
 /// Records that the API's JSON cannot answer alike: a field that only the JSON has, a time that looks like a text.
-const NOT_IN_JSON: [&str; 3] = [
-    "Status == ready and Drain == false",
-    "Drain",
-    "WaitUntil is empty",
-];
+const NOT_IN_JSON: [&str; 3] = ["Status == ready and Drain == false", "Drain", "WaitUntil is empty"];
 
 fn filled(kind: &str, value: &Value) -> Value {
     match kind {

@@ -68,8 +68,18 @@ impl Record for Items {
 }
 
 const WAITING: [&str; 12] = [
-    "nomadService", "nomadServices", "nomadVarExists", "nomadVarList", "key", "keyOrDefault", "secret", "service", "caLeaf", "tree",
-    "datacenters", "pkiCert",
+    "nomadService",
+    "nomadServices",
+    "nomadVarExists",
+    "nomadVarList",
+    "key",
+    "keyOrDefault",
+    "secret",
+    "service",
+    "caLeaf",
+    "tree",
+    "datacenters",
+    "pkiCert",
 ];
 
 impl Data for Surroundings {
@@ -120,8 +130,7 @@ const READS_TWICE: &str = "local/j.json\\\" | parseJSON).k.y";
 fn templates_give_the_recorded_output() {
     let context = records("lang-go-templates-context").remove(0);
     let all = records("lang-go-templates");
-    let offered: Vec<&Json> =
-        all.iter().filter(|record| !NOT_OFFERED.iter().any(|part| cell(record, "template").contains(part))).collect();
+    let offered: Vec<&Json> = all.iter().filter(|record| !NOT_OFFERED.iter().any(|part| cell(record, "template").contains(part))).collect();
     let mut differences = Vec::new();
     for record in &offered {
         let template = cell(record, "template");

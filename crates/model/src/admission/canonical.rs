@@ -158,11 +158,7 @@ fn migrate(job: Option<&api::MigrateStrategy>, group: Option<&api::MigrateStrate
     }
 }
 
-fn reschedule(
-    kind: &str,
-    job: Option<&api::ReschedulePolicy>,
-    group: Option<&api::ReschedulePolicy>,
-) -> Option<api::ReschedulePolicy> {
+fn reschedule(kind: &str, job: Option<&api::ReschedulePolicy>, group: Option<&api::ReschedulePolicy>) -> Option<api::ReschedulePolicy> {
     let default = match kind {
         "service" => (0, 0, 30 * SECOND, "exponential", HOUR, true),
         "batch" => (1, 24 * HOUR, 5 * SECOND, "constant", 0, false),
@@ -287,9 +283,7 @@ fn canonical_service(service: &mut api::Service, job: &JobWide<'_>, group: &str,
     if service.name.is_empty() {
         service.name.clone_from(&base);
     }
-    for (variable, value) in
-        [("${JOB}", job.id), ("${TASKGROUP}", group), ("${TASK}", task.unwrap_or("")), ("${BASE}", base.as_str())]
-    {
+    for (variable, value) in [("${JOB}", job.id), ("${TASKGROUP}", group), ("${TASK}", task.unwrap_or("")), ("${BASE}", base.as_str())] {
         if service.name.contains(variable) {
             service.name = service.name.replace(variable, value);
         }

@@ -12,13 +12,15 @@ pub fn imply_constraints(job: &mut api::Job) {
         }
         let tasks = || group.tasks.iter().flatten();
         let group_services = || group.services.iter().flatten();
-        let provided_by =
-            |provider: &str| group_services().chain(tasks().flat_map(|task| task.services.iter().flatten())).any(|service| service.provider == provider);
+        let provided_by = |provider: &str| {
+            group_services().chain(tasks().flat_map(|task| task.services.iter().flatten())).any(|service| service.provider == provider)
+        };
         if provided_by("nomad") {
             wanted.push(("${attr.nomad.service_discovery}".to_owned(), "=", "true".to_owned()));
-            if group_services().chain(tasks().flat_map(|task| task.services.iter().flatten())).any(|service| {
-                service.provider == "nomad" && service.checks.as_ref().is_some_and(|checks| !checks.is_empty())
-            }) {
+            if group_services()
+                .chain(tasks().flat_map(|task| task.services.iter().flatten()))
+                .any(|service| service.provider == "nomad" && service.checks.as_ref().is_some_and(|checks| !checks.is_empty()))
+            {
                 wanted.push(("${attr.nomad.version}".to_owned(), "semver", ">= 1.4.0".to_owned()));
             }
         }
@@ -26,8 +28,7 @@ pub fn imply_constraints(job: &mut api::Job) {
             wanted.push(("${attr.consul.version}".to_owned(), "semver", ">= 1.8.0".to_owned()));
         }
         let identities = tasks().any(|task| {
-            task.identities.as_ref().is_some_and(|identities| !identities.is_empty())
-                || task.vault.is_some() && task.identities.is_some()
+            task.identities.as_ref().is_some_and(|identities| !identities.is_empty()) || task.vault.is_some() && task.identities.is_some()
         }) || group_services().any(|service| service.identity.is_some());
         if identities {
             wanted.push(("${attr.nomad.version}".to_owned(), "semver", ">= 1.7.0-a".to_owned()));

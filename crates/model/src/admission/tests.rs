@@ -137,12 +137,15 @@ fn port_labels_and_static_ports_are_unique_in_a_group() {
     assert!(problems(vec![port(&"x".repeat(129), 80)]).contains("is invalid"));
     assert!(problems(vec![port("a b", 80)]).contains("is invalid"));
     assert!(problems(vec![port("a", 70_000)]).contains("cannot be greater than"));
-    assert_eq!(validate(&job(|group| {
-        group.networks = Some(vec![drover_api::NetworkResource {
-            reserved_ports: Some(vec![port("a_1", 80), port(&"y".repeat(128), 81)]),
-            ..Default::default()
-        }]);
-    })), JobProblems::default());
+    assert_eq!(
+        validate(&job(|group| {
+            group.networks = Some(vec![drover_api::NetworkResource {
+                reserved_ports: Some(vec![port("a_1", 80), port(&"y".repeat(128), 81)]),
+                ..Default::default()
+            }]);
+        })),
+        JobProblems::default()
+    );
 }
 
 #[proves("CLI-074")]

@@ -115,7 +115,8 @@ pub fn validate(job: &api::Job) -> JobProblems {
         let payload = parameterized.payload.as_str();
         inner.check(!matches!(payload, "optional" | "required" | "forbidden"), || format!("Unknown payload requirement: {payload:?}"));
         let optional: BTreeSet<&String> = parameterized.meta_optional.iter().flatten().collect();
-        let both: Vec<&str> = parameterized.meta_required.iter().flatten().filter(|key| optional.contains(key)).map(String::as_str).collect();
+        let both: Vec<&str> =
+            parameterized.meta_required.iter().flatten().filter(|key| optional.contains(key)).map(String::as_str).collect();
         inner.check(!both.is_empty(), || {
             format!("Required and optional meta keys should be disjoint. Following keys exist in both: [{}]", both.join(" "))
         });
@@ -171,9 +172,8 @@ fn constraints(problems: &mut JobProblems, constraints: Option<&[api::Constraint
                 _ if right.is_empty() => {}
                 Ok(0) => inner.add("Distinct Property must have an allowed count of 1 or greater: 0 < 1"),
                 Ok(_) => {}
-                Err(_) => inner.add(format!(
-                    "Failed to convert RTarget {right:?} to uint64: strconv.ParseUint: parsing {right:?}: invalid syntax"
-                )),
+                Err(_) => inner
+                    .add(format!("Failed to convert RTarget {right:?} to uint64: strconv.ParseUint: parsing {right:?}: invalid syntax")),
             },
             "is_set" | "is_not_set" | "attribute_is_set" | "attribute_is_not_set" => {
                 inner.check(!right.is_empty(), || format!("Operator {operand:?} does not support an RTarget"));
@@ -243,9 +243,8 @@ fn affinities_and_spreads(problems: &mut JobProblems, kind: &str, affinities: Op
         let (mut seen, mut sum) = (BTreeSet::new(), 0);
         for target in spread.spread_target.iter().flatten() {
             inner.check(!seen.insert(&target.value), || format!("Spread target value {:?} already defined", target.value));
-            inner.check(target.percent > 100, || {
-                format!("Spread target percentage for value {:?} must be between 0 and 100", target.value)
-            });
+            inner
+                .check(target.percent > 100, || format!("Spread target percentage for value {:?} must be between 0 and 100", target.value));
             sum += target.percent.min(1_000);
         }
         inner.check(sum > 100, || format!("Sum of spread target percentages must not be greater than 100%; got {sum}%"));
@@ -359,7 +358,10 @@ fn reschedule_policy(problems: &mut JobProblems, policy: &api::ReschedulePolicy)
             go_duration(interval),
             go_duration(delay)
         ));
-        problems.add(format!("Set the interval to at least {} to accommodate {attempts} attempts", go_duration(attempts.saturating_mul(delay))));
+        problems.add(format!(
+            "Set the interval to at least {} to accommodate {attempts} attempts",
+            go_duration(attempts.saturating_mul(delay))
+        ));
     }
 }
 
@@ -371,7 +373,8 @@ fn update_strategy(problems: &mut JobProblems, update: &api::UpdateStrategy) {
     let (progress, stagger) = (update.progress_deadline.unwrap_or(0), update.stagger.unwrap_or(0));
     problems.check(max_parallel < 0, || format!("Max parallel can not be less than zero: {max_parallel} < 0"));
     problems.check(canary < 0, || format!("Canary count can not be less than zero: {canary} < 0"));
-    problems.check(canary == 0 && update.auto_promote == Some(true), || "Auto Promote requires a Canary count greater than zero".to_owned());
+    problems
+        .check(canary == 0 && update.auto_promote == Some(true), || "Auto Promote requires a Canary count greater than zero".to_owned());
     problems.check(min < 0, || format!("Minimum healthy time may not be less than zero: {}", go_duration(min)));
     problems.check(deadline <= 0, || format!("Healthy deadline must be greater than zero: {}", go_duration(deadline)));
     problems.check(progress < 0, || format!("Progress deadline must be zero or greater: {}", go_duration(progress)));
@@ -414,7 +417,9 @@ fn group_network(problems: &mut JobProblems, group: &api::TaskGroup) {
                 format!("Port label {label:?} is invalid: use 1 to 128 letters, digits, underscores and hyphens")
             });
             inner.check(!labels.insert(label.to_owned()), || format!("Port label {label} already in use by taskgroup network"));
-            inner.check(port.to < -1 || port.to > 65_535, || format!("Port {label:?} cannot be mapped to a port ({}) greater than 65535", port.to));
+            inner.check(port.to < -1 || port.to > 65_535, || {
+                format!("Port {label:?} cannot be mapped to a port ({}) greater than 65535", port.to)
+            });
             inner.check(port.ignore_collision && !host, || {
                 format!("Port {label:?} collision may not be ignored on non-host network mode {:?}", network.mode)
             });
@@ -449,7 +454,10 @@ fn service_list(problems: &mut JobProblems, group: &api::TaskGroup, services: &[
             format!("Service provider must be consul or nomad, got {:?}", service.provider)
         });
         inner.check(!matches!(service.address_mode.as_str(), "auto" | "host" | "driver" | "alloc" | "alloc_ipv6"), || {
-            format!("Service address_mode must be \"auto\", \"host\", \"driver\", \"alloc\" or \"alloc_ipv6\"; not {:?}", service.address_mode)
+            format!(
+                "Service address_mode must be \"auto\", \"host\", \"driver\", \"alloc\" or \"alloc_ipv6\"; not {:?}",
+                service.address_mode
+            )
         });
         inner.check(!matches!(service.on_update.as_str(), "require_healthy" | "ignore_warnings" | "ignore"), || {
             format!("Service on_update must be \"require_healthy\", \"ignore_warnings\", or \"ignore\"; not {:?}", service.on_update)
@@ -460,7 +468,10 @@ fn service_list(problems: &mut JobProblems, group: &api::TaskGroup, services: &[
         inner.check(!seen.insert((name, service.port_label.as_str(), service.provider.as_str())), || {
             format!("Service {name:?} is defined twice with port {:?}", service.port_label)
         });
-        let place = task.map_or_else(|| format!("Service[{position}] {name} validation failed"), |_| format!("service[{position}] {name} validation failed"));
+        let place = task.map_or_else(
+            || format!("Service[{position}] {name} validation failed"),
+            |_| format!("service[{position}] {name} validation failed"),
+        );
         problems.nest(place, inner);
     }
 }
@@ -479,10 +490,10 @@ fn check_rules(problems: &mut JobProblems, group: &api::TaskGroup, service: &api
         "grpc" => {}
         other => inner.add(format!("check type {other:?} is invalid: use http, tcp, script or grpc")),
     }
-    inner.check(check.interval < 1_000_000_000, || {
-        format!("interval ({}) cannot be lower than 1s", go_duration(check.interval))
+    inner.check(check.interval < 1_000_000_000, || format!("interval ({}) cannot be lower than 1s", go_duration(check.interval)));
+    inner.check(check.timeout < 1_000_000_000, || {
+        format!("timeout ({}) is lower than required minimum timeout 1s", go_duration(check.timeout))
     });
-    inner.check(check.timeout < 1_000_000_000, || format!("timeout ({}) is lower than required minimum timeout 1s", go_duration(check.timeout)));
     inner.check(native && matches!(check.on_update.as_str(), "ignore_warnings"), || {
         "on_update may only be set to ignore_warnings with provider consul".to_owned()
     });
@@ -553,7 +564,8 @@ fn validate_task(problems: &mut JobProblems, group: &api::TaskGroup, task: &api:
         problems.add(problem);
     }
     if let Some(payload) = &task.dispatch_payload {
-        problems.check(escapes(&payload.file), || "Dispatch Payload validation failed: destination escapes allocation directory".to_owned());
+        problems
+            .check(escapes(&payload.file), || "Dispatch Payload validation failed: destination escapes allocation directory".to_owned());
     }
 }
 
@@ -583,10 +595,10 @@ fn template_rules(problems: &mut JobProblems, template: &api::Template) {
     match mode {
         "noop" | "restart" => {}
         "signal" => problems.check(template.envvars == Some(true), || "cannot use signals with env var templates".to_owned()),
-        "script" => problems.check(
-            template.change_script.as_ref().is_none_or(|script| script.command.as_deref().is_none_or(str::is_empty)),
-            || "must specify a script and its command when change mode is script".to_owned(),
-        ),
+        "script" => problems
+            .check(template.change_script.as_ref().is_none_or(|script| script.command.as_deref().is_none_or(str::is_empty)), || {
+                "must specify a script and its command when change mode is script".to_owned()
+            }),
         other => problems.add(format!("Invalid change mode {other:?}: use noop, restart, signal or script")),
     }
     problems.check(template.splay.is_some_and(|splay| splay < 0), || "Must specify positive splay value".to_owned());

@@ -7,9 +7,8 @@ use drover_macros::proves;
 use super::*;
 use crate::plan::{Placement, Stop};
 use crate::{
-    AllocatedResources, AllocatedTask, ClientStatus, Deployment, DeploymentGroup, DeploymentHealth, DeploymentStatus, JobType,
-    NodeDriver, NodeResources, PlacementMetrics, PortMapping, Resources, Task, TaskEvent, TaskEventKind, TaskGroup, TaskState,
-    TaskStatus, Trigger,
+    AllocatedResources, AllocatedTask, ClientStatus, Deployment, DeploymentGroup, DeploymentHealth, DeploymentStatus, JobType, NodeDriver,
+    NodeResources, PlacementMetrics, PortMapping, Resources, Task, TaskEvent, TaskEventKind, TaskGroup, TaskState, TaskStatus, Trigger,
 };
 
 /// One command of each kind as level 1 wrote it: the kind and the bytes. Lines are never changed, only added.
@@ -79,7 +78,8 @@ fn plan() -> Plan {
         job_version: Some(3),
         metrics: Arc::new(PlacementMetrics { nodes_evaluated: 1, ..PlacementMetrics::default() }),
     };
-    let stop = Stop { id: AllocId::from_random(5), description: "old".into(), client_status: Some(ClientStatus::Lost), followup_eval: None };
+    let stop =
+        Stop { id: AllocId::from_random(5), description: "old".into(), client_status: Some(ClientStatus::Lost), followup_eval: None };
     let group = DeploymentGroup { desired_total: 2, placed: 1, ..DeploymentGroup::default() };
     let deployment = Deployment {
         id: DeploymentId::from_random(2),

@@ -1,3 +1,5 @@
+//! How an allocation's tasks begin, end and begin again, told as events and the actions that follow.
+
 use super::*;
 use drover_macros::proves;
 use drover_model::{Hook, RestartMode, TaskLifecycle};
@@ -71,17 +73,11 @@ impl Play {
     }
 
     fn launched(&self) -> Vec<&str> {
-        self.log
-            .iter()
-            .filter_map(|action| if let Action::Launch { task } = action { Some(task.as_str()) } else { None })
-            .collect()
+        self.log.iter().filter_map(|action| if let Action::Launch { task } = action { Some(task.as_str()) } else { None }).collect()
     }
 
     fn killed(&self) -> Vec<&str> {
-        self.log
-            .iter()
-            .filter_map(|action| if let Action::Kill { task, .. } = action { Some(task.as_str()) } else { None })
-            .collect()
+        self.log.iter().filter_map(|action| if let Action::Kill { task, .. } = action { Some(task.as_str()) } else { None }).collect()
     }
 
     fn status(&self, task: &str) -> (TaskStatus, bool) {

@@ -1,3 +1,5 @@
+//! The environment of a task and the interpolation of its texts.
+
 use std::sync::Arc;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Services and checks as an allocation registers them.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -8,8 +10,7 @@ use drover_macros::proves;
 use drover_model::{AllocatedResources, ClientStatus, DesiredStatus, DesiredTransition, Job, JobId};
 
 fn alloc(canary: bool) -> Allocation {
-    let port =
-        PortMapping { label: "web".to_owned(), value: 20_001, to: 8080, host_ip: "10.0.0.9".to_owned(), ignore_collision: false };
+    let port = PortMapping { label: "web".to_owned(), value: 20_001, to: 8080, host_ip: "10.0.0.9".to_owned(), ignore_collision: false };
     Allocation {
         id: AllocId::from_random(3),
         job: Arc::new(Job { id: JobId { namespace: "farm".to_owned(), id: "weaver".to_owned() }, ..Job::default() }),

@@ -198,7 +198,9 @@ impl Server {
     pub fn plan_job(&self, request: api::JobPlanRequest, namespace: Option<&str>) -> Result<Planned, EndpointError> {
         let mut job = request.job.ok_or_else(|| EndpointError::bad_request("Job must be specified"))?;
         self.check_region(&request.region, job.region.as_deref())?;
-        if let Some(namespace) = namespace.filter(|text| !text.is_empty()).or(Some(request.namespace.as_str()).filter(|text| !text.is_empty())) {
+        if let Some(namespace) =
+            namespace.filter(|text| !text.is_empty()).or(Some(request.namespace.as_str()).filter(|text| !text.is_empty()))
+        {
             job.namespace = Some(namespace.to_owned());
         }
         let (job, problems, warnings) = self.admit(job, "default");
@@ -241,7 +243,13 @@ impl Server {
     ///
     /// # Errors
     /// When the priority is out of range, or the change cannot be committed.
-    pub async fn deregister_job(&self, id: JobId, purge: bool, priority: i64, no_shutdown_delay: bool) -> Result<Deregistered, EndpointError> {
+    pub async fn deregister_job(
+        &self,
+        id: JobId,
+        purge: bool,
+        priority: i64,
+        no_shutdown_delay: bool,
+    ) -> Result<Deregistered, EndpointError> {
         let priority = check_priority(priority)?;
         let state = self.snapshot();
         let Some(row) = state.job(&id) else { return Ok(Deregistered::default()) };

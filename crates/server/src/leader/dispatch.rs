@@ -212,8 +212,15 @@ pub(super) async fn run(server: Server) {
             let now = server.stamp();
             let state = server.snapshot();
             let evals = settle.into_iter().filter(|eval| state.eval(eval.id).is_some_and(|stored| !stored.status.is_terminal()));
-            let evals: Vec<_> = evals.map(|mut eval| { eval.modify_time = now; eval }).collect();
-            if !evals.is_empty() && let Err(error) = server.propose(Change::Evaluations(evals)).await {
+            let evals: Vec<_> = evals
+                .map(|mut eval| {
+                    eval.modify_time = now;
+                    eval
+                })
+                .collect();
+            if !evals.is_empty()
+                && let Err(error) = server.propose(Change::Evaluations(evals)).await
+            {
                 tracing::warn!(%error, "cannot write the end of evaluations");
             }
         }

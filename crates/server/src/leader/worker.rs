@@ -64,7 +64,8 @@ async fn evaluate(server: &Server, plans: &mpsc::Sender<PlanRequest>, eval: &Arc
     let mut failed = Evaluation::clone(eval);
     failed.status = EvalStatus::Failed;
     "maximum attempts reached (5)".clone_into(&mut failed.status_description);
-    let mut follow = Evaluation::new(server.0.entropy.id(), eval.job_id.clone(), eval.kind, eval.priority, Trigger::MaxPlanAttempts, server.stamp());
+    let mut follow =
+        Evaluation::new(server.0.entropy.id(), eval.job_id.clone(), eval.kind, eval.priority, Trigger::MaxPlanAttempts, server.stamp());
     follow.previous_eval = Some(eval.id);
     failed.next_eval = Some(follow.id);
     server.propose(Change::Evaluations(vec![failed, follow])).await.map(|_| ())

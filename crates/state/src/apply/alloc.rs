@@ -155,11 +155,7 @@ impl Transaction<'_> {
         self.upsert_evals(evals)
     }
 
-    pub(crate) fn transitions(
-        &mut self,
-        transitions: Vec<(AllocId, DesiredTransition)>,
-        evals: Vec<Evaluation>,
-    ) -> Result<(), ApplyError> {
+    pub(crate) fn transitions(&mut self, transitions: Vec<(AllocId, DesiredTransition)>, evals: Vec<Evaluation>) -> Result<(), ApplyError> {
         for (id, wanted) in transitions {
             let Some(row) = self.state.alloc(id).cloned() else { continue };
             let mut alloc = Alloc::clone(&row);

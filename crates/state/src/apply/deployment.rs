@@ -156,9 +156,10 @@ impl Transaction<'_> {
             if !selected(name) || group.desired_canaries == 0 || group.promoted {
                 continue;
             }
-            let healthy = group.placed_canaries.iter().filter(|id| {
-                self.state.alloc(**id).is_some_and(|alloc| !alloc.terminal() && alloc.is_healthy() == Some(true))
-            });
+            let healthy = group
+                .placed_canaries
+                .iter()
+                .filter(|id| self.state.alloc(**id).is_some_and(|alloc| !alloc.terminal() && alloc.is_healthy() == Some(true)));
             let healthy = u32::try_from(healthy.count()).unwrap_or(u32::MAX);
             if healthy < group.desired_canaries {
                 short.push(format!("Task group {name:?} has {healthy}/{} healthy allocations", group.desired_canaries));

@@ -234,10 +234,9 @@ fn check_index(wanted: u64, existing: Option<&JobRow>) -> Result<(), ApplyError>
         (0, None) => return Ok(()),
         (wanted, None) => format!("Enforcing job modify index {wanted}: job does not exist"),
         (wanted, Some(row)) if row.job().job_modify_index == wanted => return Ok(()),
-        (wanted, Some(row)) => format!(
-            "Enforcing job modify index {wanted}: job exists with conflicting job modify index: {}",
-            row.job().job_modify_index
-        ),
+        (wanted, Some(row)) => {
+            format!("Enforcing job modify index {wanted}: job exists with conflicting job modify index: {}", row.job().job_modify_index)
+        }
     };
     Err(ApplyError::JobIndex(problem))
 }

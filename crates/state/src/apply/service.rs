@@ -56,8 +56,7 @@ impl Transaction<'_> {
     }
 
     pub(crate) fn remove_services_of(&mut self, alloc: AllocId) {
-        let services: Vec<_> =
-            self.state.services_of_alloc(alloc).map(|service| (service.namespace.clone(), service.id.clone())).collect();
+        let services: Vec<_> = self.state.services_of_alloc(alloc).map(|service| (service.namespace.clone(), service.id.clone())).collect();
         for (namespace, id) in services {
             self.remove_service(&namespace, &id, true);
         }

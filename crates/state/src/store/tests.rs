@@ -259,9 +259,7 @@ fn a_refused_entry_changes_nothing_and_the_log_goes_on() {
     let applied = world.apply(Change::RegisterJob(wrong));
     assert_eq!(
         applied.result,
-        Err(ApplyError::JobIndex(
-            "Enforcing job modify index 99: job exists with conflicting job modify index: 1".to_owned()
-        ))
+        Err(ApplyError::JobIndex("Enforcing job modify index 99: job exists with conflicting job modify index: 1".to_owned()))
     );
     assert!(applied.events.is_empty() && applied.touched.tables.is_empty());
     let mut undone = world.state();
@@ -315,10 +313,7 @@ fn an_entry_gives_its_events_together_with_keys_and_payload() {
     let (mut world, _, alloc) = running();
     let applied = world.apply(report(alloc, ClientStatus::Failed));
     let told: Vec<_> = applied.events.iter().map(|event| (event.topic().text(), event.kind.text(), event.index)).collect();
-    assert_eq!(
-        told,
-        [("Service", "ServiceDeregistration", applied.index), ("Allocation", "AllocationUpdated", applied.index)]
-    );
+    assert_eq!(told, [("Service", "ServiceDeregistration", applied.index), ("Allocation", "AllocationUpdated", applied.index)]);
     let event = &applied.events[1];
     assert_eq!((event.key(), event.namespace()), (alloc.to_string(), "default"));
     assert_eq!(event.filter_keys(), ["web"]);

@@ -9,8 +9,8 @@ use drover_base::{AllocId, EvalId, NodeId, WallTime};
 use drover_client::link::{DESIRED_CHANGES_MAX, DesiredChange, LinkError, Registered, ServerLink};
 use drover_model::mirror::Carried;
 use drover_model::{
-    AllocUpdate, AllocatedResources, AllocatedTask, Allocation, ClientStatus, DesiredStatus, DesiredTransition, Job, JobId, JobType,
-    Node, RestartMode, RestartPolicy, ServiceRegistration, Task, TaskGroup,
+    AllocUpdate, AllocatedResources, AllocatedTask, Allocation, ClientStatus, DesiredStatus, DesiredTransition, Job, JobId, JobType, Node,
+    RestartMode, RestartPolicy, ServiceRegistration, Task, TaskGroup,
 };
 use futures::FutureExt;
 use futures::future::BoxFuture;

@@ -1,3 +1,5 @@
+//! Messages survive the way through the socket; broken ones are refused.
+
 use super::*;
 
 fn sample_requests() -> Vec<(&'static str, Request)> {
@@ -41,10 +43,7 @@ fn sample_requests() -> Vec<(&'static str, Request)> {
         ("status", Request::Status),
         ("signal", Request::Signal(SendSignal { number: 10 })),
         ("stop", Request::Stop(Stop { number: 2, timeout_ms: 5000 })),
-        (
-            "exec",
-            Request::Exec(Exec { args: vec!["/bin/true".into()], env: vec!["B=2".into()], directory: "/".into(), timeout_ms: 9 }),
-        ),
+        ("exec", Request::Exec(Exec { args: vec!["/bin/true".into()], env: vec!["B=2".into()], directory: "/".into(), timeout_ms: 9 })),
         ("input", Request::Input(Input { bytes: b"hi\n".to_vec(), end: true })),
         ("confirm", Request::Confirm),
     ]

@@ -171,14 +171,18 @@ pub(super) fn keys(_: &Context<'_>, arguments: &[Value]) -> Outcome {
 pub(super) fn length(_: &Context<'_>, arguments: &[Value]) -> Outcome {
     match &arguments[0] {
         Value::Map(_, members) => Ok(Value::int(members.len() as i64)),
-        other => other.elements().map(|elements| Value::int(elements.len() as i64)).ok_or_else(|| needs("a list, set, tuple or map", other)),
+        other => {
+            other.elements().map(|elements| Value::int(elements.len() as i64)).ok_or_else(|| needs("a list, set, tuple or map", other))
+        }
     }
 }
 
 pub(super) fn lookup(_: &Context<'_>, arguments: &[Value]) -> Outcome {
     let members = arguments[0].members().ok_or_else(|| needs("a map or object", &arguments[0]))?;
     let default = match &arguments[0] {
-        Value::Map(element, _) => arguments[2].convert(element).map_err(|problem| format!("the default does not fit the map: {problem}"))?,
+        Value::Map(element, _) => {
+            arguments[2].convert(element).map_err(|problem| format!("the default does not fit the map: {problem}"))?
+        }
         _ => arguments[2].clone(),
     };
     Ok(members.get(string(&arguments[1])).cloned().unwrap_or(default))
@@ -254,7 +258,9 @@ pub(super) fn set_product(_: &Context<'_>, arguments: &[Value]) -> Outcome {
     let wanted = Type::List(Arc::new(Type::Dynamic));
     let lists = arguments
         .iter()
-        .map(|argument| if argument.elements().is_some() { argument.convert(&wanted) } else { Err(needs("a list, set or tuple", argument)) })
+        .map(
+            |argument| if argument.elements().is_some() { argument.convert(&wanted) } else { Err(needs("a list, set or tuple", argument)) },
+        )
         .collect::<Result<Vec<_>, _>>()?;
     let count = lists.iter().try_fold(1usize, |product, list| product.checked_mul(list.elements().map_or(0, <[Value]>::len)));
     if count.is_none_or(|count| count > MAX_PRODUCT) {

@@ -76,7 +76,9 @@ pub(super) fn uuid_v5(_: &Context<'_>, arguments: &[Value]) -> Outcome {
         "url" => uuid::Uuid::NAMESPACE_URL,
         "oid" => uuid::Uuid::NAMESPACE_OID,
         "x500" => uuid::Uuid::NAMESPACE_X500,
-        other => uuid::Uuid::parse_str(other).map_err(|_| format!("the namespace \"{other}\" is neither a UUID nor dns, url, oid or x500"))?,
+        other => {
+            uuid::Uuid::parse_str(other).map_err(|_| format!("the namespace \"{other}\" is neither a UUID nor dns, url, oid or x500"))?
+        }
     };
     let digest = sha1_digest(&[namespace.as_bytes(), string(&arguments[1]).as_bytes()].concat());
     let mut bytes = [0; 16];
@@ -145,9 +147,8 @@ fn rsa_key(pem: &str) -> Result<(BigUint, BigUint), String> {
         let inner = fields.get(2).map(|(_, bytes)| *bytes).ok_or_else(broken)?;
         fields = der_sequence(inner).ok_or_else(broken)?;
     }
-    let integer = |at: usize| {
-        fields.get(at).filter(|(tag, _)| *tag == 2).and_then(|(_, bytes)| BigInt::from_signed_bytes_be(bytes).to_biguint())
-    };
+    let integer =
+        |at: usize| fields.get(at).filter(|(tag, _)| *tag == 2).and_then(|(_, bytes)| BigInt::from_signed_bytes_be(bytes).to_biguint());
     match (integer(1), integer(3)) {
         (Some(modulus), Some(exponent)) if modulus.bits() > 0 => Ok((modulus, exponent)),
         _ => Err(broken()),

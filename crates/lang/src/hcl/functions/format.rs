@@ -80,8 +80,11 @@ fn render(format: &str, arguments: &[Value]) -> Result<String, String> {
         }
         if let Some(behind) = rest.strip_prefix('.') {
             rest = behind;
-            verb.precision =
-                if rest.starts_with(|c: char| c.is_ascii_digit()) { Some(digits(&mut rest).ok_or_else(|| "a precision is too large".to_owned())?) } else { Some(0) };
+            verb.precision = if rest.starts_with(|c: char| c.is_ascii_digit()) {
+                Some(digits(&mut rest).ok_or_else(|| "a precision is too large".to_owned())?)
+            } else {
+                Some(0)
+            };
         }
         if let Some(behind) = rest.strip_prefix('[') {
             rest = behind;
@@ -152,7 +155,17 @@ fn apply(verb: &Verb, letter: char, value: &Value, out: &mut String) -> Result<(
             let text = if "dboxX".contains(letter) {
                 let whole = number.to_bigint().ok_or_else(|| "a whole number is required".to_owned())?;
                 let magnitude = whole.magnitude();
-                let prefix = if verb.sharp { match letter { 'b' => "0b", 'o' => "0", 'x' => "0x", 'X' => "0X", _ => "" } } else { "" };
+                let prefix = if verb.sharp {
+                    match letter {
+                        'b' => "0b",
+                        'o' => "0",
+                        'x' => "0x",
+                        'X' => "0X",
+                        _ => "",
+                    }
+                } else {
+                    ""
+                };
                 let digits = match letter {
                     'b' => magnitude.to_str_radix(2),
                     'o' => magnitude.to_str_radix(8),
@@ -175,7 +188,15 @@ fn apply(verb: &Verb, letter: char, value: &Value, out: &mut String) -> Result<(
 
 /// The magnitude with its sign, zeros between them when the field asks for zeros.
 fn signed(verb: &Verb, number: &Number, magnitude: &str, out: &mut String) -> Result<(), String> {
-    let sign = if number.to_string().starts_with('-') { "-" } else if verb.plus { "+" } else if verb.blank { " " } else { "" };
+    let sign = if number.to_string().starts_with('-') {
+        "-"
+    } else if verb.plus {
+        "+"
+    } else if verb.blank {
+        " "
+    } else {
+        ""
+    };
     let length = sign.len() + magnitude.len();
     if verb.zero && !verb.minus && length < verb.width {
         out.push_str(sign);

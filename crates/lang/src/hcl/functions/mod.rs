@@ -2,7 +2,7 @@
 //!
 //! A table names each function with its parameters; arguments are converted to the parameter types before the function
 //! runs. `try`, `can` and `convert` look at their arguments as expressions. Randomness and files come from the
-//! [`Host`](super::eval::Host), so the same text and host give the same values.
+//! [`Host`], so the same text and host give the same values.
 
 mod collection;
 mod crypto;
@@ -31,7 +31,6 @@ pub(crate) use text::title_case;
 pub(crate) fn read_yaml(text: &str) -> Result<Value, String> {
     yaml_reader::read(text, yaml_reader::Dialect::Templates)
 }
-
 
 /// What a running function sees.
 pub(super) struct Context<'a> {
@@ -69,12 +68,7 @@ const fn fixed(name: &'static str, parameters: &'static [(&'static str, Kind)], 
     Function { name, parameters, rest: None, files: false, run }
 }
 
-const fn open(
-    name: &'static str,
-    parameters: &'static [(&'static str, Kind)],
-    rest: (&'static str, Kind),
-    run: Run,
-) -> Function {
+const fn open(name: &'static str, parameters: &'static [(&'static str, Kind)], rest: (&'static str, Kind), run: Run) -> Function {
     Function { name, parameters, rest: Some(rest), files: false, run }
 }
 
@@ -231,11 +225,7 @@ pub(super) fn call(evaluator: &mut Evaluator<'_>, call: &Call, span: Span) -> Op
     }
     if function.rest.is_none() && given > required {
         let place = arguments[required].1;
-        evaluator.problem(
-            place,
-            "Too many function arguments",
-            format!("\"{}\" takes {required} arguments, not {given}.", function.name),
-        );
+        evaluator.problem(place, "Too many function arguments", format!("\"{}\" takes {required} arguments, not {given}.", function.name));
         return None;
     }
     let mut values = Vec::with_capacity(given);
@@ -290,8 +280,7 @@ pub(super) fn call(evaluator: &mut Evaluator<'_>, call: &Call, span: Span) -> Op
 fn arguments(evaluator: &mut Evaluator<'_>, call: &Call) -> Option<Vec<(Value, Span)>> {
     let values: Vec<Option<Value>> = call.arguments.iter().map(|argument| evaluator.evaluate(argument)).collect();
     let values: Vec<Value> = values.into_iter().collect::<Option<_>>()?;
-    let mut arguments: Vec<(Value, Span)> =
-        values.into_iter().zip(call.arguments.iter().map(|argument| argument.span)).collect();
+    let mut arguments: Vec<(Value, Span)> = values.into_iter().zip(call.arguments.iter().map(|argument| argument.span)).collect();
     if call.expand
         && let Some((last, place)) = arguments.pop()
     {
@@ -358,11 +347,7 @@ fn try_(evaluator: &mut Evaluator<'_>, call: &Call, span: Span) -> Option<Value>
     }
     let reasons: Vec<String> =
         evaluator.problems.drain(before..).map(|problem| format!("{}: {}", problem.summary, problem.detail)).collect();
-    evaluator.problem(
-        span,
-        "Error in function call",
-        format!("\"try\" failed, as no argument has a value: {}", reasons.join(" ")),
-    );
+    evaluator.problem(span, "Error in function call", format!("\"try\" failed, as no argument has a value: {}", reasons.join(" ")));
     None
 }
 

@@ -79,11 +79,23 @@ fn whole_power(base: f64, exponent: f64) -> Option<f64> {
 }
 
 pub(super) fn max(_: &Context<'_>, arguments: &[Value]) -> Outcome {
-    arguments.iter().map(numeric).reduce(|best, next| if next > best { next } else { best }).cloned().map(Value::Number).ok_or_else(|| "at least one number is needed".to_owned())
+    arguments
+        .iter()
+        .map(numeric)
+        .reduce(|best, next| if next > best { next } else { best })
+        .cloned()
+        .map(Value::Number)
+        .ok_or_else(|| "at least one number is needed".to_owned())
 }
 
 pub(super) fn min(_: &Context<'_>, arguments: &[Value]) -> Outcome {
-    arguments.iter().map(numeric).reduce(|best, next| if next < best { next } else { best }).cloned().map(Value::Number).ok_or_else(|| "at least one number is needed".to_owned())
+    arguments
+        .iter()
+        .map(numeric)
+        .reduce(|best, next| if next < best { next } else { best })
+        .cloned()
+        .map(Value::Number)
+        .ok_or_else(|| "at least one number is needed".to_owned())
 }
 
 pub(super) fn signum(_: &Context<'_>, arguments: &[Value]) -> Outcome {

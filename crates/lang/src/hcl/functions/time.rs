@@ -18,9 +18,8 @@ struct Timestamp {
     zulu: bool,
 }
 
-const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December",
-];
+const MONTHS: [&str; 12] =
+    ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
 const DAYS: [&str; 7] = ["Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday"];
 
 /// Days since 1970-01-01 of a civil date (proleptic Gregorian).
@@ -121,12 +120,7 @@ pub(super) fn time_add(_: &Context<'_>, arguments: &[Value]) -> Outcome {
     let (year, month, day) = date_of(seconds.div_euclid(86_400));
     let of_day = seconds.rem_euclid(86_400);
     let zone = if start.zulu || start.offset == 0 { "Z".to_owned() } else { zone_text(start.offset, ":") };
-    Ok(Value::string(format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}{zone}",
-        of_day / 3600,
-        of_day / 60 % 60,
-        of_day % 60
-    )))
+    Ok(Value::string(format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}{zone}", of_day / 3600, of_day / 60 % 60, of_day % 60)))
 }
 
 fn zone_text(offset: i64, colon: &str) -> String {

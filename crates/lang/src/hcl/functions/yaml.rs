@@ -68,7 +68,13 @@ fn write(value: &Value, indent: usize, inline: bool, out: &mut String) -> Result
 fn write_text(text: &str, indent: usize, out: &mut String) {
     let plain = |c: char| c == '\n' || !c.is_control() && (c as u32) < 0x10000;
     if text.contains('\n') && !text.starts_with([' ', '\n']) && text.chars().all(plain) && !text.contains(" \n") {
-        out.push_str(if text.ends_with("\n\n") { "|+" } else if text.ends_with('\n') { "|" } else { "|-" });
+        out.push_str(if text.ends_with("\n\n") {
+            "|+"
+        } else if text.ends_with('\n') {
+            "|"
+        } else {
+            "|-"
+        });
         out.push('\n');
         for line in text.strip_suffix('\n').unwrap_or(text).split('\n') {
             if !line.is_empty() {

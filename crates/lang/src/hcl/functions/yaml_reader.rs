@@ -119,11 +119,14 @@ impl<'a> Reader<'a> {
 
     /// Whether a document marker starts here.
     fn marker(&self, marker: &str) -> bool {
-        self.column() == 0 && self.rest().strip_prefix(marker).is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\n', '\r', '\t']))
+        self.column() == 0
+            && self.rest().strip_prefix(marker).is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\n', '\r', '\t']))
     }
 
     fn dash(&self) -> bool {
-        self.peek() == b'-' && matches!(self.text.as_bytes().get(self.at + 1), None | Some(b' ' | b'\n' | b'\r' | b'\t')) && !self.marker("---")
+        self.peek() == b'-'
+            && matches!(self.text.as_bytes().get(self.at + 1), None | Some(b' ' | b'\n' | b'\r' | b'\t'))
+            && !self.marker("---")
     }
 
     fn nested<T>(&mut self, read: impl FnOnce(&mut Self) -> Outcome<T>) -> Outcome<T> {
@@ -298,7 +301,11 @@ impl<'a> Reader<'a> {
                 _ if !in_mapping && (self.dash() || self.key_ahead()) => self.block(parent)?,
                 _ => {
                     let text = self.plain_lines(parent)?;
-                    if tag.as_deref() == Some("!!str") || tag.as_deref() == Some("!!binary") { Value::string(text) } else { resolve(&text, self.dialect)? }
+                    if tag.as_deref() == Some("!!str") || tag.as_deref() == Some("!!binary") {
+                        Value::string(text)
+                    } else {
+                        resolve(&text, self.dialect)?
+                    }
                 }
             }
         };
@@ -470,62 +477,90 @@ impl<'a> Reader<'a> {
         let c = self.rest().chars().next().unwrap_or(' ');
         self.at += c.len_utf8().min(self.rest().len());
         let digits = match c {
-            'n' => return {
-                out.push('\n');
-                Ok(())
-            },
-            't' | '\t' => return {
-                out.push('\t');
-                Ok(())
-            },
-            'r' => return {
-                out.push('\r');
-                Ok(())
-            },
-            '0' => return {
-                out.push('\0');
-                Ok(())
-            },
-            'a' => return {
-                out.push('\u{7}');
-                Ok(())
-            },
-            'b' => return {
-                out.push('\u{8}');
-                Ok(())
-            },
-            'e' => return {
-                out.push('\u{1b}');
-                Ok(())
-            },
-            'f' => return {
-                out.push('\u{c}');
-                Ok(())
-            },
-            'v' => return {
-                out.push('\u{b}');
-                Ok(())
-            },
-            'N' => return {
-                out.push('\u{85}');
-                Ok(())
-            },
-            '_' => return {
-                out.push('\u{a0}');
-                Ok(())
-            },
-            'L' => return {
-                out.push('\u{2028}');
-                Ok(())
-            },
-            'P' => return {
-                out.push('\u{2029}');
-                Ok(())
-            },
-            ' ' | '"' | '/' | '\\' => return {
-                out.push(c);
-                Ok(())
-            },
+            'n' => {
+                return {
+                    out.push('\n');
+                    Ok(())
+                };
+            }
+            't' | '\t' => {
+                return {
+                    out.push('\t');
+                    Ok(())
+                };
+            }
+            'r' => {
+                return {
+                    out.push('\r');
+                    Ok(())
+                };
+            }
+            '0' => {
+                return {
+                    out.push('\0');
+                    Ok(())
+                };
+            }
+            'a' => {
+                return {
+                    out.push('\u{7}');
+                    Ok(())
+                };
+            }
+            'b' => {
+                return {
+                    out.push('\u{8}');
+                    Ok(())
+                };
+            }
+            'e' => {
+                return {
+                    out.push('\u{1b}');
+                    Ok(())
+                };
+            }
+            'f' => {
+                return {
+                    out.push('\u{c}');
+                    Ok(())
+                };
+            }
+            'v' => {
+                return {
+                    out.push('\u{b}');
+                    Ok(())
+                };
+            }
+            'N' => {
+                return {
+                    out.push('\u{85}');
+                    Ok(())
+                };
+            }
+            '_' => {
+                return {
+                    out.push('\u{a0}');
+                    Ok(())
+                };
+            }
+            'L' => {
+                return {
+                    out.push('\u{2028}');
+                    Ok(())
+                };
+            }
+            'P' => {
+                return {
+                    out.push('\u{2029}');
+                    Ok(())
+                };
+            }
+            ' ' | '"' | '/' | '\\' => {
+                return {
+                    out.push(c);
+                    Ok(())
+                };
+            }
             '\n' => {
                 self.spaces();
                 return Ok(());
@@ -637,7 +672,8 @@ impl<'a> Reader<'a> {
     }
 
     fn flow_colon(&self) -> bool {
-        self.peek() == b':' && matches!(self.text.as_bytes().get(self.at + 1), None | Some(b' ' | b'\n' | b'\r' | b'\t' | b',' | b'}' | b']'))
+        self.peek() == b':'
+            && matches!(self.text.as_bytes().get(self.at + 1), None | Some(b' ' | b'\n' | b'\r' | b'\t' | b',' | b'}' | b']'))
     }
 
     fn separator(&mut self, close: u8) -> Outcome<()> {
