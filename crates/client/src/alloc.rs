@@ -610,6 +610,10 @@ impl Runner {
             return;
         }
         let new_deployment = alloc.deployment != self.alloc.deployment;
+        if new_deployment && self.stored.health.take().is_some() {
+            // Stored before the allocation is: a verdict for the deployment before must never be found beside the new one.
+            self.store().await;
+        }
         let before = std::mem::replace(&mut self.alloc, alloc);
         self.view.lock().unwrap_or_else(PoisonError::into_inner).alloc = Arc::clone(&self.alloc);
         if let Err(error) = self.shared.store.put_alloc(&self.alloc).await {
@@ -624,7 +628,6 @@ impl Runner {
         let options = options(&self.shared, &self.alloc);
         self.machine.update(&group, options);
         if new_deployment {
-            self.stored.health = None;
             self.health = None;
             self.begin_health();
         }

@@ -9,10 +9,12 @@ use anyhow::{Context, bail};
 use drover_client::client::Runtime;
 use drover_client::template::GoTemplates;
 use drover_client::{Client, ClientConfig, ClientHandle};
+use drover_lang::config::PluginConfig;
 use drover_raft::{DiskLogOptions, Storage};
 use drover_rt::telemetry::LogHub;
 use drover_rt::{Clock, Entropy, RealDisk, TaskScope};
 use drover_server::{Config, Server};
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -223,23 +225,43 @@ async fn client_config(settings: &Settings, data_dir: &Path, http_address: &str)
         config.gc_interval = Duration::from_nanos(interval);
     }
     config.chroot_env = told.chroot_env.iter().map(|(host, inside)| (PathBuf::from(host), PathBuf::from(inside))).collect();
-    let set = |options: &serde_json::Map<String, serde_json::Value>, key: &str| options.get(key).and_then(serde_json::Value::as_bool);
-    for plugin in &settings.config.plugin {
-        match plugin.name.as_str() {
-            "raw_exec" => {
-                let nested = plugin.config.get("config").and_then(serde_json::Value::as_object).unwrap_or(&plugin.config);
-                config.raw_exec.enabled = set(nested, "enabled").unwrap_or(config.raw_exec.enabled);
-            }
-            "mock_driver" => config.mock_driver = true,
-            "exec" => {}
-            other => tracing::warn!(plugin = other, "this version of Drover has no such driver; the block has no effect"),
-        }
-    }
+    plugins(&settings.config.plugin, &mut config);
     if config.options.get("driver.raw_exec.enable").is_some_and(|value| value == "1" || value == "true") {
         config.raw_exec.enabled = true;
     }
     config.shim_program = std::env::current_exe().context("find the path of this program")?;
     Ok(config)
+}
+
+/// What `plugin` blocks say about drivers. What has no effect is said, because some of it promises safety.
+fn plugins(blocks: &[PluginConfig], config: &mut ClientConfig) {
+    for plugin in blocks {
+        let told = plugin.config.get("config").and_then(Value::as_object).unwrap_or(&plugin.config);
+        for (key, value) in told {
+            let text = || value.as_str().unwrap_or_default().to_owned();
+            let texts = || value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
+            match (plugin.name.as_str(), key.as_str()) {
+                ("raw_exec", "enabled") => config.raw_exec.enabled = value.as_bool().unwrap_or(config.raw_exec.enabled),
+                ("raw_exec", "denied_host_uids") => config.raw_exec.denied_host_uids = text(),
+                ("raw_exec", "denied_host_gids") => config.raw_exec.denied_host_gids = text(),
+                ("raw_exec", "denied_envvars") => config.raw_exec.denied_envvars = texts(),
+                ("exec", "default_pid_mode") => config.exec.default_pid_mode = text(),
+                ("exec", "default_ipc_mode") => config.exec.default_ipc_mode = text(),
+                ("exec", "allow_caps") => config.exec.allow_caps = texts(),
+                ("exec", "denied_host_uids") => config.exec.denied_host_uids = text(),
+                ("exec", "denied_host_gids") => config.exec.denied_host_gids = text(),
+                (name @ ("raw_exec" | "exec"), key) => {
+                    tracing::warn!(plugin = name, key, "this key of the plugin has no effect in this version");
+                }
+                _ => {}
+            }
+        }
+        match plugin.name.as_str() {
+            "raw_exec" | "exec" => {}
+            "mock_driver" => config.mock_driver = true,
+            other => tracing::warn!(plugin = other, "this version of Drover has no such driver; the block has no effect"),
+        }
+    }
 }
 
 /// Sockets of task shims: a short path, because the kernel bounds their length.
@@ -321,5 +343,41 @@ async fn stop_client(client: Option<ClientHandle>, dev: bool) {
         // In development mode this ends all tasks; otherwise they go on and are taken up again at the next start.
         tracing::debug!(dev, "stopping client");
         client.shutdown().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use drover_lang::config::parse;
+    use drover_lang::diag::Source;
+
+    use super::*;
+
+    #[test]
+    fn what_a_plugin_block_denies_is_denied() {
+        let file = r#"
+            plugin "raw_exec" {
+              config {
+                enabled          = true
+                denied_host_uids = "0,1000-2000"
+                denied_envvars   = ["AWS_*"]
+              }
+            }
+            plugin "exec" {
+              config {
+                allow_caps       = ["chown"]
+                default_pid_mode = "host"
+                denied_host_gids = "0"
+              }
+            }
+        "#;
+        let told = parse(&Source::new("agent.hcl", file)).unwrap().partial.typed().unwrap();
+        let mut config = ClientConfig::default();
+        plugins(&told.plugin, &mut config);
+        assert!(config.raw_exec.enabled);
+        assert_eq!(config.raw_exec.denied_host_uids, "0,1000-2000");
+        assert_eq!(config.raw_exec.denied_envvars, ["AWS_*"]);
+        assert_eq!(config.exec.allow_caps, ["chown"]);
+        assert_eq!((config.exec.default_pid_mode.as_str(), config.exec.denied_host_gids.as_str()), ("host", "0"));
     }
 }
