@@ -395,8 +395,13 @@ impl AllocMachine {
                 }
             }
             Err(failure) => {
+                // What ends the task for good has said so already.
+                let fatal = matches!(failure.event, TaskEventKind::Killing { fails_task: true, .. });
                 task.note(now, failure.event);
-                if kill {
+                if fatal {
+                    task.state.failed = true;
+                }
+                if kill || fatal {
                     task.die(now);
                 } else {
                     let outcome = if failure.recoverable { Outcome::StartFailure } else { Outcome::FatalStartFailure };

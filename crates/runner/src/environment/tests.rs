@@ -30,7 +30,11 @@ fn census() -> Allocation {
         meta: map(&[("Mixed-Case", "x"), ("colour", "tan")]),
         task_groups: vec![TaskGroup {
             name: "folk".to_owned(),
-            tasks: vec![task("raw", &[("CUSTOM", "raw-v"), ("FROM_NODE", "${node.class}")]), task("other", &[("SECRET", "s")])],
+            tasks: vec![
+                task("raw", &[("CUSTOM", "raw-v"), ("FROM_NODE", "${node.class}")]),
+                task("cage", &[("CUSTOM", "cage-v"), ("FROM_NODE", "${node.class}")]),
+                task("other", &[("SECRET", "s")]),
+            ],
             meta: map(&[("grp", "g1")]),
             ..TaskGroup::default()
         }],
@@ -45,7 +49,7 @@ fn census() -> Allocation {
         node_id: NodeId::from_random(1),
         eval_id: drover_base::EvalId::NIL,
         resources: Arc::new(AllocatedResources {
-            tasks: BTreeMap::from([("raw".to_owned(), given)]),
+            tasks: BTreeMap::from([("raw".to_owned(), given.clone()), ("cage".to_owned(), given)]),
             ports: vec![port("web", 20_001, 0), port("ad-min", 20_002, 8080)],
             ..AllocatedResources::default()
         }),
@@ -77,11 +81,9 @@ fn node() -> Node {
 }
 
 fn build(alloc: &Allocation, task: &str, host: &BTreeMap<String, String>) -> Environment {
-    let directories = VisibleDirectories {
-        alloc: "/d/alloc/A/alloc".to_owned(),
-        local: "/d/alloc/A/raw/local".to_owned(),
-        secrets: "/d/alloc/A/raw/secrets".to_owned(),
-    };
+    let own = |path: &str| if task == "cage" { path.to_owned() } else { format!("/d/alloc/A/{task}{path}") };
+    let shared = if task == "cage" { "/alloc" } else { "/d/alloc/A/alloc" };
+    let directories = VisibleDirectories { alloc: shared.to_owned(), local: own("/local"), secrets: own("/secrets") };
     Environment::build(&Sources {
         alloc,
         task: alloc.task_group().and_then(|group| group.task(task)),
@@ -96,38 +98,44 @@ fn build(alloc: &Allocation, task: &str, host: &BTreeMap<String, String>) -> Env
     })
 }
 
-/// The names and values of the recorded task, its volatile parts replaced by those of this test.
-#[proves("CLI-099", "NET-019")]
-#[test]
-fn a_task_finds_what_the_recorded_one_found() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/env-raw_exec.txt");
-    let golden = std::fs::read_to_string(path).expect("record");
-    let alloc = census();
-    let short = alloc.id.short();
-    let expected: BTreeMap<String, String> = golden
-        .lines()
+/// The recorded environment of a task, its volatile parts replaced by those of this test. What the shell, the driver and identities set
+/// is left out.
+fn recorded(name: &str, alloc: &Allocation) -> BTreeMap<String, String> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/golden/runtime.jsonl");
+    let records = std::fs::read_to_string(path).expect("records");
+    let mut records = records.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("record"));
+    let record = records.find(|record| record["name"] == name).expect("the record is there");
+    let text = record["text"].as_str().expect("text");
+    text.lines()
         .filter(|line| !line.starts_with('#'))
         .filter_map(|line| line.split_once('='))
-        // Set by the shell, by the driver and by identities.
-        .filter(|(name, _)| !["PWD", "HOME", "NOMAD_TOKEN", "NOMAD_UNIX_ADDR"].contains(name))
+        .filter(|(name, _)| !["PWD", "HOME", "USER", "LOGNAME", "NOMAD_TOKEN", "NOMAD_UNIX_ADDR"].contains(name))
         .map(|(name, value)| {
             let value = value
-                .replace("<first 8 of alloc-20>", &short)
+                .replace("<first 8 of alloc-20>", &alloc.id.short())
                 .replace("<data-dir>/alloc/<alloc-20>", "/d/alloc/A")
                 .replace("<alloc-20>", &alloc.id.to_string())
                 .replace("<port-2>", "20001")
                 .replace("<port-1>", "20002");
             (name.to_owned(), value)
         })
-        .collect();
-    let found = build(&alloc, "raw", &map(&[("PATH", "/bin"), ("NOMAD_DC", "not this")]));
-    let mut shown = found.variables().clone();
-    assert_eq!(shown.remove("PATH").as_deref(), Some("/bin"));
-    // A shell does not pass on names that it could not have set; these three keep the label as written.
-    for family in ["ALLOC_PORT", "HOST_ADDR", "HOST_IP"] {
-        assert!(shown.remove(&format!("NOMAD_{family}_ad-min")).is_some(), "{family}");
+        .collect()
+}
+
+#[proves("CLI-099", "NET-019")]
+#[test]
+fn tasks_find_what_the_recorded_ones_found() {
+    let alloc = census();
+    for (record, task) in [("runtime/env-raw_exec", "raw"), ("runtime/env-exec", "cage")] {
+        let found = build(&alloc, task, &map(&[("PATH", "/bin"), ("NOMAD_DC", "not this")]));
+        let mut shown = found.variables().clone();
+        assert_eq!(shown.remove("PATH").as_deref(), Some("/bin"));
+        // A shell does not pass on names that it could not have set; these three keep the label as written.
+        for family in ["ALLOC_PORT", "HOST_ADDR", "HOST_IP"] {
+            assert!(shown.remove(&format!("NOMAD_{family}_ad-min")).is_some(), "{family}");
+        }
+        assert_eq!(shown, recorded(record, &alloc), "{record}");
     }
-    assert_eq!(shown, expected);
 }
 
 #[test]
