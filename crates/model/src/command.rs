@@ -372,7 +372,7 @@ impl Command {
             return Err(DecodeError::Malformed("expected three parts".to_owned()));
         }
         let format = decoder.u32().map_err(malformed)?;
-        if format > FORMAT {
+        if format & !IGNORABLE > FORMAT {
             if format & IGNORABLE != 0 {
                 return Ok(None);
             }

@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 
 use drover_base::{AllocId, DeploymentId, EvalId, NodeId};
-use drover_model::command::{Change, FORMAT};
+use drover_model::command::Change;
 use drover_model::{Command, Index, JobId};
 
 use crate::event::{Event, EventKind, Payload};
 use crate::rows::Slot;
 use crate::tables::{Snapshot, Table};
+
+/// The level that every region starts at, whatever build starts it: replaying a log gives the same state everywhere.
+const FIRST_LEVEL: u32 = 1;
 
 /// Why an entry changed nothing; its proposer is told, the log goes on (RFT-002).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,7 +71,7 @@ pub struct Store {
 
 impl Default for Store {
     fn default() -> Self {
-        Self { now: Snapshot { feature_level: FORMAT, next_slot: 1, ..Snapshot::default() } }
+        Self { now: Snapshot { feature_level: FIRST_LEVEL, next_slot: 1, ..Snapshot::default() } }
     }
 }
 

@@ -19,6 +19,40 @@ client {
 plugin "raw_exec" { config { enabled = true } }
 "#;
 
+/// Keys that are read and kept, and that this version does nothing with: said at the start, so that nobody relies on them.
+const WITHOUT_EFFECT: &[&str] = &[
+    "client.default_ineligible",
+    "client.gc_parallel_destroys",
+    "client.host_network",
+    "client.host_volume",
+    "client.preferred_address_family",
+    "client.network_speed",
+    "client.server_join",
+    "server.node_gc_threshold",
+    "server.job_gc_threshold",
+    "server.eval_gc_threshold",
+    "server.batch_eval_gc_threshold",
+    "server.deployment_gc_threshold",
+    "server.job_default_priority",
+    "server.job_max_priority",
+    "server.job_tracked_versions",
+    "server.job_max_source_size",
+    "server.server_join",
+    "server.retry_join",
+    "server.start_join",
+    "server.default_scheduler_config",
+    "leave_on_interrupt",
+    "leave_on_terminate",
+    "log_file",
+    "log_rotate_bytes",
+    "log_rotate_duration",
+    "log_rotate_max_files",
+    "enable_syslog",
+    "consul",
+    "vault",
+    "plugin_dir",
+];
+
 /// The largest configuration file that is read, in bytes.
 const FILE_MAX: u64 = 4 << 20;
 
@@ -68,6 +102,9 @@ pub(crate) fn load(args: &AgentArgs) -> Result<Settings, Refusal> {
             partial = partial.merge(&parsed.partial);
             files.push(file.display().to_string());
         }
+    }
+    for key in WITHOUT_EFFECT.iter().filter(|key| partial.get(key).is_some()) {
+        warnings.push(format!("configuration key {key:?} has no effect in this version of Drover"));
     }
     let promises = partial.promises();
     let promised = [
