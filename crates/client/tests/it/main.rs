@@ -3,4 +3,5 @@
 #[path = "../../src/bin/client-probe/servers.rs"]
 mod servers;
 
+mod restart;
 mod role;
