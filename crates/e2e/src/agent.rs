@@ -59,7 +59,11 @@ pub fn program() -> PathBuf {
     let own = std::env::current_exe().expect("a test knows its own path");
     let target = own.ancestors().nth(2).expect("tests live in target/PROFILE/deps");
     let program = target.join("drover");
-    assert!(program.exists(), "{} is not built: use `cargo test --workspace --all-targets`", program.display());
+    assert!(
+        program.exists(),
+        "{} is not built: use `cargo test --workspace --all-targets`, or `cargo build -p drover` first",
+        program.display()
+    );
     program
 }
 
