@@ -87,11 +87,11 @@ fn a_service_does_not_notice_that_its_agent_is_killed_fifty_times() {
     // It still writes: as many lines again, however fast the fifty rounds were.
     let before = lines(directory.path(), &alloc).len();
     assert!(before > 0);
-    let deadline = std::time::Instant::now() + Duration::from_secs(60);
-    while lines(directory.path(), &alloc).len() < 2 * before {
-        assert!(std::time::Instant::now() < deadline, "the writer's lines stopped at {before}");
+    let twice = (0..3000).any(|_| {
         std::thread::sleep(Duration::from_millis(20));
-    }
+        lines(directory.path(), &alloc).len() >= 2 * before
+    });
+    assert!(twice, "the writer's lines stopped at {before}");
     let seen = lines(directory.path(), &alloc);
     // The last line may still be on its way; all others are there once, in order.
     for (position, number) in seen.iter().enumerate() {
