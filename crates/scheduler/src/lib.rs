@@ -10,6 +10,7 @@ pub mod constraint;
 pub mod deployments;
 pub mod feasible;
 pub mod gc;
+mod placer;
 pub mod ports;
 pub mod process;
 pub mod rank;
