@@ -97,6 +97,28 @@ pub struct InPlace {
     /// The evaluation that will replace it later.
     #[n(2)]
     pub followup_eval: Option<EvalId>,
+    /// What the servers make of its status while its node cannot say, or says again.
+    #[n(3)]
+    #[cbor(default)]
+    pub contact: Contact,
+    /// A replacement of the failed allocation was tried and found no node.
+    #[n(4)]
+    #[cbor(default)]
+    pub no_placement: bool,
+}
+
+impl InPlace {
+    /// A note on an allocation that changes nothing yet.
+    pub fn of(id: AllocId) -> Self {
+        Self { id, to_newest: false, followup_eval: None, contact: Contact::Same, no_placement: false }
+    }
+}
+
+text_enum! {
+    /// Whether the servers hear from an allocation's node.
+    Contact {
+        0 Same = "same", 1 Lost = "lost", 2 Back = "back",
+    }
 }
 
 /// A change of a deployment's status.
@@ -158,6 +180,9 @@ pub struct Plan {
     #[n(11)]
     #[cbor(default)]
     pub annotations: BTreeMap<String, DesiredUpdates>,
+    /// The deployment that placements and updates of the newest version join, unless `deployment` is given.
+    #[n(12)]
+    pub joins: Option<DeploymentId>,
 }
 
 impl Plan {

@@ -110,6 +110,7 @@ fn plan() -> Plan {
         job_version: 3,
         job_create_index: 10,
         annotations: BTreeMap::new(),
+        joins: None,
     }
 }
 

@@ -85,6 +85,7 @@ fn empty_like(eval: &Evaluation) -> drover_model::Plan {
         job_version: 0,
         job_create_index: 0,
         annotations: std::collections::BTreeMap::new(),
+        joins: None,
     }
 }
 

@@ -90,6 +90,7 @@ fn plan(job: &Job, create_index: Index, placements: Vec<Placement>) -> Change {
         job_version: 0,
         job_create_index: create_index,
         annotations: BTreeMap::new(),
+        joins: None,
     }])
 }
 
