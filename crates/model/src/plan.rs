@@ -136,7 +136,7 @@ pub struct DeploymentUpdate {
 }
 
 /// What one evaluation wants done.
-#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
 pub struct Plan {
     /// The evaluation.
     #[n(0)]

@@ -6,6 +6,7 @@
 pub mod blocked;
 pub mod broker;
 pub mod changes;
+mod conclude;
 pub mod constraint;
 pub mod deployments;
 pub mod feasible;
@@ -18,6 +19,7 @@ pub mod reconcile;
 pub mod reschedule;
 pub mod verify;
 
+pub use conclude::{Attempts, Ending, conclude, give_up};
 pub use process::{Context, Outcome, process};
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ const FOLLOWUP_WINDOW: Duration = Duration::from_secs(5);
 /// Nodes whose scores are kept with an allocation (SCH-011).
 const SCORES_KEPT: usize = 5;
 /// What a failed evaluation says when a placement found no node.
-const BLOCKED_DESCRIPTION: &str = "created to place remaining allocations";
+const BLOCKED_DESCRIPTION: &str = crate::conclude::NO_ROOM;
 
 /// Places a job's groups one request after another, counting what its own plan takes.
 pub(crate) struct Placer<'a> {
@@ -316,7 +316,17 @@ impl<'a> Placer<'a> {
             blocked.failed_groups = self.failed_groups.clone();
             blocked
         });
-        Outcome { plan: self.plan, failed_groups: self.failed_groups, queued: self.queued, blocked, followups }
+        Outcome {
+            plan: self.plan,
+            failed_groups: self.failed_groups,
+            queued: self.queued,
+            blocked: blocked.into_iter().collect(),
+            followups,
+            placing: BTreeMap::new(),
+            refusal: None,
+            classes: if self.escaped { BTreeMap::new() } else { self.classes },
+            escaped: self.escaped,
+        }
     }
 }
 

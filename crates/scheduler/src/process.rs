@@ -28,10 +28,30 @@ pub struct Outcome {
     pub failed_groups: BTreeMap<String, PlacementMetrics>,
     /// Placements still wanted, by group.
     pub queued: BTreeMap<String, u32>,
-    /// Waits for room.
-    pub blocked: Option<Evaluation>,
+    /// Wait for room; a system job waits for single nodes.
+    pub blocked: Vec<Evaluation>,
     /// Wait for the time of a reschedule.
     pub followups: Vec<Evaluation>,
+    /// Placements of the plan that was taken, by group.
+    pub placing: BTreeMap<String, u32>,
+    /// Why nothing was worked out at all; the evaluation fails.
+    pub refusal: Option<String>,
+    /// Computed classes that were looked at, and whether they qualify.
+    pub classes: BTreeMap<String, bool>,
+    /// Whether something other than the class decides.
+    pub escaped: bool,
+}
+
+impl Outcome {
+    /// The plan, to be sent away. What it comes to stays behind for the end of the evaluation.
+    pub fn take_plan(&mut self) -> Plan {
+        let plan = std::mem::take(&mut self.plan);
+        self.plan.annotations.clone_from(&plan.annotations);
+        for placement in &plan.placements {
+            *self.placing.entry(placement.group.clone()).or_default() += 1;
+        }
+        plan
+    }
 }
 
 /// Works out what an evaluation wants done on a snapshot.

@@ -332,7 +332,7 @@ fn what_does_not_fit_is_blocked_with_the_reason() {
     assert_eq!((failed.nodes_exhausted, failed.coalesced_failures), (1, 1));
     assert_eq!(failed.dimension_exhausted, BTreeMap::from([("cpu".to_owned(), 1)]));
     assert_eq!(outcome.queued["g"], 2);
-    let blocked = outcome.blocked.unwrap();
+    let blocked = &outcome.blocked[0];
     assert_eq!((blocked.status, blocked.trigger), (EvalStatus::Blocked, Trigger::QueuedAllocs));
     assert!(blocked.class_eligibility.values().all(|fit| *fit));
 }

@@ -29,6 +29,8 @@ pub(crate) struct PlanRequest {
 pub(crate) struct Committed {
     /// Something did not fit; look again on newer state.
     pub(crate) partial: bool,
+    /// Something was committed.
+    pub(crate) progress: bool,
 }
 
 pub(super) async fn run(server: Server, mut waiting: mpsc::Receiver<PlanRequest>) {
@@ -62,7 +64,7 @@ async fn commit(server: &Server, batch: Vec<PlanRequest>) {
             in_flight = InFlight::default();
         }
         let verified = verify(&state, &mut in_flight, request.plan);
-        replies.push((request.reply, Committed { partial: verified.partial }));
+        replies.push((request.reply, Committed { partial: verified.partial, progress: !verified.plan.is_empty() }));
         if !verified.plan.is_empty() {
             plans.push(verified.plan);
         }
