@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use drover_base::WallTime;
 use drover_model::command::FORMAT;
-use drover_model::{AllocatedResources, Deployment, Evaluation, Job, PlacementMetrics, ServiceRegistration};
+use drover_model::{AllocatedResources, Deployment, Evaluation, Job, NodePool, PlacementMetrics, SchedulerConfig, ServiceRegistration};
 use minicbor::decode::Error as CborError;
 use minicbor::{Decoder, Encoder};
 
@@ -121,8 +121,12 @@ fn write_all(e: &mut Out<'_>, state: &Snapshot) -> Result<(), minicbor::encode::
     for (_, row) in &state.services {
         e.encode(row.as_ref())?;
     }
-    // Room for tables of later formats: a number of extra sections, none so far.
-    e.array(0)?;
+    e.array(2)?;
+    e.array(2)?.u32(section::SCHEDULER_CONFIG)?.encode(state.scheduler_config.as_ref())?;
+    e.array(2)?.u32(section::NODE_POOLS)?.array(state.node_pools.len() as u64)?;
+    for (_, pool) in &state.node_pools {
+        e.encode(pool.as_ref())?;
+    }
     Ok(())
 }
 
@@ -157,6 +161,8 @@ fn write_alloc(
         previous,
         next,
         reschedules,
+        preempted,
+        preempted_by,
         metrics: _,
         create_index,
         modify_index,
@@ -164,13 +170,24 @@ fn write_alloc(
         create_time,
         modify_time,
     } = alloc;
-    e.array(29)?.encode(slot)?.encode(id)?.encode(job_slot)?.u32(job)?.u16(*group)?.u32(*index)?;
+    e.array(31)?.encode(slot)?.encode(id)?.encode(job_slot)?.u32(job)?.u16(*group)?.u32(*index)?;
     e.encode(node_slot)?.encode(node_id)?.encode(eval_id)?.encode(deployment)?.bool(*canary)?.encode(health)?;
     e.u32(resources)?.encode(desired)?.encode(desired_description.as_deref())?.encode(transition)?.encode(client_status)?;
     e.encode(client_description.as_deref())?.encode(tasks.as_deref())?.encode(followup_eval)?.encode(previous)?.encode(next)?;
     e.encode(reschedules.as_deref())?.u32(metrics)?.u64(*create_index)?.u64(*modify_index)?;
     e.u64(*alloc_modify_index)?.encode(create_time)?.encode(modify_time)?;
+    e.encode(preempted.as_deref())?.encode(preempted_by)?;
     Ok(())
+}
+
+/// What an allocation's row had in the first format.
+const FIELDS_AT_FIRST: u64 = 29;
+
+/// Sections that follow the tables of the first format, by number. A reader skips those that it does not know, so none
+/// may hold what it must not overlook.
+mod section {
+    pub(super) const SCHEDULER_CONFIG: u32 = 1;
+    pub(super) const NODE_POOLS: u32 = 2;
 }
 
 /// Reads snapshots.
@@ -239,8 +256,28 @@ impl SnapshotReader {
             state.service_ids.insert((Arc::clone(&namespace), Arc::clone(&id)), Arc::clone(&name));
             state.services.insert((namespace, name, id), Arc::new(row));
         }
+        Self::read_sections(&mut d, &mut state)?;
+        let mut state = state.with_built_ins();
         recount(&mut state);
         Ok(state)
+    }
+
+    fn read_sections(d: &mut Decoder<'_>, state: &mut Snapshot) -> Result<(), RestoreError> {
+        state.scheduler_config = Arc::new(SchedulerConfig::initial());
+        for _ in 0..length(d)? {
+            length(d)?;
+            match d.u32()? {
+                section::SCHEDULER_CONFIG => state.scheduler_config = Arc::new(d.decode()?),
+                section::NODE_POOLS => {
+                    for _ in 0..length(d)? {
+                        let pool: NodePool = d.decode()?;
+                        state.node_pools.insert(Arc::from(pool.name.as_str()), Arc::new(pool));
+                    }
+                }
+                _ => d.skip()?,
+            }
+        }
+        Ok(())
     }
 
     fn read_allocs(d: &mut Decoder<'_>, state: &mut Snapshot) -> Result<(), RestoreError> {
@@ -258,7 +295,7 @@ impl SnapshotReader {
         let metrics: Vec<Arc<PlacementMetrics>> = pool(d)?;
         let shared = |missing: &str| RestoreError::Malformed(format!("an allocation names {missing} that is not there"));
         for _ in 0..length(d)? {
-            length(d)?;
+            let fields = length(d)?;
             let slot = d.decode()?;
             let id = d.decode()?;
             let job_slot = d.decode()?;
@@ -267,7 +304,7 @@ impl SnapshotReader {
             if usize::from(group) >= job.task_groups.len() {
                 return Err(shared("a group"));
             }
-            let alloc = Alloc {
+            let mut alloc = Alloc {
                 id,
                 job_slot,
                 job,
@@ -296,7 +333,13 @@ impl SnapshotReader {
                 alloc_modify_index: d.u64()?,
                 create_time: d.decode()?,
                 modify_time: d.decode()?,
+                preempted: None,
+                preempted_by: None,
             };
+            if fields > FIELDS_AT_FIRST {
+                alloc.preempted = d.decode::<Option<Vec<_>>>()?.map(Arc::new);
+                alloc.preempted_by = d.decode()?;
+            }
             state.alloc_ids.insert(id, slot);
             state.allocs_by_job.insert((job_slot, slot), ());
             state.allocs_by_node.insert((alloc.node_slot, slot), ());

@@ -276,6 +276,10 @@ pub struct Alloc {
     pub next: Option<AllocId>,
     /// Attempts to replace failed ones, oldest first.
     pub reschedules: Option<Arc<Vec<RescheduleEvent>>>,
+    /// Allocations that were evicted to make room for it.
+    pub preempted: Option<Arc<Vec<AllocId>>>,
+    /// The allocation that it was evicted for.
+    pub preempted_by: Option<AllocId>,
     /// How it was chosen, shared by the placements of an evaluation and group.
     pub metrics: Arc<PlacementMetrics>,
     /// When it was placed.

@@ -72,20 +72,7 @@ async fn evaluate(server: &Server, plans: &mpsc::Sender<PlanRequest>, eval: &Arc
 }
 
 fn empty_like(eval: &Evaluation) -> drover_model::Plan {
-    drover_model::Plan {
-        eval_id: eval.id,
-        job_id: eval.job_id.clone(),
-        priority: eval.priority,
-        all_at_once: false,
-        placements: Vec::new(),
-        stops: Vec::new(),
-        in_place: Vec::new(),
-        deployment: None,
-        deployment_updates: Vec::new(),
-        job_version: 0,
-        job_create_index: 0,
-        annotations: std::collections::BTreeMap::new(),
-    }
+    drover_model::Plan::new(eval.id, eval.job_id.clone(), eval.priority)
 }
 
 /// Writes the evaluation's end, what waits for room, and what waits for its time, in one entry.
