@@ -26,6 +26,22 @@ text_enum! {
     TaskStatus { 0 Pending = "pending", 1 Running = "running", 2 Dead = "dead", }
 }
 
+text_enum! {
+    /// How the last attempt to replace a failed allocation went.
+    RescheduleOutcome { 0 Placed = "ok", 1 NoPlacement = "no placement", }
+}
+
+/// A status that an allocation had, and since when; kept for what the servers decide while its node is silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct StatusChange {
+    /// The status.
+    #[n(0)]
+    pub status: ClientStatus,
+    /// Since when.
+    #[n(1)]
+    pub time: WallTime,
+}
+
 impl ClientStatus {
     /// Whether nothing of the allocation runs any more.
     pub fn is_terminal(self) -> bool {

@@ -98,6 +98,28 @@ pub struct InPlace {
     /// The evaluation that will replace it later.
     #[n(2)]
     pub followup_eval: Option<EvalId>,
+    /// What the servers make of its status while its node cannot say, or says again.
+    #[n(3)]
+    #[cbor(default)]
+    pub contact: Contact,
+    /// A replacement of the failed allocation was tried and found no node.
+    #[n(4)]
+    #[cbor(default)]
+    pub no_placement: bool,
+}
+
+impl InPlace {
+    /// A note on an allocation that changes nothing yet.
+    pub fn of(id: AllocId) -> Self {
+        Self { id, to_newest: false, followup_eval: None, contact: Contact::Same, no_placement: false }
+    }
+}
+
+text_enum! {
+    /// Whether the servers hear from an allocation's node.
+    Contact {
+        0 Same = "same", 1 Lost = "lost", 2 Back = "back",
+    }
 }
 
 /// An allocation that makes room for another of a higher priority.
@@ -173,9 +195,9 @@ pub struct Plan {
     /// Allocations of other jobs that are evicted; only in the shared form ([`crate::plan_form`]).
     #[cbor(skip)]
     pub preemptions: Vec<Preemption>,
-    /// The deployment that placements join when it is not in this plan; only in the shared form.
-    #[cbor(skip)]
-    pub deployment_id: Option<DeploymentId>,
+    /// The deployment that placements and updates of the newest version join, unless `deployment` is given.
+    #[n(12)]
+    pub joins: Option<DeploymentId>,
 }
 
 /// Allocations that one chunk of a plan changes at most.
@@ -198,7 +220,7 @@ impl Plan {
             job_create_index: 0,
             annotations: BTreeMap::new(),
             preemptions: Vec::new(),
-            deployment_id: None,
+            joins: None,
         }
     }
 
@@ -213,8 +235,8 @@ impl Plan {
     }
 
     /// The deployment that its placements join.
-    pub fn joins(&self) -> Option<DeploymentId> {
-        self.deployment.as_ref().map(|deployment| deployment.id).or(self.deployment_id)
+    pub fn deployment_to_join(&self) -> Option<DeploymentId> {
+        self.deployment.as_ref().map(|deployment| deployment.id).or(self.joins)
     }
 
     /// Cuts the plan into plans of at most [`CHUNK_ALLOCS_MAX`] changes of allocations, each valid alone when those
@@ -243,7 +265,7 @@ impl Plan {
                 chunks.push(Plan {
                     job_version: last.job_version,
                     job_create_index: last.job_create_index,
-                    deployment_id: last.joins(),
+                    joins: last.deployment_to_join(),
                     ..Plan::new(last.eval_id, last.job_id.clone(), last.priority)
                 });
             }
@@ -306,7 +328,7 @@ mod tests {
         let chunks = whole.clone().chunks_of(4);
         assert!(chunks.len() > 1 && chunks.iter().all(|chunk| chunk.allocs() <= 4));
         assert!(chunks[0].deployment.is_some() && chunks[1..].iter().all(|chunk| chunk.deployment.is_none()));
-        assert!(chunks.iter().all(|chunk| chunk.joins() == Some(DeploymentId::from_random(9))));
+        assert!(chunks.iter().all(|chunk| chunk.deployment_to_join() == Some(DeploymentId::from_random(9))));
         let placed: Vec<_> = chunks.iter().flat_map(|chunk| &chunk.placements).cloned().collect();
         assert_eq!(placed, whole.placements);
         let mut stopped: Vec<_> = chunks.iter().flat_map(|chunk| &chunk.stops).map(|stop| stop.id).collect();

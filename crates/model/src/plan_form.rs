@@ -118,7 +118,7 @@ struct PlanOut<'a> {
     #[n(13)]
     preemptions: &'a [Preemption],
     #[n(14)]
-    deployment_id: Option<DeploymentId>,
+    joins: Option<DeploymentId>,
 }
 
 #[derive(Decode)]
@@ -160,7 +160,7 @@ struct PlanIn {
     #[cbor(default)]
     preemptions: Vec<Preemption>,
     #[n(14)]
-    deployment_id: Option<DeploymentId>,
+    joins: Option<DeploymentId>,
 }
 
 /// Writes plans.
@@ -191,7 +191,7 @@ fn plan_out<'a>(plan: &'a Plan, resources: &mut Table<'a, AllocatedResources>, m
         job_create_index,
         annotations,
         preemptions,
-        deployment_id,
+        joins,
     } = plan;
     let mut groups: Vec<&str> = Vec::new();
     let placements = placements
@@ -233,7 +233,7 @@ fn plan_out<'a>(plan: &'a Plan, resources: &mut Table<'a, AllocatedResources>, m
         job_create_index: *job_create_index,
         annotations,
         preemptions,
-        deployment_id: *deployment_id,
+        joins: *joins,
     }
 }
 
@@ -289,7 +289,7 @@ fn plan_in(plan: PlanIn, resources: &[Arc<AllocatedResources>], metrics: &[Arc<P
         job_create_index: plan.job_create_index,
         annotations: plan.annotations,
         preemptions: plan.preemptions,
-        deployment_id: plan.deployment_id,
+        joins: plan.joins,
     })
 }
 
@@ -320,7 +320,7 @@ mod tests {
             });
         }
         plan.preemptions.push(Preemption { id: AllocId::from_random(7), by: AllocId::from_random(8) });
-        plan.deployment_id = Some(DeploymentId::from_random(5));
+        plan.joins = Some(DeploymentId::from_random(5));
         plan
     }
 

@@ -93,7 +93,7 @@ impl<'a> Placer<'a> {
         let Some(group) = job.group(alloc.group_name()) else { return };
         let fits = self.state.node_at(alloc.node_slot).is_some_and(|row| Checker::new(&job, group).excluded(row).is_none());
         if fits {
-            self.plan.in_place.push(InPlace { id: alloc.id, to_newest: true, followup_eval: None });
+            self.plan.in_place.push(InPlace { to_newest: true, ..InPlace::of(alloc.id) });
         } else {
             let request = PlaceRequest {
                 index: alloc.index,
@@ -277,7 +277,7 @@ impl<'a> Placer<'a> {
                 evals.push(eval);
             }
             let followup_eval = evals.last().map(|eval| eval.id);
-            self.plan.in_place.push(InPlace { id: alloc.id, to_newest: false, followup_eval });
+            self.plan.in_place.push(InPlace { followup_eval, ..InPlace::of(alloc.id) });
         }
         evals
     }

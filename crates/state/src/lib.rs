@@ -5,6 +5,7 @@
 
 mod apply;
 mod event;
+mod fixture;
 mod persist;
 mod rows;
 mod store;
@@ -13,6 +14,7 @@ mod tables;
 mod usage;
 
 pub use event::{Event, EventKind, Payload, Topic};
+pub use fixture::Fixture;
 pub use persist::{RestoreError, SnapshotReader, write_snapshot};
 pub use rows::{Alloc, AllocSlot, DeploymentSlot, EvalSlot, JobRow, JobSlot, JobStatus, JobVersion, NodeRow, NodeSlot, Slot};
 pub use store::{Applied, ApplyError, Store, Touched};

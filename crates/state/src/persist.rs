@@ -169,19 +169,20 @@ fn write_alloc(
         alloc_modify_index,
         create_time,
         modify_time,
+        reschedule_outcome,
+        contacts,
     } = alloc;
-    e.array(31)?.encode(slot)?.encode(id)?.encode(job_slot)?.u32(job)?.u16(*group)?.u32(*index)?;
+    e.array(33)?.encode(slot)?.encode(id)?.encode(job_slot)?.u32(job)?.u16(*group)?.u32(*index)?;
     e.encode(node_slot)?.encode(node_id)?.encode(eval_id)?.encode(deployment)?.bool(*canary)?.encode(health)?;
     e.u32(resources)?.encode(desired)?.encode(desired_description.as_deref())?.encode(transition)?.encode(client_status)?;
     e.encode(client_description.as_deref())?.encode(tasks.as_deref())?.encode(followup_eval)?.encode(previous)?.encode(next)?;
     e.encode(reschedules.as_deref())?.u32(metrics)?.u64(*create_index)?.u64(*modify_index)?;
     e.u64(*alloc_modify_index)?.encode(create_time)?.encode(modify_time)?;
+    // Later fields, by position: readers pass over what they do not know.
+    e.encode(reschedule_outcome)?.encode(contacts.as_deref())?;
     e.encode(preempted.as_deref())?.encode(preempted_by)?;
     Ok(())
 }
-
-/// What an allocation's row had in the first format.
-const FIELDS_AT_FIRST: u64 = 29;
 
 /// Sections that follow the tables of the first format, by number. A reader skips those that it does not know, so none
 /// may hold what it must not overlook.
@@ -333,20 +334,21 @@ impl SnapshotReader {
                 alloc_modify_index: d.u64()?,
                 create_time: d.decode()?,
                 modify_time: d.decode()?,
+                reschedule_outcome: None,
+                contacts: None,
                 preempted: None,
                 preempted_by: None,
             };
-            if fields > FIELDS_AT_FIRST {
-                alloc.preempted = d.decode::<Option<Vec<_>>>()?.map(Arc::new);
-                alloc.preempted_by = d.decode()?;
+            for field in 29..fields {
+                match field {
+                    29 => alloc.reschedule_outcome = d.decode()?,
+                    30 => alloc.contacts = d.decode::<Option<Vec<_>>>()?.map(Arc::new),
+                    31 => alloc.preempted = d.decode::<Option<Vec<_>>>()?.map(Arc::new),
+                    32 => alloc.preempted_by = d.decode()?,
+                    _ => d.skip()?,
+                }
             }
-            state.alloc_ids.insert(id, slot);
-            state.allocs_by_job.insert((job_slot, slot), ());
-            state.allocs_by_node.insert((alloc.node_slot, slot), ());
-            state.allocs_by_eval.insert((alloc.eval_id, slot), ());
-            if let Some(deployment) = alloc.deployment {
-                state.allocs_by_deployment.insert((deployment, slot), ());
-            }
+            state.index_alloc(slot, &alloc);
             state.allocs.insert(slot, Arc::new(alloc));
         }
         Ok(())
@@ -366,7 +368,7 @@ fn pool<T: for<'b> minicbor::Decode<'b, ()>>(d: &mut Decoder<'_>) -> Result<Vec<
 }
 
 /// Counts what follows from the rows.
-fn recount(state: &mut Snapshot) {
+pub(crate) fn recount(state: &mut Snapshot) {
     let allocs = state.allocs.clone();
     for (_, alloc) in &allocs {
         let ask = Ask::of(&alloc.resources);

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use drover_base::{AllocId, DeploymentId, EvalId, NodeId, WallTime};
 use drover_model::{
     AllocatedResources, ClientStatus, DeploymentHealth, DesiredStatus, DesiredTransition, Index, Job, JobId, Node, NodeEvent, NodeStatus,
-    PlacementMetrics, RescheduleEvent, TaskGroup, TaskState, VersionTag, command::ScalingEvent, command::Submission, text_enum,
+    PlacementMetrics, RescheduleEvent, RescheduleOutcome, StatusChange, TaskGroup, TaskState, VersionTag, command::ScalingEvent,
+    command::Submission, text_enum,
 };
 use minicbor::decode::Error as DecodeError;
 use minicbor::encode::{Error as EncodeError, Write};
@@ -280,6 +281,10 @@ pub struct Alloc {
     pub preempted: Option<Arc<Vec<AllocId>>>,
     /// The allocation that it was evicted for.
     pub preempted_by: Option<AllocId>,
+    /// How the last of these attempts went.
+    pub reschedule_outcome: Option<RescheduleOutcome>,
+    /// When it was lost sight of and seen again, oldest first.
+    pub contacts: Option<Arc<Vec<StatusChange>>>,
     /// How it was chosen, shared by the placements of an evaluation and group.
     pub metrics: Arc<PlacementMetrics>,
     /// When it was placed.

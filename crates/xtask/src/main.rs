@@ -5,6 +5,7 @@ mod parity;
 mod tidy;
 mod vendor;
 mod vendor_clients;
+mod vendor_scheduler;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -39,7 +40,8 @@ fn run() -> Result<()> {
         Some("vendor") => {
             let records = arguments.get(1).map(PathBuf::from).context("vendor needs the folder of the records")?;
             vendor::languages(&records, &root.join("testdata/golden"))?;
-            vendor_clients::clients(&records, &root.join("testdata/golden"))
+            vendor_clients::clients(&records, &root.join("testdata/golden"))?;
+            vendor_scheduler::scheduler(&records, &root.join("testdata/golden"))
         }
         Some(other) => bail!("there is no task {other:?}; there are:\n{TASKS}"),
         None => {

@@ -38,21 +38,21 @@ pub(crate) fn languages(records: &Path, target: &Path) -> Result<()> {
     agent_config(&records.join("agent-config"), target)
 }
 
-fn read(path: &Path) -> Result<String> {
+pub(crate) fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| format!("read {}", path.display()))
 }
 
-fn read_json(path: &Path) -> Result<Value> {
+pub(crate) fn read_json(path: &Path) -> Result<Value> {
     serde_json::from_str(&read(path)?).with_context(|| format!("decode {}", path.display()))
 }
 
-fn write(path: &Path, lines: &[Value]) -> Result<()> {
+pub(crate) fn write(path: &Path, lines: &[Value]) -> Result<()> {
     let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
     fs::write(path, text).with_context(|| format!("write {}", path.display()))
 }
 
 /// The entries of a folder in name order.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| format!("list {}", folder.display()))? {
         found.push(entry?.path());
@@ -61,7 +61,7 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn name_of(path: &Path) -> String {
+pub(crate) fn name_of(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 

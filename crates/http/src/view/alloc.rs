@@ -102,7 +102,10 @@ fn tracker(alloc: &Alloc) -> Option<api::RescheduleTracker> {
         prev_node_id: event.previous_node.to_string(),
         delay: event.delay_ns,
     });
-    Some(api::RescheduleTracker { events: Some(events.collect()), last_reschedule: "ok".to_owned() })
+    Some(api::RescheduleTracker {
+        events: Some(events.collect()),
+        last_reschedule: alloc.reschedule_outcome.map_or("", |outcome| outcome.text()).to_owned(),
+    })
 }
 
 fn transition(alloc: &Alloc) -> api::DesiredTransition {

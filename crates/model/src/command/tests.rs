@@ -112,7 +112,7 @@ fn plan() -> Plan {
         job_create_index: 10,
         annotations: BTreeMap::new(),
         preemptions: Vec::new(),
-        deployment_id: None,
+        joins: None,
     }
 }
 
@@ -268,7 +268,7 @@ const LEVEL_2: &str = include_str!("../../../../testdata/golden/commands-level-2
 fn samples_of_level_2() -> Vec<(&'static str, Change)> {
     let gone = Preemption { id: AllocId::from_random(8), by: AllocId::from_random(3) };
     let first = Plan { preemptions: vec![gone], ..plan() };
-    let second = Plan { deployment: None, deployment_id: Some(DeploymentId::from_random(2)), ..plan() };
+    let second = Plan { deployment: None, joins: Some(DeploymentId::from_random(2)), ..plan() };
     let pool = NodePool {
         name: "gpu".into(),
         description: "with cards".into(),

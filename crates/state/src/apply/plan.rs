@@ -4,11 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use drover_base::AllocId;
-use drover_model::{ClientStatus, DesiredStatus, DesiredTransition, Plan};
+use drover_model::{ClientStatus, Contact, DesiredStatus, DesiredTransition, Plan, RescheduleOutcome, StatusChange};
 
 use crate::event::EventKind;
 use crate::rows::{Alloc, JobRow, JobSlot};
 use crate::store::{ApplyError, Transaction};
+
+/// What an allocation says about itself while its node is out of contact.
+const OUT_OF_CONTACT: &str = "alloc is unknown since its node is disconnected";
+/// How many changes of contact an allocation remembers; the newest decide.
+const CONTACTS_KEPT: usize = 8;
 
 impl Transaction<'_> {
     pub(crate) fn plans(&mut self, plans: Vec<Plan>) -> Result<(), ApplyError> {
@@ -20,7 +25,7 @@ impl Transaction<'_> {
 
     fn plan(&mut self, plan: Plan) {
         let index = self.index();
-        let deployment_id = plan.joins();
+        let deployment_id = plan.deployment_to_join();
         for update in &plan.deployment_updates {
             self.set_deployment_status(update.id, update.status, &update.description);
         }
@@ -59,6 +64,10 @@ impl Transaction<'_> {
             let Some(row) = self.state.alloc(in_place.id).cloned() else { continue };
             let mut alloc = Alloc::clone(&row);
             alloc.followup_eval = in_place.followup_eval.or(alloc.followup_eval);
+            if in_place.no_placement {
+                alloc.reschedule_outcome = Some(RescheduleOutcome::NoPlacement);
+            }
+            self.contact(&mut alloc, in_place.contact);
             if in_place.to_newest
                 && let Some((_, job)) = &job
                 && let Some(group) = group_position(job, alloc.group_name())
@@ -84,6 +93,24 @@ impl Transaction<'_> {
                 self.place(slot, &job, plan.eval_id, deployment_id, placement, preempted);
             }
         }
+    }
+
+    /// Notes that the servers stopped or began again to hear from the allocation (REC-059, REC-073).
+    fn contact(&self, alloc: &mut Alloc, contact: Contact) {
+        let status = match contact {
+            Contact::Same => return,
+            Contact::Lost => {
+                alloc.client_status = ClientStatus::Unknown;
+                alloc.client_description = Some(Arc::from(OUT_OF_CONTACT));
+                ClientStatus::Unknown
+            }
+            Contact::Back => ClientStatus::Running,
+        };
+        let mut contacts = alloc.contacts.as_deref().cloned().unwrap_or_default();
+        contacts.push(StatusChange { status, time: self.state.time });
+        let surplus = contacts.len().saturating_sub(CONTACTS_KEPT);
+        contacts.drain(..surplus);
+        alloc.contacts = Some(Arc::new(contacts));
     }
 
     fn place(
@@ -117,7 +144,8 @@ impl Transaction<'_> {
                 node_slot,
                 node_id: placement.node_id,
                 eval_id,
-                deployment: deployment.filter(|_| newest),
+                // One of an older version belongs to the deployment of that version (DEP-040).
+                deployment: if newest { deployment } else { self.deployment_of_version(version) },
                 canary: placement.canary,
                 health: None,
                 resources: placement.resources,
@@ -130,6 +158,8 @@ impl Transaction<'_> {
                 followup_eval: None,
                 previous: placement.previous,
                 next: None,
+                reschedule_outcome: (!placement.reschedules.is_empty()).then_some(RescheduleOutcome::Placed),
+                contacts: None,
                 reschedules: (!placement.reschedules.is_empty()).then(|| Arc::new(placement.reschedules)),
                 preempted,
                 preempted_by: None,
@@ -142,6 +172,15 @@ impl Transaction<'_> {
             },
             EventKind::PlanResult,
         );
+    }
+}
+
+impl Transaction<'_> {
+    fn deployment_of_version(&self, job: &drover_model::Job) -> Option<drover_base::DeploymentId> {
+        let of_version = |deployment: &&Arc<drover_model::Deployment>| {
+            deployment.job_version == job.version && deployment.job_create_index == job.create_index
+        };
+        self.state.deployments_of_job(&job.id).rev().find(of_version).map(|deployment| deployment.id)
     }
 }
 
