@@ -14,10 +14,11 @@ use crate::evaluation::Evaluation;
 use crate::job::{Job, JobId};
 use crate::node::{Node, NodeEvent, NodeStatus};
 use crate::plan::{DeploymentUpdate, Plan};
+use crate::scheduling::{NodePool, SchedulerConfig};
 use crate::service::ServiceRegistration;
 
 /// The highest format of commands and snapshots that this build reads and writes.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// The bit of a command's format that marks it as safe to skip for servers that do not know it (RFT-003).
 pub const IGNORABLE: u32 = 1 << 31;
@@ -292,6 +293,30 @@ pub enum Change {
         #[n(2)]
         event: ScalingEvent,
     },
+    /// Verified plans as [`Self::Plans`], with what placements share written once. The only form that carries
+    /// preemptions, and chunks of a plan after the first.
+    #[n(18)]
+    SharedPlans(
+        #[n(0)]
+        #[cbor(with = "crate::plan_form")]
+        Vec<Plan>,
+    ),
+    /// New settings of the scheduler.
+    #[n(19)]
+    SchedulerConfig {
+        /// The settings; indexes are set in apply.
+        #[n(0)]
+        config: SchedulerConfig,
+        /// Refused unless the stored settings have this index.
+        #[n(1)]
+        enforce_index: Option<u64>,
+    },
+    /// New or changed node pools; indexes are set in apply.
+    #[n(20)]
+    UpsertNodePools(#[n(0)] Vec<NodePool>),
+    /// Node pools to delete, by name.
+    #[n(21)]
+    DeleteNodePools(#[n(0)] Vec<String>),
 }
 
 impl Change {
@@ -318,6 +343,7 @@ impl Change {
             | Self::JobStability { .. }
             | Self::FeatureLevel(_)
             | Self::Scaling { .. } => 1,
+            Self::SharedPlans(_) | Self::SchedulerConfig { .. } | Self::UpsertNodePools(_) | Self::DeleteNodePools(_) => 2,
         }
     }
 }

@@ -86,7 +86,7 @@ pub struct DeploymentGroup {
 }
 
 /// The progress of one job version.
-#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
 pub struct Deployment {
     /// The id.
     #[n(0)]

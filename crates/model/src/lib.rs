@@ -17,8 +17,10 @@ pub mod evaluation;
 pub mod job;
 pub mod node;
 pub mod plan;
+pub mod plan_form;
 pub mod policy;
 pub mod resources;
+pub mod scheduling;
 pub mod service;
 pub mod shared;
 pub mod task;
@@ -32,6 +34,7 @@ pub use node::*;
 pub use plan::*;
 pub use policy::*;
 pub use resources::*;
+pub use scheduling::*;
 pub use service::*;
 pub use task::*;
 

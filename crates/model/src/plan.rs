@@ -1,6 +1,6 @@
 //! Plans: what a scheduler worker wants done, before it is verified against the newest state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use drover_base::{AllocId, DeploymentId, EvalId, NodeId, WallTime};
@@ -37,7 +37,8 @@ pub struct Placement {
     pub id: AllocId,
     /// Its group.
     #[n(1)]
-    pub group: String,
+    #[cbor(with = "crate::shared::text")]
+    pub group: Arc<str>,
     /// Its number within the group.
     #[n(2)]
     pub index: u32,
@@ -121,6 +122,17 @@ text_enum! {
     }
 }
 
+/// An allocation that makes room for another of a higher priority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Preemption {
+    /// Which.
+    #[n(0)]
+    pub id: AllocId,
+    /// The placement of the same plan that takes its room.
+    #[n(1)]
+    pub by: AllocId,
+}
+
 /// A change of a deployment's status.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub struct DeploymentUpdate {
@@ -180,18 +192,162 @@ pub struct Plan {
     #[n(11)]
     #[cbor(default)]
     pub annotations: BTreeMap<String, DesiredUpdates>,
+    /// Allocations of other jobs that are evicted; only in the shared form ([`crate::plan_form`]).
+    #[cbor(skip)]
+    pub preemptions: Vec<Preemption>,
     /// The deployment that placements and updates of the newest version join, unless `deployment` is given.
     #[n(12)]
     pub joins: Option<DeploymentId>,
 }
 
+/// Allocations that one chunk of a plan changes at most.
+pub const CHUNK_ALLOCS_MAX: usize = 2_000;
+
 impl Plan {
+    /// A plan without anything to do.
+    pub fn new(eval_id: EvalId, job_id: JobId, priority: u8) -> Self {
+        Self {
+            eval_id,
+            job_id,
+            priority,
+            all_at_once: false,
+            placements: Vec::new(),
+            stops: Vec::new(),
+            in_place: Vec::new(),
+            deployment: None,
+            deployment_updates: Vec::new(),
+            job_version: 0,
+            job_create_index: 0,
+            annotations: BTreeMap::new(),
+            preemptions: Vec::new(),
+            joins: None,
+        }
+    }
+
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.placements.is_empty()
-            && self.stops.is_empty()
-            && self.in_place.is_empty()
-            && self.deployment.is_none()
-            && self.deployment_updates.is_empty()
+        self.allocs() == 0 && self.deployment.is_none() && self.deployment_updates.is_empty()
+    }
+
+    /// How many changes of allocations it holds.
+    pub fn allocs(&self) -> usize {
+        self.placements.len() + self.stops.len() + self.in_place.len() + self.preemptions.len()
+    }
+
+    /// The deployment that its placements join.
+    pub fn deployment_to_join(&self) -> Option<DeploymentId> {
+        self.deployment.as_ref().map(|deployment| deployment.id).or(self.joins)
+    }
+
+    /// Cuts the plan into plans of at most [`CHUNK_ALLOCS_MAX`] changes of allocations, each valid alone when those
+    /// before it are applied: the deployment travels in the first, a placement with what it replaces and evicts, and
+    /// room is freed no later than it is taken. With `all_at_once` the plan stays whole (EVL-040).
+    pub fn chunks(self) -> impl Iterator<Item = Plan> {
+        self.chunks_of(CHUNK_ALLOCS_MAX).into_iter()
+    }
+
+    fn chunks_of(mut self, most: usize) -> Vec<Plan> {
+        if self.all_at_once || self.allocs() <= most {
+            return vec![self];
+        }
+        let mut evicted: BTreeMap<AllocId, Vec<Preemption>> = BTreeMap::new();
+        for preemption in self.preemptions.drain(..) {
+            evicted.entry(preemption.by).or_default().push(preemption);
+        }
+        let replaced: BTreeSet<AllocId> = self.placements.iter().filter_map(|placement| placement.previous).collect();
+        let (with_placement, alone): (Vec<Stop>, Vec<Stop>) = self.stops.drain(..).partition(|stop| replaced.contains(&stop.id));
+        let mut with_placement: BTreeMap<AllocId, Stop> = with_placement.into_iter().map(|stop| (stop.id, stop)).collect();
+        let (placements, in_place) = (std::mem::take(&mut self.placements), std::mem::take(&mut self.in_place));
+        let mut chunks = vec![self];
+        fn room_for(chunks: &mut Vec<Plan>, count: usize, most: usize) -> &mut Plan {
+            let last = chunks.last().expect("there is a first chunk");
+            if last.allocs() > 0 && last.allocs() + count > most {
+                chunks.push(Plan {
+                    job_version: last.job_version,
+                    job_create_index: last.job_create_index,
+                    joins: last.deployment_to_join(),
+                    ..Plan::new(last.eval_id, last.job_id.clone(), last.priority)
+                });
+            }
+            chunks.last_mut().expect("there is a first chunk")
+        }
+        for stop in alone {
+            room_for(&mut chunks, 1, most).stops.push(stop);
+        }
+        for in_place in in_place {
+            room_for(&mut chunks, 1, most).in_place.push(in_place);
+        }
+        for placement in placements {
+            let stop = placement.previous.and_then(|previous| with_placement.remove(&previous));
+            let evicted = evicted.remove(&placement.id).unwrap_or_default();
+            let chunk = room_for(&mut chunks, 1 + usize::from(stop.is_some()) + evicted.len(), most);
+            chunk.stops.extend(stop);
+            chunk.preemptions.extend(evicted);
+            chunk.placements.push(placement);
+        }
+        chunks
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn placement(number: u128, previous: Option<u128>) -> Placement {
+        Placement {
+            id: AllocId::from_random(number),
+            group: Arc::from("g"),
+            index: 0,
+            node_id: NodeId::from_random(1),
+            resources: Arc::default(),
+            previous: previous.map(AllocId::from_random),
+            reschedules: Vec::new(),
+            canary: false,
+            job_version: None,
+            metrics: Arc::default(),
+        }
+    }
+
+    fn stop(number: u128) -> Stop {
+        Stop { id: AllocId::from_random(number), description: String::new(), client_status: None, followup_eval: None }
+    }
+
+    fn plan() -> Plan {
+        let job_id = JobId { namespace: "default".into(), id: "web".into() };
+        let mut plan = Plan::new(EvalId::from_random(1), job_id, 50);
+        plan.deployment = Some(Deployment { id: DeploymentId::from_random(9), ..Deployment::default() });
+        plan.stops = (0..6).map(|number| stop(100 + number)).collect();
+        plan.placements = (0..10).map(|number| placement(number, (number < 4).then_some(100 + number))).collect();
+        plan.preemptions = vec![Preemption { id: AllocId::from_random(200), by: AllocId::from_random(9) }];
+        plan
+    }
+
+    #[test]
+    fn chunks_are_bounded_hold_everything_once_and_keep_together_what_belongs_together() {
+        let whole = plan();
+        let chunks = whole.clone().chunks_of(4);
+        assert!(chunks.len() > 1 && chunks.iter().all(|chunk| chunk.allocs() <= 4));
+        assert!(chunks[0].deployment.is_some() && chunks[1..].iter().all(|chunk| chunk.deployment.is_none()));
+        assert!(chunks.iter().all(|chunk| chunk.deployment_to_join() == Some(DeploymentId::from_random(9))));
+        let placed: Vec<_> = chunks.iter().flat_map(|chunk| &chunk.placements).cloned().collect();
+        assert_eq!(placed, whole.placements);
+        let mut stopped: Vec<_> = chunks.iter().flat_map(|chunk| &chunk.stops).map(|stop| stop.id).collect();
+        stopped.sort();
+        assert_eq!(stopped, whole.stops.iter().map(|stop| stop.id).collect::<Vec<_>>());
+        // Stops without a replacement come first; the others travel with their replacement.
+        assert_eq!(chunks[0].stops[0].id, AllocId::from_random(104));
+        for chunk in &chunks {
+            for placement in &chunk.placements {
+                let stopped_here = placement.previous.is_none_or(|previous| chunk.stops.iter().any(|stop| stop.id == previous));
+                assert!(stopped_here, "{placement:?}");
+            }
+            assert!(chunk.preemptions.iter().all(|gone| chunk.placements.iter().any(|placement| placement.id == gone.by)));
+        }
+    }
+
+    #[test]
+    fn a_plan_that_commits_all_or_nothing_is_never_cut() {
+        let whole = Plan { all_at_once: true, ..plan() };
+        assert_eq!(whole.clone().chunks_of(4), [whole]);
     }
 }

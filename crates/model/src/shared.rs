@@ -45,3 +45,24 @@ pub mod maybe {
         Option::<T>::decode(d, ctx).map(|value| value.map(Arc::new))
     }
 }
+
+/// The same for shared text.
+pub mod text {
+    use super::*;
+
+    /// Writes the text.
+    ///
+    /// # Errors
+    /// When the writer fails.
+    pub fn encode<C, W: Write>(value: &Arc<str>, e: &mut Encoder<W>, _: &mut C) -> Result<(), EncodeError<W::Error>> {
+        e.str(value)?.ok()
+    }
+
+    /// Reads text of its own.
+    ///
+    /// # Errors
+    /// When the bytes are not text.
+    pub fn decode<C>(d: &mut Decoder<'_>, _: &mut C) -> Result<Arc<str>, DecodeError> {
+        d.str().map(Arc::from)
+    }
+}

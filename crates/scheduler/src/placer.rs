@@ -43,19 +43,10 @@ pub(crate) struct Placer<'a> {
 impl<'a> Placer<'a> {
     pub(crate) fn new(state: &'a Snapshot, eval: &'a Evaluation, context: &'a mut Context, job: Option<Arc<Job>>) -> Self {
         let plan = Plan {
-            eval_id: eval.id,
-            job_id: eval.job_id.clone(),
-            priority: eval.priority,
             all_at_once: job.as_ref().is_some_and(|job| job.all_at_once),
-            placements: Vec::new(),
-            stops: Vec::new(),
-            in_place: Vec::new(),
-            deployment: None,
-            deployment_updates: Vec::new(),
             job_version: job.as_ref().map_or(0, |job| job.version),
             job_create_index: job.as_ref().map_or(0, |job| job.create_index),
-            annotations: BTreeMap::new(),
-            joins: None,
+            ..Plan::new(eval.id, eval.job_id.clone(), eval.priority)
         };
         let mut of_group = BTreeMap::new();
         if let Some(slot) = state.job_slot(&eval.job_id) {
@@ -163,7 +154,7 @@ impl<'a> Placer<'a> {
         *self.of_group.entry((placed.candidate.slot, placed.group.clone())).or_default() += 1;
         self.plan.placements.push(Placement {
             id: drover_base::AllocId::from_random(self.context.rng.next_u128()),
-            group: placed.group,
+            group: Arc::from(placed.group),
             index: request.index,
             node_id: placed.candidate.row.node.id,
             resources: Arc::new(placed.resources),

@@ -48,7 +48,7 @@ impl Outcome {
         let plan = std::mem::take(&mut self.plan);
         self.plan.annotations.clone_from(&plan.annotations);
         for placement in &plan.placements {
-            *self.placing.entry(placement.group.clone()).or_default() += 1;
+            *self.placing.entry(placement.group.to_string()).or_default() += 1;
         }
         plan
     }

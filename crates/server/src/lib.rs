@@ -3,6 +3,7 @@
 //! Reads hand out immutable snapshots. Everything that waits for change hangs on the apply loop: [`Server::changed`],
 //! the push to clients, the event stream, the leader's services.
 
+mod channel;
 mod config;
 mod endpoints;
 mod error;
@@ -13,6 +14,7 @@ mod link;
 mod machine;
 mod server;
 
+pub use channel::AgentChannel;
 pub use config::{Config, Observer, PlantedBug};
 pub use drover_state as state;
 pub use endpoints::{Deregistered, Planned, Registered, UpdatedDeployment, format_warnings};

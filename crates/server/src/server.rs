@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use drover_base::WallTime;
 use drover_model::Command;
-use drover_model::command::Change;
+use drover_model::command::{Change, FORMAT};
 use drover_raft::{Consensus, OpenError, Options, RaftStatus, Storage, VersionError, check_version};
 use drover_rt::{Clock, Entropy, TaskScope};
 use drover_state::Snapshot;
@@ -88,9 +88,18 @@ impl Server {
             region,
             consensus,
         }));
+        server.reach_level().await?;
         server.begin_leading(scope);
         server.0.ready.store(true, Ordering::Release);
         Ok(server)
+    }
+
+    /// Raises the region's level to what its servers, which is this one, can apply.
+    async fn reach_level(&self) -> Result<(), StartError> {
+        if self.snapshot().feature_level() < FORMAT {
+            self.propose(Change::FeatureLevel(FORMAT)).await.map_err(|error| OpenError::Start(error.to_string()))?;
+        }
+        Ok(())
     }
 
     /// The newest state.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use drover_base::WallTime;
-use drover_model::{Deployment, Evaluation, Index};
+use drover_model::{Deployment, Evaluation, Index, NodePool, SchedulerConfig};
 
 use crate::persist::recount;
 use crate::rows::{Alloc, DeploymentSlot, EvalSlot, JobRow, JobSlot, NodeRow, NodeSlot, Slot};
@@ -21,7 +21,19 @@ pub struct Fixture {
 impl Fixture {
     /// An empty state at an index and a time.
     pub fn new(index: Index, time: WallTime) -> Self {
-        Self { state: Snapshot { index, time, feature_level: drover_model::command::FORMAT, next_slot: 1, ..Snapshot::default() } }
+        let mut state = crate::Store::default().snapshot();
+        (state.index, state.time, state.feature_level) = (index, time, drover_model::command::FORMAT);
+        Self { state }
+    }
+
+    /// Sets the scheduler's settings.
+    pub fn scheduler_config(&mut self, config: SchedulerConfig) {
+        self.state.scheduler_config = Arc::new(config);
+    }
+
+    /// Puts down a node pool.
+    pub fn node_pool(&mut self, pool: NodePool) {
+        self.state.node_pools.insert(Arc::from(pool.name.as_str()), Arc::new(pool));
     }
 
     /// The next slot, also for rows that are gone.

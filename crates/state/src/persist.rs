@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use drover_base::WallTime;
 use drover_model::command::FORMAT;
-use drover_model::{AllocatedResources, Deployment, Evaluation, Job, PlacementMetrics, ServiceRegistration};
+use drover_model::{AllocatedResources, Deployment, Evaluation, Job, NodePool, PlacementMetrics, SchedulerConfig, ServiceRegistration};
 use minicbor::decode::Error as CborError;
 use minicbor::{Decoder, Encoder};
 
@@ -121,8 +121,12 @@ fn write_all(e: &mut Out<'_>, state: &Snapshot) -> Result<(), minicbor::encode::
     for (_, row) in &state.services {
         e.encode(row.as_ref())?;
     }
-    // Room for tables of later formats: a number of extra sections, none so far.
-    e.array(0)?;
+    e.array(2)?;
+    e.array(2)?.u32(section::SCHEDULER_CONFIG)?.encode(state.scheduler_config.as_ref())?;
+    e.array(2)?.u32(section::NODE_POOLS)?.array(state.node_pools.len() as u64)?;
+    for (_, pool) in &state.node_pools {
+        e.encode(pool.as_ref())?;
+    }
     Ok(())
 }
 
@@ -157,6 +161,8 @@ fn write_alloc(
         previous,
         next,
         reschedules,
+        preempted,
+        preempted_by,
         metrics: _,
         create_index,
         modify_index,
@@ -166,7 +172,7 @@ fn write_alloc(
         reschedule_outcome,
         contacts,
     } = alloc;
-    e.array(31)?.encode(slot)?.encode(id)?.encode(job_slot)?.u32(job)?.u16(*group)?.u32(*index)?;
+    e.array(33)?.encode(slot)?.encode(id)?.encode(job_slot)?.u32(job)?.u16(*group)?.u32(*index)?;
     e.encode(node_slot)?.encode(node_id)?.encode(eval_id)?.encode(deployment)?.bool(*canary)?.encode(health)?;
     e.u32(resources)?.encode(desired)?.encode(desired_description.as_deref())?.encode(transition)?.encode(client_status)?;
     e.encode(client_description.as_deref())?.encode(tasks.as_deref())?.encode(followup_eval)?.encode(previous)?.encode(next)?;
@@ -174,7 +180,15 @@ fn write_alloc(
     e.u64(*alloc_modify_index)?.encode(create_time)?.encode(modify_time)?;
     // Later fields, by position: readers pass over what they do not know.
     e.encode(reschedule_outcome)?.encode(contacts.as_deref())?;
+    e.encode(preempted.as_deref())?.encode(preempted_by)?;
     Ok(())
+}
+
+/// Sections that follow the tables of the first format, by number. A reader skips those that it does not know, so none
+/// may hold what it must not overlook.
+mod section {
+    pub(super) const SCHEDULER_CONFIG: u32 = 1;
+    pub(super) const NODE_POOLS: u32 = 2;
 }
 
 /// Reads snapshots.
@@ -243,8 +257,28 @@ impl SnapshotReader {
             state.service_ids.insert((Arc::clone(&namespace), Arc::clone(&id)), Arc::clone(&name));
             state.services.insert((namespace, name, id), Arc::new(row));
         }
+        Self::read_sections(&mut d, &mut state)?;
+        let mut state = state.with_built_ins();
         recount(&mut state);
         Ok(state)
+    }
+
+    fn read_sections(d: &mut Decoder<'_>, state: &mut Snapshot) -> Result<(), RestoreError> {
+        state.scheduler_config = Arc::new(SchedulerConfig::initial());
+        for _ in 0..length(d)? {
+            length(d)?;
+            match d.u32()? {
+                section::SCHEDULER_CONFIG => state.scheduler_config = Arc::new(d.decode()?),
+                section::NODE_POOLS => {
+                    for _ in 0..length(d)? {
+                        let pool: NodePool = d.decode()?;
+                        state.node_pools.insert(Arc::from(pool.name.as_str()), Arc::new(pool));
+                    }
+                }
+                _ => d.skip()?,
+            }
+        }
+        Ok(())
     }
 
     fn read_allocs(d: &mut Decoder<'_>, state: &mut Snapshot) -> Result<(), RestoreError> {
@@ -302,11 +336,15 @@ impl SnapshotReader {
                 modify_time: d.decode()?,
                 reschedule_outcome: None,
                 contacts: None,
+                preempted: None,
+                preempted_by: None,
             };
             for field in 29..fields {
                 match field {
                     29 => alloc.reschedule_outcome = d.decode()?,
                     30 => alloc.contacts = d.decode::<Option<Vec<_>>>()?.map(Arc::new),
+                    31 => alloc.preempted = d.decode::<Option<Vec<_>>>()?.map(Arc::new),
+                    32 => alloc.preempted_by = d.decode()?,
                     _ => d.skip()?,
                 }
             }

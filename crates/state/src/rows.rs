@@ -277,6 +277,10 @@ pub struct Alloc {
     pub next: Option<AllocId>,
     /// Attempts to replace failed ones, oldest first.
     pub reschedules: Option<Arc<Vec<RescheduleEvent>>>,
+    /// Allocations that were evicted to make room for it.
+    pub preempted: Option<Arc<Vec<AllocId>>>,
+    /// The allocation that it was evicted for.
+    pub preempted_by: Option<AllocId>,
     /// How the last of these attempts went.
     pub reschedule_outcome: Option<RescheduleOutcome>,
     /// When it was lost sight of and seen again, oldest first.

@@ -1,10 +1,11 @@
 //! The store: the newest snapshot and the one way to change it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use drover_base::{AllocId, DeploymentId, EvalId, NodeId};
 use drover_model::command::Change;
-use drover_model::{Command, Index, JobId};
+use drover_model::{Command, Index, JobId, SchedulerConfig};
 
 use crate::event::{Event, EventKind, Payload};
 use crate::rows::Slot;
@@ -46,6 +47,8 @@ pub struct Touched {
     pub deployments: BTreeSet<DeploymentId>,
     /// Services by namespace and name.
     pub services: BTreeSet<(String, String)>,
+    /// Node pools.
+    pub node_pools: BTreeSet<String>,
     /// Nodes that have more room, or more to offer, than before.
     pub freed: BTreeSet<NodeId>,
 }
@@ -71,7 +74,8 @@ pub struct Store {
 
 impl Default for Store {
     fn default() -> Self {
-        Self { now: Snapshot { feature_level: FIRST_LEVEL, next_slot: 1, ..Snapshot::default() } }
+        let empty = Snapshot { feature_level: FIRST_LEVEL, next_slot: 1, ..Snapshot::default() };
+        Self { now: Snapshot { scheduler_config: Arc::new(SchedulerConfig::initial()), ..empty.with_built_ins() } }
     }
 }
 
@@ -129,7 +133,7 @@ impl Transaction<'_> {
             Change::NodeEligibility { id, eligible, event, evals } => self.node_eligibility(id, eligible, event, evals),
             Change::AllocUpdates { updates, evals } => self.alloc_updates(updates, evals),
             Change::Evaluations(evals) => self.upsert_evals(evals),
-            Change::Plans(plans) => self.plans(plans),
+            Change::Plans(plans) | Change::SharedPlans(plans) => self.plans(plans),
             Change::Transitions { transitions, evals } => self.transitions(transitions, evals),
             Change::DeploymentStatus { update, eval, revert } => self.deployment_status(&update, eval, revert),
             Change::DeploymentPromote { id, groups, eval } => self.deployment_promote(id, groups.as_deref(), eval),
@@ -145,6 +149,9 @@ impl Transaction<'_> {
                 Ok(())
             }
             Change::Scaling { id, group, event } => self.scaling(&id, &group, event),
+            Change::SchedulerConfig { config, enforce_index } => self.scheduler_config(config, enforce_index),
+            Change::UpsertNodePools(pools) => self.upsert_node_pools(pools),
+            Change::DeleteNodePools(names) => self.delete_node_pools(&names),
         }
     }
 

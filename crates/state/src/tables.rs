@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use drover_base::{AllocId, DeploymentId, EvalId, NodeId, WallTime};
-use drover_model::{Deployment, Evaluation, Index, JobId, ServiceRegistration, text_enum};
+use drover_model::{
+    Deployment, Evaluation, Index, JobId, NODE_POOL_ALL, NODE_POOL_DEFAULT, NodePool, SchedulerConfig, ServiceRegistration, text_enum,
+};
 use imbl::OrdMap;
 
 use crate::rows::{Alloc, AllocSlot, DeploymentSlot, EvalSlot, JobRow, JobSlot, NodeRow, NodeSlot};
@@ -13,6 +15,7 @@ text_enum! {
     Table {
         0 Jobs = "jobs", 1 Nodes = "nodes", 2 Allocs = "allocs", 3 Evals = "evals", 4 Deployments = "deployments",
         5 Services = "services", 6 Summaries = "job_summary", 7 Scaling = "scaling_event",
+        8 SchedulerConfig = "scheduler_config", 9 NodePools = "node_pools",
     }
 }
 
@@ -51,6 +54,8 @@ pub struct Snapshot {
     /// By namespace and id: the name.
     pub(crate) service_ids: OrdMap<(Arc<str>, Arc<str>), Arc<str>>,
     pub(crate) services_by_alloc: Set<(AllocId, Arc<str>, Arc<str>)>,
+    pub(crate) scheduler_config: Arc<SchedulerConfig>,
+    pub(crate) node_pools: OrdMap<Arc<str>, Arc<NodePool>>,
 }
 
 fn first<T>() -> crate::rows::Slot<T> {
@@ -202,6 +207,31 @@ impl Snapshot {
     pub fn latest_deployment(&self, id: &JobId) -> Option<&Arc<Deployment>> {
         let create_index = self.job(id)?.job().create_index;
         self.deployments_of_job(id).rev().find(|deployment| deployment.job_create_index == create_index)
+    }
+
+    /// The settings of the scheduler.
+    pub fn scheduler_config(&self) -> &Arc<SchedulerConfig> {
+        &self.scheduler_config
+    }
+
+    /// A node pool by name.
+    pub fn node_pool(&self, name: &str) -> Option<&Arc<NodePool>> {
+        self.node_pools.get(name)
+    }
+
+    /// All node pools by name; those that are built in are always there.
+    pub fn node_pools(&self) -> impl DoubleEndedIterator<Item = &Arc<NodePool>> {
+        self.node_pools.iter().map(|(_, pool)| pool)
+    }
+
+    /// What always exists, where a new region and an old snapshot do not have it.
+    pub(crate) fn with_built_ins(mut self) -> Self {
+        for name in [NODE_POOL_ALL, NODE_POOL_DEFAULT] {
+            if !self.node_pools.contains_key(name) {
+                self.node_pools.insert(Arc::from(name), Arc::new(NodePool::built_in(name)));
+            }
+        }
+        self
     }
 
     /// All service registrations by namespace, name and id.

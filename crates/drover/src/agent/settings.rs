@@ -68,6 +68,10 @@ pub(crate) struct Settings {
     pub(crate) http_bind: IpAddr,
     pub(crate) http_port: u16,
     pub(crate) files: Vec<String>,
+    /// Where the agent channel listens.
+    pub(crate) rpc_bind: IpAddr,
+    /// The port of the agent channel.
+    pub(crate) rpc_port: u16,
 }
 
 /// Why the agent does not start.
@@ -131,14 +135,22 @@ pub(crate) fn load(args: &AgentArgs) -> Result<Settings, Refusal> {
     if config.name.is_empty() {
         config.name = host_name();
     }
-    let bind = if config.addresses.http.is_empty() { &config.bind_addr } else { &config.addresses.http };
-    let bind = if bind.is_empty() { "0.0.0.0" } else { bind.as_str() };
-    let http_bind = bind.parse().map_err(|_| {
-        Refusal(format!("Failed to parse the HTTP address {bind:?}: give an IP address such as 127.0.0.1 (address templates are not supported by this version)"))
-    })?;
+    let http_bind = address("HTTP", &config.addresses.http, &config.bind_addr)?;
+    let rpc_bind = address("RPC", &config.addresses.rpc, &config.bind_addr)?;
     let data_dir = if args.dev { PathBuf::new() } else { absolute(&config.data_dir) };
-    let http_port = u16::try_from(config.ports.http).map_err(|_| Refusal(format!("invalid port {}", config.ports.http)))?;
-    Ok(Settings { dev: args.dev, config, partial, warnings, data_dir, http_bind, http_port, files })
+    let port = |port: i64| u16::try_from(port).map_err(|_| Refusal(format!("invalid port {port}")));
+    let (http_port, rpc_port) = (port(config.ports.http)?, port(config.ports.rpc)?);
+    Ok(Settings { dev: args.dev, config, partial, warnings, data_dir, http_bind, http_port, rpc_bind, rpc_port, files })
+}
+
+/// Where to listen: what is configured for the protocol, else for everything, else on every interface.
+fn address(protocol: &str, own: &str, general: &str) -> Result<IpAddr, Refusal> {
+    let text = [own, general].into_iter().find(|text| !text.is_empty()).unwrap_or("0.0.0.0");
+    text.parse().map_err(|_| {
+        Refusal(format!(
+            "Failed to parse the {protocol} address {text:?}: give an IP address such as 127.0.0.1 (address templates are not supported by this version)"
+        ))
+    })
 }
 
 fn explain(file: &str, problems: &[Problem], source: &Source) -> Refusal {

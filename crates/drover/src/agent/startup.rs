@@ -41,13 +41,25 @@ pub(super) async fn run(settings: Settings, logs: LogHub) -> anyhow::Result<()> 
             Some(DataDirLock::take(&data_dir)?)
         }
     };
-    let listener = listen(SocketAddr::new(settings.http_bind, settings.http_port)).await?;
+    let listener = listen("http", SocketAddr::new(settings.http_bind, settings.http_port)).await?;
+    let channel = listen("rpc", SocketAddr::new(settings.rpc_bind, settings.rpc_port)).await?;
     let http_address = advertised(&settings, listener.local_addr()?);
 
     let scope = TaskScope::new();
     let server_scope = scope.child();
     let server =
         Server::start(server_config(&settings, &data_dir), clock.clone(), entropy.clone(), &server_scope).await.context("start server")?;
+    let per_client = usize::try_from(settings.config.limits.rpc_max_conns_per_client).unwrap_or(0);
+    scope.spawn(
+        "agent channel",
+        drover_rpc::serve(
+            channel,
+            server.clone().into(),
+            drover_rpc::Options { connections_per_client: per_client },
+            clock.clone(),
+            server_scope.clone(),
+        ),
+    );
     let client_scope = scope.child();
     let client = if settings.config.client.enabled {
         let config = client_config(&settings, &data_dir, &http_address).await?;
@@ -112,11 +124,11 @@ impl Drop for Scratch {
     }
 }
 
-async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+async fn listen(name: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
     match TcpListener::bind(address).await {
         Ok(listener) => Ok(listener),
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => bail!(
-            "port {} on {} is in use by another program; stop it, or choose another with ports {{ http = … }}",
+            "port {} on {} is in use by another program; stop it, or choose another with ports {{ {name} = … }}",
             address.port(),
             address.ip()
         ),
@@ -144,7 +156,7 @@ fn server_config(settings: &Settings, data_dir: &Path) -> Config {
     let mut config = Config::new(storage);
     config.region.clone_from(&settings.config.region);
     config.name.clone_from(&settings.config.name);
-    config.rpc_address = format!("{}:{}", settings.http_bind, settings.config.ports.rpc);
+    config.rpc_address = SocketAddr::new(settings.rpc_bind, settings.rpc_port).to_string();
     if let Some(threshold) = told.raft_snapshot_threshold.and_then(|count| u64::try_from(count).ok()).filter(|count| *count > 0) {
         config.snapshot_every = threshold;
     }

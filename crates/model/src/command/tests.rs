@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use drover_macros::proves;
 
 use super::*;
-use crate::plan::{Placement, Stop};
+use crate::plan::{Placement, Preemption, Stop};
 use crate::{
     AllocatedResources, AllocatedTask, ClientStatus, Deployment, DeploymentGroup, DeploymentHealth, DeploymentStatus, JobType, NodeDriver,
-    NodeResources, PlacementMetrics, PortMapping, Resources, Task, TaskEvent, TaskEventKind, TaskGroup, TaskState, TaskStatus, Trigger,
+    NodeResources, PlacementMetrics, PortMapping, Resources, SchedulerAlgorithm, Task, TaskEvent, TaskEventKind, TaskGroup, TaskState,
+    TaskStatus, Trigger,
 };
 
 /// One command of each kind as level 1 wrote it: the kind and the bytes. Lines are never changed, only added.
@@ -68,7 +69,7 @@ fn plan() -> Plan {
     };
     let placement = Placement {
         id: AllocId::from_random(3),
-        group: "web".into(),
+        group: Arc::from("web"),
         index: 1,
         node_id: NodeId::from_random(4),
         resources: Arc::new(resources),
@@ -110,6 +111,7 @@ fn plan() -> Plan {
         job_version: 3,
         job_create_index: 10,
         annotations: BTreeMap::new(),
+        preemptions: Vec::new(),
         joins: None,
     }
 }
@@ -213,6 +215,9 @@ fn kind(change: &Change) -> &'static str {
         Change::JobStability { .. } => "job-stability",
         Change::FeatureLevel(_) => "feature-level",
         Change::Scaling { .. } => "scaling",
+        Change::SharedPlans(_) | Change::SchedulerConfig { .. } | Change::UpsertNodePools(_) | Change::DeleteNodePools(_) => {
+            unreachable!("not of level 1")
+        }
     }
 }
 
@@ -255,6 +260,41 @@ fn what_level_1_meant_is_what_is_read() {
     for ((_, bytes), change) in recorded().into_iter().zip(samples()) {
         assert_eq!(Command::from_bytes(&bytes).unwrap(), Some(Command { time: WallTime(1_000), change }));
     }
+}
+
+/// One command of each kind that level 2 brought.
+const LEVEL_2: &str = include_str!("../../../../testdata/golden/commands-level-2.hex");
+
+fn samples_of_level_2() -> Vec<(&'static str, Change)> {
+    let gone = Preemption { id: AllocId::from_random(8), by: AllocId::from_random(3) };
+    let first = Plan { preemptions: vec![gone], ..plan() };
+    let second = Plan { deployment: None, joins: Some(DeploymentId::from_random(2)), ..plan() };
+    let pool = NodePool {
+        name: "gpu".into(),
+        description: "with cards".into(),
+        meta: BTreeMap::from([("owner".to_owned(), "ml".to_owned())]),
+        scheduler_algorithm: Some(SchedulerAlgorithm::Spread),
+        memory_oversubscription: Some(true),
+        ..NodePool::default()
+    };
+    vec![
+        ("shared-plans", Change::SharedPlans(vec![first, second])),
+        ("scheduler-config", Change::SchedulerConfig { config: SchedulerConfig::initial(), enforce_index: Some(3) }),
+        ("upsert-node-pools", Change::UpsertNodePools(vec![pool])),
+        ("delete-node-pools", Change::DeleteNodePools(vec!["gpu".into()])),
+    ]
+}
+
+#[test]
+fn bytes_of_level_2_are_read_and_written_again_unchanged() {
+    let mut written = String::new();
+    for (name, change) in samples_of_level_2() {
+        assert_eq!(change.level(), 2);
+        let command = Command { time: WallTime(1_000), change };
+        written.push_str(&format!("{name} {}\n", hex(&command.to_bytes())));
+        assert_eq!(Command::from_bytes(&command.to_bytes()).unwrap(), Some(command));
+    }
+    assert!(written == LEVEL_2, "the bytes have changed; the whole:\n{written}");
 }
 
 /// An entry with this format and a change that this build does not know.

@@ -69,7 +69,7 @@ async fn commit(server: &Server, batch: Vec<PlanRequest>) {
             plans.push(verified.plan);
         }
     }
-    let result = if plans.is_empty() { Ok(0) } else { server.propose(Change::Plans(plans)).await };
+    let result = if plans.is_empty() { Ok(0) } else { server.propose(Change::SharedPlans(plans)).await };
     for (reply, committed) in replies {
         // A worker that is gone has no use for the answer.
         let _ = reply.send(result.clone().map(|_| committed));

@@ -7,4 +7,5 @@ mod eval;
 mod job;
 mod node;
 mod plan;
+mod scheduling;
 mod service;

@@ -17,6 +17,7 @@ impl Transaction<'_> {
     pub(crate) fn register_node(&mut self, node: Node, evals: Vec<Evaluation>) -> Result<(), ApplyError> {
         let (index, time, id) = (self.index(), self.state.time, node.id);
         let class = node.computed_class();
+        self.ensure_node_pool(&node.node_pool);
         let slot = match self.state.node_slot(id) {
             Some(slot) => {
                 let row = self.node_mut(slot);

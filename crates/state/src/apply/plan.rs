@@ -1,7 +1,9 @@
 //! Verified plans become allocations.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use drover_base::AllocId;
 use drover_model::{ClientStatus, Contact, DesiredStatus, DesiredTransition, Plan, RescheduleOutcome, StatusChange};
 
 use crate::event::EventKind;
@@ -23,7 +25,7 @@ impl Transaction<'_> {
 
     fn plan(&mut self, plan: Plan) {
         let index = self.index();
-        let deployment_id = plan.deployment.as_ref().map(|deployment| deployment.id).or(plan.joins);
+        let deployment_id = plan.deployment_to_join();
         for update in &plan.deployment_updates {
             self.set_deployment_status(update.id, update.status, &update.description);
         }
@@ -41,6 +43,15 @@ impl Transaction<'_> {
             {
                 alloc.client_status = status;
             }
+            alloc.alloc_modify_index = index;
+            self.write_alloc(alloc, EventKind::PlanResult);
+        }
+        for preemption in &plan.preemptions {
+            let Some(row) = self.state.alloc(preemption.id).cloned() else { continue };
+            let mut alloc = Alloc::clone(&row);
+            alloc.desired = DesiredStatus::Evict;
+            alloc.desired_description = Some(Arc::from(format!("Preempted by alloc ID {}", preemption.by)));
+            alloc.preempted_by = Some(preemption.by);
             alloc.alloc_modify_index = index;
             self.write_alloc(alloc, EventKind::PlanResult);
         }
@@ -73,8 +84,13 @@ impl Transaction<'_> {
             self.write_alloc(alloc, EventKind::PlanResult);
         }
         if let Some((slot, job)) = job {
+            let mut evicted: BTreeMap<AllocId, Vec<AllocId>> = BTreeMap::new();
+            for preemption in &plan.preemptions {
+                evicted.entry(preemption.by).or_default().push(preemption.id);
+            }
             for placement in plan.placements {
-                self.place(slot, &job, plan.eval_id, deployment_id, placement);
+                let preempted = evicted.remove(&placement.id).map(Arc::new);
+                self.place(slot, &job, plan.eval_id, deployment_id, placement, preempted);
             }
         }
     }
@@ -104,11 +120,12 @@ impl Transaction<'_> {
         eval_id: drover_base::EvalId,
         deployment: Option<drover_base::DeploymentId>,
         placement: drover_model::Placement,
+        preempted: Option<Arc<Vec<AllocId>>>,
     ) {
         let (index, time) = (self.index(), self.state.time);
         let version = placement.job_version.and_then(|version| job.version(version)).map_or_else(|| job.job(), |entry| &entry.job);
         let newest = version.version == job.job().version;
-        let position = version.task_groups.iter().position(|group| group.name == placement.group);
+        let position = version.task_groups.iter().position(|group| *group.name == *placement.group);
         let (Some(position), Some(node_slot)) = (position, self.state.node_slot(placement.node_id)) else { return };
         if let Some(previous) = placement.previous
             && let Some(row) = self.state.alloc(previous).cloned()
@@ -144,6 +161,8 @@ impl Transaction<'_> {
                 reschedule_outcome: (!placement.reschedules.is_empty()).then_some(RescheduleOutcome::Placed),
                 contacts: None,
                 reschedules: (!placement.reschedules.is_empty()).then(|| Arc::new(placement.reschedules)),
+                preempted,
+                preempted_by: None,
                 metrics: placement.metrics,
                 create_index: index,
                 modify_index: index,

@@ -64,7 +64,7 @@ fn placement(id: u128, node: NodeId, memory_mb: u32) -> Placement {
     let task = AllocatedTask { cpu_mhz: 10, memory_mb, ..AllocatedTask::default() };
     Placement {
         id: AllocId::from_random(id),
-        group: "g".to_owned(),
+        group: Arc::from("g"),
         index: 0,
         node_id: node,
         resources: Arc::new(AllocatedResources { tasks: BTreeMap::from([("t".to_owned(), task)]), ..Default::default() }),
@@ -77,21 +77,7 @@ fn placement(id: u128, node: NodeId, memory_mb: u32) -> Placement {
 }
 
 fn plan(job: &Job, create_index: Index, placements: Vec<Placement>) -> Change {
-    Change::Plans(vec![Plan {
-        eval_id: EvalId::from_random(7),
-        job_id: job.id.clone(),
-        priority: 50,
-        all_at_once: false,
-        placements,
-        stops: Vec::new(),
-        in_place: Vec::new(),
-        deployment: None,
-        deployment_updates: Vec::new(),
-        job_version: 0,
-        job_create_index: create_index,
-        annotations: BTreeMap::new(),
-        joins: None,
-    }])
+    Change::Plans(vec![Plan { placements, job_create_index: create_index, ..Plan::new(EvalId::from_random(7), job.id.clone(), 50) }])
 }
 
 /// A job with one running allocation that has registered a service.
@@ -329,4 +315,44 @@ fn versions_count_up_only_when_the_job_changed() {
     let state = world.state();
     let row = state.job(&job("web", 0).id).unwrap();
     assert_eq!((row.job().version, row.versions.len(), row.job().create_index), (2, 3, 1));
+}
+
+#[proves("SCH-079", "NOD-042")]
+#[test]
+fn a_new_region_packs_preempts_for_system_jobs_only_and_has_the_built_in_pools() {
+    let mut world = World::new();
+    let state = world.store.snapshot();
+    let config = Arc::clone(state.scheduler_config());
+    let preempting: Vec<_> = JobType::ALL.iter().filter(|kind| config.preempts(**kind)).collect();
+    assert_eq!(preempting, [&JobType::System]);
+    assert_eq!(config.scheduler_algorithm, SchedulerAlgorithm::BinPack);
+    assert_eq!(state.node_pools().map(|pool| pool.name.as_str()).collect::<Vec<_>>(), ["all", "default"]);
+    for name in ["all", "default"] {
+        let changed = NodePool { name: name.into(), ..NodePool::default() };
+        assert!(world.apply(Change::UpsertNodePools(vec![changed])).result.is_err());
+        assert!(world.apply(Change::DeleteNodePools(vec![name.into()])).result.is_err());
+    }
+}
+
+#[test]
+fn settings_and_pools_are_in_the_snapshot_and_a_pool_in_use_stays() {
+    let mut world = World::new();
+    let pool = |name: &str| NodePool { name: name.into(), scheduler_algorithm: Some(SchedulerAlgorithm::Spread), ..NodePool::default() };
+    world.apply(Change::UpsertNodePools(vec![pool("gpu"), pool("old")]));
+    world.apply(Change::RegisterNode { node: Box::new(Node { node_pool: "gpu".into(), ..node(1) }), evals: vec![] });
+    world.apply(Change::RegisterNode { node: Box::new(Node { node_pool: "made-by-node".into(), ..node(2) }), evals: vec![] });
+    assert!(world.apply(Change::DeleteNodePools(vec!["gpu".into()])).result.is_err());
+    world.apply(Change::DeleteNodePools(vec!["old".into()]));
+    let config = SchedulerConfig { memory_oversubscription_enabled: true, ..SchedulerConfig::initial() };
+    world.apply(Change::SchedulerConfig { config: config.clone(), enforce_index: None });
+    let stale = Change::SchedulerConfig { config, enforce_index: Some(1) };
+    assert!(world.apply(stale).result.is_err());
+    let state = world.store.snapshot();
+    let restored = SnapshotReader::read(&write_snapshot(&state)).unwrap();
+    assert_eq!(restored.scheduler_config(), state.scheduler_config());
+    assert!(restored.scheduler_config().memory_oversubscription_enabled);
+    let names: Vec<_> = restored.node_pools().map(|pool| pool.name.clone()).collect();
+    assert_eq!(names, ["all", "default", "gpu", "made-by-node"]);
+    assert_eq!(restored.node_pool("gpu").unwrap().algorithm(restored.scheduler_config()), SchedulerAlgorithm::Spread);
+    assert_eq!(restored.state_hash(), state.state_hash());
 }

@@ -8,9 +8,10 @@ use drover_model::mirror::Carried;
 use drover_model::{
     Affinity, AllocatedResources, AllocatedTask, ClientStatus, Constraint, DelayFunction, Deployment, DeploymentGroup, DeploymentHealth,
     DeploymentStatus, DesiredStatus, DesiredTransition, DisconnectStrategy, EphemeralDisk, EvalStatus, Evaluation, Hook, Job, JobId,
-    JobType, LogConfig, MigrateStrategy, NetworkResource, Node, NodeAddress, NodeDriver, NodeNetwork, NodeResources, NodeScore, NodeStatus,
-    PlacementMetrics, Port, PortMapping, RescheduleEvent, RescheduleOutcome, ReschedulePolicy, Resources, Service, Spread, SpreadTarget,
-    StatusChange, Task, TaskGroup, TaskLifecycle, TaskState, TaskStatus, Trigger, UpdateStrategy, description,
+    JobType, LogConfig, MigrateStrategy, NetworkResource, Node, NodeAddress, NodeDriver, NodeNetwork, NodePool, NodeResources, NodeScore,
+    NodeStatus, PlacementMetrics, Port, PortMapping, PreemptionConfig, RescheduleEvent, RescheduleOutcome, ReschedulePolicy, Resources,
+    SchedulerAlgorithm, SchedulerConfig, Service, Spread, SpreadTarget, StatusChange, Task, TaskGroup, TaskLifecycle, TaskState,
+    TaskStatus, Trigger, UpdateStrategy, description,
 };
 use drover_state::{Alloc, Fixture, JobRow, JobSlot, JobStatus, JobVersion, NodeRow, Slot, Snapshot};
 use serde_json::Value;
@@ -78,6 +79,15 @@ fn job_id(name: &str, namespace: &str) -> JobId {
 impl Builder<'_> {
     fn build(mut self) -> World {
         let scenario = self.scenario;
+        self.fixture.scheduler_config(scheduler_config(&scenario["config"]));
+        for pool in list(&scenario["pools"]) {
+            self.fixture.node_pool(NodePool {
+                name: text(&pool["name"], "").to_owned(),
+                scheduler_algorithm: pool["algorithm"].as_str().map(|name| SchedulerAlgorithm::parse(name).unwrap()),
+                memory_oversubscription: pool["memory_oversubscription"].as_bool(),
+                ..NodePool::default()
+            });
+        }
         let nodes: BTreeMap<&str, Slot<NodeRow>> = list(&scenario["nodes"])
             .iter()
             .map(|input| {
@@ -233,6 +243,8 @@ impl Builder<'_> {
             reschedules: (!events.is_empty()).then(|| Arc::new(events)),
             reschedule_outcome: input["last_reschedule"].as_str().map(|text| RescheduleOutcome::parse(text).unwrap()),
             contacts: (!contacts.is_empty()).then(|| Arc::new(contacts)),
+            preempted_by: input["preempted_by"].as_str().map(|label| self::id("alloc", label)),
+            preempted: None,
             metrics: Arc::new(metrics),
             create_index: index,
             modify_index: index,
@@ -296,6 +308,23 @@ impl Builder<'_> {
         eval.status = EvalStatus::parse(text(&input["status"], "pending")).unwrap();
         eval
     }
+}
+
+fn scheduler_config(input: &Value) -> SchedulerConfig {
+    let mut config = SchedulerConfig::initial();
+    config.scheduler_algorithm = SchedulerAlgorithm::parse(text(&input["algorithm"], "binpack")).unwrap();
+    config.memory_oversubscription_enabled = flag(&input["memory_oversubscription"], false);
+    if !input["preemption"].is_null() {
+        let kinds = strings(&input["preemption"]);
+        let on = |kind: &str| kinds.iter().any(|name| name == kind);
+        config.preemption_config = PreemptionConfig {
+            system_scheduler_enabled: on("system"),
+            sys_batch_scheduler_enabled: on("sysbatch"),
+            batch_scheduler_enabled: on("batch"),
+            service_scheduler_enabled: on("service"),
+        };
+    }
+    config
 }
 
 fn node(input: &Value, id: NodeId) -> NodeRow {

@@ -184,12 +184,21 @@ impl View<'_> {
     }
 
     /// Labels of the allocations that make room for a placement.
-    fn preempted_by(&self, _placement: &drover_model::Placement) -> Vec<Value> {
-        Vec::new()
+    fn preempted_by(&self, placement: &drover_model::Placement) -> Vec<Value> {
+        let victims = self.seen.plan.preemptions.iter().filter(|preemption| preemption.by == placement.id);
+        let mut labels: Vec<String> = victims.map(|victim| self.world.label(victim.id)).collect();
+        labels.sort();
+        labels.into_iter().map(Value::String).collect()
     }
 
     fn preemptions(&self) -> Vec<Value> {
-        Vec::new()
+        let victims = self.seen.plan.preemptions.iter();
+        victims
+            .map(|victim| {
+                let desired = self.seen.state.alloc(victim.id).map_or("", |alloc| alloc.desired.text());
+                json!({ "alloc": self.world.label(victim.id), "by": self.alloc_name(victim.by), "desired": desired })
+            })
+            .collect()
     }
 
     fn reschedule_event(&self, event: &RescheduleEvent) -> Value {
@@ -340,7 +349,7 @@ impl View<'_> {
             let mut out = Sparse::default();
             out.set("desired_total", group.desired_total);
             out.set("desired_canaries", group.desired_canaries);
-            let placed_here = self.seen.plan.placements.iter().filter(|placement| placement.canary && placement.group == *name).count();
+            let placed_here = self.seen.plan.placements.iter().filter(|placement| placement.canary && *placement.group == **name).count();
             out.set("placed_canaries", group.placed_canaries.len() + placed_here);
             out.set("promoted", group.promoted);
             out.set("placed", group.placed);

@@ -1,0 +1,1 @@
+//! Programs that measure: what one costs, against what, and on what.

@@ -1,0 +1,126 @@
+//! The client side: calls to one server over one connection, which comes back by itself when it was lost.
+
+use std::time::Duration;
+
+use drover_model::{AllocUpdate, Node, ServiceRegistration};
+use futures::Stream;
+use futures::stream::StreamExt;
+use http::uri::PathAndQuery;
+use tonic::client::Grpc;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+
+use crate::MESSAGE_MAX;
+use crate::codec::Cbor;
+use crate::desired::{Desired, DesiredMessage};
+use crate::message::{
+    Caller, CallerCall, DeleteServiceCall, Done, Reason, Refusal, RegisterCall, Registered, UpdateAllocsCall, UpsertServicesCall, path,
+};
+
+/// How long a connection may take to come up.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a short call may take. Reports wait for a commit, so this is above the time of an election.
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// A server that does not answer a ping within this time is gone.
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a silent connection is pinged.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+/// Calls that may wait for the connection; more are held back.
+const CALLS_WAITING_MAX: usize = 16;
+
+/// A connection to a server. Clones share it.
+#[derive(Clone, Debug)]
+pub struct AgentClient {
+    channel: Channel,
+}
+
+impl AgentClient {
+    /// A client of the server at `host:port`. The connection is made when it is first needed.
+    ///
+    /// # Errors
+    /// When the address cannot be read.
+    pub fn new(address: &str) -> Result<Self, Refusal> {
+        let endpoint = Endpoint::from_shared(format!("http://{address}"))
+            .map_err(|error| Refusal::new(Reason::Refused, format!("server address {address:?}: {error}; expected host:port")))?;
+        let channel = endpoint
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_TIMEOUT)
+            .keep_alive_while_idle(true)
+            .buffer_size(CALLS_WAITING_MAX)
+            .connect_lazy();
+        Ok(Self { channel })
+    }
+
+    async fn call<Call, Reply>(&self, path: &'static str, call: Call) -> Result<Reply, Refusal>
+    where
+        Call: minicbor::Encode<()> + Send + Sync + 'static,
+        Reply: for<'b> minicbor::Decode<'b, ()> + Send + Sync + 'static,
+    {
+        let mut request = Request::new(call);
+        request.set_timeout(CALL_TIMEOUT);
+        let mut grpc = self.grpc().await?;
+        let reply = grpc.unary(request, PathAndQuery::from_static(path), Cbor::<Call, Reply>::default()).await?;
+        Ok(reply.into_inner())
+    }
+
+    async fn grpc(&self) -> Result<Grpc<Channel>, Refusal> {
+        let mut grpc = Grpc::new(self.channel.clone()).max_decoding_message_size(MESSAGE_MAX);
+        grpc.ready().await.map_err(|error| Refusal::new(Reason::Unreachable, error.to_string()))?;
+        Ok(grpc)
+    }
+
+    /// Registers the node.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses.
+    pub async fn register(&self, node: Node) -> Result<Registered, Refusal> {
+        self.call(path::REGISTER, RegisterCall { node: Box::new(node) }).await
+    }
+
+    /// Says that the node is alive.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or does not know the node.
+    pub async fn heartbeat(&self, caller: Caller) -> Result<Registered, Refusal> {
+        self.call(path::HEARTBEAT, CallerCall { caller }).await
+    }
+
+    /// The node's allocations: everything first, then each change. The stream ends when the connection is lost.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or does not know the node.
+    pub async fn follow(&self, caller: Caller) -> Result<impl Stream<Item = Result<Desired, Refusal>> + Send + Unpin + use<>, Refusal> {
+        let mut grpc = self.grpc().await?;
+        let codec = Cbor::<CallerCall, DesiredMessage>::default();
+        let reply = grpc.server_streaming(Request::new(CallerCall { caller }), PathAndQuery::from_static(path::FOLLOW), codec).await?;
+        Ok(reply.into_inner().map(|message: Result<DesiredMessage, Status>| {
+            message?.unfold().ok_or_else(|| Refusal::new(Reason::Unreachable, "the server sent an allocation without its job"))
+        }))
+    }
+
+    /// Reports states of allocations; returns once they are committed.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses.
+    pub async fn update_allocs(&self, caller: Caller, updates: Vec<AllocUpdate>) -> Result<(), Refusal> {
+        self.call(path::UPDATE_ALLOCS, UpdateAllocsCall { caller, updates }).await.map(|Done {}| ())
+    }
+
+    /// Puts services into the catalogue.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses.
+    pub async fn upsert_services(&self, caller: Caller, services: Vec<ServiceRegistration>) -> Result<(), Refusal> {
+        self.call(path::UPSERT_SERVICES, UpsertServicesCall { caller, services }).await.map(|Done {}| ())
+    }
+
+    /// Takes a service out of the catalogue.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses, or the service is not there.
+    pub async fn delete_service(&self, caller: Caller, namespace: String, id: String) -> Result<(), Refusal> {
+        self.call(path::DELETE_SERVICE, DeleteServiceCall { caller, namespace, id }).await.map(|Done {}| ())
+    }
+}

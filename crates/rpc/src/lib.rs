@@ -1,0 +1,21 @@
+//! The agent channel: how clients speak to servers on another machine, over gRPC with our own binary form.
+//!
+//! One HTTP/2 connection per node carries short calls (register, heartbeat, reports) and one long stream, the allocations the
+//! node shall run: first all of them, then each change. Messages are `model` types in CBOR with numbered fields, so that
+//! agents of different builds understand each other: an unknown field is skipped, a missing one takes its default.
+//!
+//! Each call but the registration names the node and proves it with the node's secret; the server side checks it.
+
+mod codec;
+mod connect;
+mod desired;
+mod message;
+mod serve;
+
+pub use connect::AgentClient;
+pub use desired::Desired;
+pub use message::{Caller, Reason, Refusal, Registered};
+pub use serve::{DesiredStream, Options, Servers, serve};
+
+/// The largest message that either side takes, in bytes.
+pub const MESSAGE_MAX: usize = 32 << 20;

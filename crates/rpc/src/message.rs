@@ -1,0 +1,147 @@
+//! The calls' messages.
+
+use std::time::Duration;
+
+use drover_base::NodeId;
+use drover_model::{AllocUpdate, Node, ServiceRegistration};
+use minicbor::{Decode, Encode};
+use tonic::{Code, Status};
+
+/// Where the calls live.
+pub(crate) mod path {
+    pub(crate) const REGISTER: &str = "/drover.agent.v1.Servers/Register";
+    pub(crate) const HEARTBEAT: &str = "/drover.agent.v1.Servers/Heartbeat";
+    pub(crate) const FOLLOW: &str = "/drover.agent.v1.Servers/Follow";
+    pub(crate) const UPDATE_ALLOCS: &str = "/drover.agent.v1.Servers/UpdateAllocs";
+    pub(crate) const UPSERT_SERVICES: &str = "/drover.agent.v1.Servers/UpsertServices";
+    pub(crate) const DELETE_SERVICE: &str = "/drover.agent.v1.Servers/DeleteService";
+}
+
+/// Who calls, with the proof.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Caller {
+    /// The node.
+    #[n(0)]
+    pub node: NodeId,
+    /// Its secret, which only it and the servers know.
+    #[n(1)]
+    pub secret: String,
+}
+
+/// The answer to a registration or heartbeat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Registered {
+    /// The next heartbeat is due within so many nanoseconds.
+    #[n(0)]
+    ttl_ns: u64,
+}
+
+impl Registered {
+    /// The next heartbeat is due within `ttl`.
+    pub fn within(ttl: Duration) -> Self {
+        Self { ttl_ns: u64::try_from(ttl.as_nanos()).unwrap_or(u64::MAX) }
+    }
+
+    /// The next heartbeat is due within this time.
+    pub fn ttl(self) -> Duration {
+        Duration::from_nanos(self.ttl_ns)
+    }
+}
+
+#[derive(Debug, Encode, Decode)]
+pub(crate) struct RegisterCall {
+    #[n(0)]
+    pub(crate) node: Box<Node>,
+}
+
+#[derive(Debug, Encode, Decode)]
+pub(crate) struct CallerCall {
+    #[n(0)]
+    pub(crate) caller: Caller,
+}
+
+#[derive(Debug, Encode, Decode)]
+pub(crate) struct UpdateAllocsCall {
+    #[n(0)]
+    pub(crate) caller: Caller,
+    #[n(1)]
+    pub(crate) updates: Vec<AllocUpdate>,
+}
+
+#[derive(Debug, Encode, Decode)]
+pub(crate) struct UpsertServicesCall {
+    #[n(0)]
+    pub(crate) caller: Caller,
+    #[n(1)]
+    pub(crate) services: Vec<ServiceRegistration>,
+}
+
+#[derive(Debug, Encode, Decode)]
+pub(crate) struct DeleteServiceCall {
+    #[n(0)]
+    pub(crate) caller: Caller,
+    #[n(1)]
+    pub(crate) namespace: String,
+    #[n(2)]
+    pub(crate) id: String,
+}
+
+/// An answer that says nothing but that it is done.
+#[derive(Debug, Encode, Decode)]
+pub(crate) struct Done {}
+
+/// Why a call was not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Worth another try, perhaps with another server.
+    Unreachable,
+    /// The servers do not know the node; it must register again.
+    UnknownNode,
+    /// What was named does not exist.
+    NotFound,
+    /// Not worth another try.
+    Refused,
+}
+
+/// A call that was not answered, and why.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct Refusal {
+    /// What the caller can make of it.
+    pub reason: Reason,
+    /// For people.
+    pub text: String,
+}
+
+impl Refusal {
+    /// A refusal with its reason.
+    pub fn new(reason: Reason, text: impl Into<String>) -> Self {
+        Self { reason, text: text.into() }
+    }
+}
+
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Self {
+        let code = match refusal.reason {
+            Reason::Unreachable => Code::Unavailable,
+            Reason::UnknownNode => Code::FailedPrecondition,
+            Reason::NotFound => Code::NotFound,
+            Reason::Refused => Code::InvalidArgument,
+        };
+        Self::new(code, refusal.text)
+    }
+}
+
+impl From<Status> for Refusal {
+    fn from(status: Status) -> Self {
+        let reason = match status.code() {
+            Code::FailedPrecondition => Reason::UnknownNode,
+            Code::NotFound => Reason::NotFound,
+            Code::InvalidArgument | Code::PermissionDenied | Code::Unauthenticated | Code::Unimplemented | Code::OutOfRange => {
+                Reason::Refused
+            }
+            _ => Reason::Unreachable,
+        };
+        Self::new(reason, status.message())
+    }
+}

@@ -1,0 +1,99 @@
+//! The server's side of the agent channel: who calls is checked against the node's secret, then the endpoint is called.
+
+use std::sync::Arc;
+
+use drover_base::NodeId;
+use drover_model::{AllocUpdate, Node, ServiceRegistration};
+use drover_rpc::{Caller, Desired, DesiredStream, Reason, Refusal, Registered, Servers};
+use futures::future::BoxFuture;
+use futures::stream::{self, StreamExt};
+
+use crate::error::EndpointError;
+use crate::link::HeartbeatError;
+use crate::server::Server;
+
+/// Answers calls of agents for a server.
+#[derive(Clone)]
+pub struct AgentChannel(pub Server);
+
+fn refusal(error: EndpointError) -> Refusal {
+    let reason = match error.text.as_str() {
+        "node not found" => Reason::UnknownNode,
+        text if text.contains("No cluster leader") || text.contains("raft stopped") => Reason::Unreachable,
+        _ => Reason::Refused,
+    };
+    Refusal::new(reason, error.text)
+}
+
+impl AgentChannel {
+    fn known(&self, caller: &Caller) -> Result<NodeId, Refusal> {
+        let state = self.0.snapshot();
+        let row = state.node(caller.node).ok_or_else(|| Refusal::new(Reason::UnknownNode, "node not found"))?;
+        if row.node.secret_id == caller.secret {
+            Ok(caller.node)
+        } else {
+            Err(Refusal::new(Reason::Refused, format!("the secret ID of node {} does not match", caller.node)))
+        }
+    }
+}
+
+impl Servers for AgentChannel {
+    fn register(&self, node: Node) -> BoxFuture<'_, Result<Registered, Refusal>> {
+        Box::pin(async move {
+            let heartbeat = self.0.register_node(node).await.map_err(refusal)?;
+            Ok(Registered::within(heartbeat.ttl))
+        })
+    }
+
+    fn heartbeat(&self, caller: Caller) -> BoxFuture<'_, Result<Registered, Refusal>> {
+        Box::pin(async move {
+            let node = self.known(&caller)?;
+            match self.0.heartbeat(node).await {
+                Ok(heartbeat) => Ok(Registered::within(heartbeat.ttl)),
+                Err(HeartbeatError::UnknownNode) => Err(Refusal::new(Reason::UnknownNode, "node not found")),
+                Err(HeartbeatError::Endpoint(error)) => Err(refusal(error)),
+            }
+        })
+    }
+
+    fn follow(&self, caller: Caller) -> BoxFuture<'_, Result<DesiredStream, Refusal>> {
+        Box::pin(async move {
+            let feed = self.0.feed(self.known(&caller)?);
+            let changes = stream::unfold(feed, |mut feed| async move {
+                let change = feed.next().await;
+                Some((Desired { full: change.full, upserts: change.upserts, removals: change.removals }, feed))
+            });
+            Ok(changes.boxed())
+        })
+    }
+
+    fn update_allocs(&self, caller: Caller, updates: Vec<AllocUpdate>) -> BoxFuture<'_, Result<(), Refusal>> {
+        Box::pin(async move { self.0.update_allocs(self.known(&caller)?, updates).await.map_err(refusal) })
+    }
+
+    fn upsert_services(&self, caller: Caller, services: Vec<ServiceRegistration>) -> BoxFuture<'_, Result<(), Refusal>> {
+        Box::pin(async move { self.0.upsert_services(self.known(&caller)?, services).await.map_err(refusal) })
+    }
+
+    fn delete_service(&self, caller: Caller, namespace: String, id: String) -> BoxFuture<'_, Result<(), Refusal>> {
+        Box::pin(async move {
+            let node = self.known(&caller)?;
+            let own = self.0.snapshot().service(&namespace, &id).is_none_or(|service| service.node_id == node);
+            if !own {
+                return Err(Refusal::new(Reason::Refused, format!("service {id} belongs to another node")));
+            }
+            match self.0.remove_service(&namespace, &id).await {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(Refusal::new(Reason::NotFound, "service not found")),
+                Err(error) => Err(refusal(error)),
+            }
+        })
+    }
+}
+
+/// The channel as the listener wants it.
+impl From<Server> for Arc<dyn Servers> {
+    fn from(server: Server) -> Self {
+        Arc::new(AgentChannel(server))
+    }
+}

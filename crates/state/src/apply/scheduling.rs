@@ -1,0 +1,76 @@
+//! Settings of the scheduler, and node pools.
+
+use std::sync::Arc;
+
+use drover_model::{NODE_POOL_ALL, NodePool, SchedulerConfig};
+
+use crate::store::{ApplyError, Transaction};
+use crate::tables::Table;
+
+impl Transaction<'_> {
+    pub(crate) fn scheduler_config(&mut self, mut config: SchedulerConfig, enforce_index: Option<u64>) -> Result<(), ApplyError> {
+        let index = self.index();
+        let stored = &self.state.scheduler_config;
+        if let Some(expected) = enforce_index
+            && expected != stored.modify_index
+        {
+            return Err(ApplyError::Refused("scheduler configuration was changed by somebody else in the meantime".to_owned()));
+        }
+        config.create_index = if stored.create_index == 0 { index } else { stored.create_index };
+        config.modify_index = index;
+        self.state.scheduler_config = Arc::new(config);
+        self.touch(Table::SchedulerConfig);
+        Ok(())
+    }
+
+    pub(crate) fn upsert_node_pools(&mut self, pools: Vec<NodePool>) -> Result<(), ApplyError> {
+        if let Some(pool) = pools.iter().find(|pool| pool.is_built_in()) {
+            return Err(ApplyError::Refused(format!("modifying node pool {:?} is not allowed", pool.name)));
+        }
+        for pool in pools {
+            self.put_node_pool(pool);
+        }
+        Ok(())
+    }
+
+    fn put_node_pool(&mut self, mut pool: NodePool) {
+        let index = self.index();
+        pool.create_index = self.state.node_pool(&pool.name).map_or(index, |old| old.create_index);
+        pool.modify_index = index;
+        let name: Arc<str> = Arc::from(pool.name.as_str());
+        self.state.node_pools.insert(Arc::clone(&name), Arc::new(pool));
+        self.touch(Table::NodePools);
+        self.touched.node_pools.insert(name.to_string());
+    }
+
+    /// Makes the pool of a node that registers, unless it is there (NOD-010).
+    pub(crate) fn ensure_node_pool(&mut self, name: &str) {
+        if !name.is_empty() && self.state.node_pool(name).is_none() {
+            self.put_node_pool(NodePool { name: name.to_owned(), ..NodePool::default() });
+        }
+    }
+
+    pub(crate) fn delete_node_pools(&mut self, names: &[String]) -> Result<(), ApplyError> {
+        for name in names {
+            let Some(pool) = self.state.node_pool(name) else {
+                return Err(ApplyError::NotFound(format!("node pool {name} not found")));
+            };
+            if pool.is_built_in() {
+                return Err(ApplyError::Refused(format!("deleting node pool {name:?} is not allowed")));
+            }
+            if self.state.nodes().any(|(_, row)| row.node.node_pool == *name) {
+                return Err(ApplyError::Refused(format!("node pool {name:?} has nodes in regions: [global]")));
+            }
+            let used = self.state.jobs().any(|row| !row.job().stop && row.job().node_pool == *name && name != NODE_POOL_ALL);
+            if used {
+                return Err(ApplyError::Refused(format!("node pool {name:?} has non-terminal jobs in regions: [global]")));
+            }
+        }
+        for name in names {
+            self.state.node_pools.remove(name.as_str());
+            self.touched.node_pools.insert(name.clone());
+        }
+        self.touch(Table::NodePools);
+        Ok(())
+    }
+}
