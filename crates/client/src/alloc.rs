@@ -101,6 +101,9 @@ impl AllocHandle {
     }
 }
 
+/// Why an allocation whose `max_run_duration` is over is stopped.
+const RAN_TOO_LONG: &str = "allocation exceeded max_run_duration";
+
 /// What came of an action.
 enum Done {
     Launched { task: String, result: Result<TaskHandle, LaunchFailure> },
@@ -141,6 +144,8 @@ struct Runner {
     over: bool,
     /// Something beside the tasks changed since it was last shown.
     unpublished: bool,
+    /// When its group's `max_run_duration` is over.
+    expires: Option<Monotonic>,
 }
 
 fn options(shared: &Shared, alloc: &Allocation) -> MachineOptions {
@@ -187,6 +192,7 @@ pub(crate) fn start(shared: &Arc<Shared>, alloc: Arc<Allocation>, group: &TaskGr
         destroyed: Vec::new(),
         over: false,
         unpublished: false,
+        expires: None,
         stored,
     };
     shared.scope.spawn_until_stop("allocation", runner.run(receiver));
@@ -205,6 +211,7 @@ impl Runner {
             tracing::error!(alloc_id = %self.alloc.id, %error, "allocation could not be stored");
         }
         self.begin_health();
+        self.limit_run();
         if self.restored {
             self.reattach().await;
         }
@@ -227,7 +234,10 @@ impl Runner {
                     }
                     self.finish_work(done).await;
                 }
-                () = self.shared.clock.sleep_until(deadline) => self.events.push_back(Event::Tick),
+                () = self.shared.clock.sleep_until(deadline) => {
+                    self.expire();
+                    self.events.push_back(Event::Tick);
+                }
             }
             self.settle().await;
         }
@@ -240,7 +250,24 @@ impl Runner {
 
     fn next_deadline(&self) -> Option<Monotonic> {
         let health = self.health.as_ref().and_then(HealthTracker::next_deadline);
-        self.machine.next_deadline().into_iter().chain(health).min()
+        self.machine.next_deadline().into_iter().chain(health).chain(self.expires).min()
+    }
+
+    /// Arms the end of `max_run_duration`, which counts from the placement whatever was restarted since (REC-082).
+    fn limit_run(&mut self) {
+        let limit = self.alloc.task_group().and_then(|group| group.max_run_duration);
+        let now = self.now();
+        self.expires = limit.map(|limit| now.monotonic + (self.alloc.create_time + limit).since(now.wall));
+    }
+
+    /// Stops the allocation if it has run for as long as it may.
+    fn expire(&mut self) {
+        if self.expires.is_some_and(|at| at <= self.shared.clock.monotonic()) {
+            self.expires = None;
+            if !self.machine.is_stopping() {
+                self.stop(StopReason { text: RAN_TOO_LONG.to_owned(), skip_poststop: true, ..StopReason::default() });
+            }
+        }
     }
 
     /// Feeds waiting events to the machine until nothing is left to do, then shows what changed.
@@ -627,6 +654,7 @@ impl Runner {
         let Some(group) = self.alloc.task_group().cloned() else { return };
         let options = options(&self.shared, &self.alloc);
         self.machine.update(&group, options);
+        self.limit_run();
         if new_deployment {
             self.health = None;
             self.begin_health();
