@@ -53,6 +53,8 @@ pub struct PlaceRequest {
     pub canary: bool,
     /// Another version than the newest.
     pub job_version: Option<u64>,
+    /// Only on this node.
+    pub node: Option<drover_state::NodeSlot>,
     /// To be stopped only if the placement succeeds.
     pub stop: Option<(Arc<Alloc>, &'static str)>,
 }
@@ -389,6 +391,7 @@ impl Reconciler<'_> {
                 reschedules: Vec::new(),
                 canary: false,
                 job_version: old_version,
+                node: None,
                 stop: None,
                 previous: Some(alloc),
             });
@@ -417,6 +420,7 @@ impl Reconciler<'_> {
                     reschedules: Vec::new(),
                     canary: false,
                     job_version: old_version,
+                    node: None,
                     stop: None,
                 });
             }
@@ -433,6 +437,7 @@ impl Reconciler<'_> {
                 reschedules: events,
                 canary,
                 job_version: old_version,
+                node: None,
                 stop: Some((Arc::clone(&alloc), reason::RESCHEDULED)),
                 previous: Some(alloc),
             });
@@ -450,6 +455,7 @@ impl Reconciler<'_> {
                 reschedules: Vec::new(),
                 canary: alloc.canary,
                 job_version: downgrade,
+                node: None,
                 stop: None,
                 previous: Some(alloc),
             });
@@ -501,6 +507,7 @@ impl Reconciler<'_> {
                     reschedules: Vec::new(),
                     canary: true,
                     job_version: None,
+                    node: None,
                     stop: None,
                 });
             }
@@ -521,6 +528,7 @@ impl Reconciler<'_> {
                 reschedules: Vec::new(),
                 canary: false,
                 job_version: None,
+                node: None,
                 stop: Some((Arc::clone(alloc), reason::UPDATING)),
             });
         }

@@ -15,6 +15,7 @@ use minicbor::decode::Error as DecodeError;
 use minicbor::encode::{Error as EncodeError, Write};
 use minicbor::{Decode, Decoder, Encode, Encoder};
 
+use crate::capacity::Position;
 use crate::summary::GroupSummary;
 use crate::usage::Usage;
 
@@ -216,6 +217,9 @@ pub struct NodeRow {
     #[n(10)]
     #[cbor(default)]
     pub class: u64,
+    /// Where it lies in the index over free capacity; recounted when a snapshot is restored.
+    #[cbor(skip)]
+    pub position: Position,
 }
 
 impl NodeRow {
