@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use drover_base::{AllocId, EvalId, Rng, WallTime};
 use drover_model::{
-    AllocatedResources, ClientStatus, EvalStatus, Evaluation, InPlace, Job, JobId, Placement, PlacementMetrics, Plan, Preemption, Stop,
-    TaskGroup, Trigger,
+    AllocatedResources, ClientStatus, EvalStatus, Evaluation, InPlace, Job, JobId, JobType, Placement, PlacementMetrics, Plan, Preemption,
+    Stop, TaskGroup, Trigger,
 };
 use drover_state::{Alloc, Ask, NodeRow, NodeSlot, Snapshot, Usage};
 
@@ -17,7 +17,7 @@ use crate::preempt::{self, Preemptor};
 use crate::process::{Context, Outcome};
 use crate::rank::Parts;
 use crate::reconcile::PlaceRequest;
-use crate::search::{Choice, Search, Touched};
+use crate::search::{Choice, InUse, Search};
 
 /// Failures due within this time of each other share a follow-up (REC-033).
 const FOLLOWUP_WINDOW: Duration = Duration::from_secs(5);
@@ -37,10 +37,7 @@ pub(crate) struct Placer<'a> {
     context: &'a mut Context,
     job: Option<Arc<Job>>,
     pub(crate) plan: Plan,
-    /// Room taken on nodes as this plan leaves them; stopping allocations still hold theirs (SCH-046).
-    touched: Touched,
-    /// Allocations of this plan and of the job per group and node.
-    live: Live,
+    used: InUse,
     /// Allocations that the plan stops or evicts.
     leaving: BTreeSet<AllocId>,
     /// Victims by job and group.
@@ -56,6 +53,8 @@ struct Placed {
     choice: Choice,
     resources: Arc<AllocatedResources>,
     victims: Vec<Arc<Alloc>>,
+    /// Nodes where others would have given way.
+    giving_way: Vec<Choice>,
 }
 
 impl<'a> Placer<'a> {
@@ -66,10 +65,10 @@ impl<'a> Placer<'a> {
             job_create_index: job.as_ref().map_or(0, |job| job.create_index),
             ..Plan::new(eval.id, eval.job_id.clone(), eval.priority)
         };
-        let mut live = Live::new();
+        let mut used = InUse::default();
         if let Some(slot) = state.job_slot(&eval.job_id) {
-            for alloc in state.allocs_of_job(slot).filter(|alloc| !alloc.terminal()) {
-                *group_of(&mut live, alloc.group_name()).entry(alloc.node_slot).or_default() += 1;
+            for alloc in state.allocs_of_job(slot).filter(|alloc| !alloc.client_terminal()) {
+                count(&mut used, alloc, 1);
             }
         }
         Self {
@@ -78,8 +77,7 @@ impl<'a> Placer<'a> {
             context,
             job,
             plan,
-            touched: Touched::new(),
-            live,
+            used,
             leaving: BTreeSet::new(),
             victims: BTreeMap::new(),
             failed_groups: BTreeMap::new(),
@@ -96,7 +94,7 @@ impl<'a> Placer<'a> {
 
     fn usage_mut(&mut self, slot: NodeSlot) -> Option<&mut Usage> {
         let row = self.state.node_at(slot)?;
-        Some(self.touched.entry(slot).or_insert_with(|| row.held.clone()))
+        Some(self.used.touched.entry(slot).or_insert_with(|| row.held.clone()))
     }
 
     /// Frees what an allocation holds; one that the servers stopped before frees it when its node says so.
@@ -107,11 +105,7 @@ impl<'a> Placer<'a> {
         {
             usage.remove(&Ask::of(&alloc.resources));
         }
-        if !alloc.terminal()
-            && let Some(count) = group_of(&mut self.live, alloc.group_name()).get_mut(&alloc.node_slot)
-        {
-            *count = count.saturating_sub(1);
-        }
+        count(&mut self.used, alloc, -1);
     }
 
     /// Takes [`Self::count_out`] back.
@@ -122,9 +116,7 @@ impl<'a> Placer<'a> {
         {
             usage.add(&Ask::of(&alloc.resources));
         }
-        if !alloc.terminal() {
-            *group_of(&mut self.live, alloc.group_name()).entry(alloc.node_slot).or_default() += 1;
-        }
+        count(&mut self.used, alloc, 1);
     }
 
     /// Whether an allocation may be changed to the newest version where it runs (REC-049).
@@ -179,7 +171,7 @@ impl<'a> Placer<'a> {
     /// Places what is to run one version of the job.
     fn place_run(&mut self, job: &Job, group: &TaskGroup, requests: Vec<PlaceRequest>, explained: bool) {
         let Some(first) = requests.first() else { return };
-        let mut search = Search::new(self.state, job, group, first.index, &self.touched, &self.live);
+        let mut search = Search::new(self.state, job, group, first.index, &self.used);
         let explained = explained && search.nodes() <= EXPLAINED_NODES_MAX;
         let name: Arc<str> = Arc::from(group.name.as_str());
         let mut shared: Option<Arc<PlacementMetrics>> = None;
@@ -190,11 +182,12 @@ impl<'a> Placer<'a> {
                 && let Some(failed) = self.failed_groups.get_mut(&group.name)
             {
                 failed.coalesced_failures += 1;
+                exhaust(failed, group);
                 *self.queued.entry(group.name.clone()).or_default() += 1;
                 continue;
             }
             if search.depends_on_index() {
-                search = Search::new(self.state, job, group, request.index, &self.touched, &self.live);
+                search = Search::new(self.state, job, group, request.index, &self.used);
             }
             self.place_one(job, group, &name, &mut search, request, explained, &mut shared);
         }
@@ -222,7 +215,8 @@ impl<'a> Placer<'a> {
         let sticky = self.sticks(job, group, &request);
         let only = request.node.or_else(|| sticky.filter(|slot| placed.as_ref().is_some_and(|placed| placed.choice.slot == *slot)));
         let Some(placed) = placed else {
-            let metrics = search.explain(only, &self.touched, &self.live, &failed_on);
+            let mut metrics = search.explain(only, &self.used, &failed_on, &[]);
+            exhaust(&mut metrics, group);
             if let Some(alloc) = &replaced {
                 // It runs on (SCH-094).
                 self.count_in(alloc);
@@ -238,7 +232,7 @@ impl<'a> Placer<'a> {
             return;
         };
         let metrics = if explained || request.node.is_some() {
-            let mut metrics = search.explain(only, &self.touched, &self.live, &failed_on);
+            let mut metrics = search.explain(only, &self.used, &failed_on, &placed.giving_way);
             self.show_choice(&mut metrics, &placed);
             Arc::new(metrics)
         } else {
@@ -260,9 +254,11 @@ impl<'a> Placer<'a> {
         if let Some(usage) = self.usage_mut(slot) {
             usage.add(&Ask::of(&placed.resources));
         }
-        *group_of(&mut self.live, &group.name).entry(slot).or_default() += 1;
+        for counts in [&mut self.used.held, &mut self.used.live] {
+            *group_of(counts, &group.name).entry(slot).or_default() += 1;
+        }
         search.count(slot, true, 1);
-        search.settle(slot, &self.touched, &self.live);
+        search.settle(slot, &self.used);
         if let Some((alloc, description)) = &request.stop {
             self.plan.stops.push(Stop { id: alloc.id, description: (*description).to_owned(), client_status: None, followup_eval: None });
         }
@@ -286,7 +282,7 @@ impl<'a> Placer<'a> {
         if !alloc.terminal() {
             search.count(alloc.node_slot, alloc.group_name() == group.name, by);
         }
-        search.settle(alloc.node_slot, &self.touched, &self.live);
+        search.settle(alloc.node_slot, &self.used);
     }
 
     /// The nodes where what is replaced failed, now and before (SCH-035).
@@ -315,21 +311,21 @@ impl<'a> Placer<'a> {
         failed_on: &BTreeSet<NodeSlot>,
     ) -> Option<Placed> {
         if let Some(slot) = request.node {
-            let choice = search.only(slot, &self.touched, &self.live, failed_on);
+            let choice = search.only(slot, &self.used, failed_on);
             return choice.and_then(|choice| self.take(search, choice)).or_else(|| self.preempt(job, search, Some(slot), failed_on));
         }
-        if let Some(choice) = self.sticks(job, group, request).and_then(|slot| search.only(slot, &self.touched, &self.live, failed_on)) {
+        if let Some(choice) = self.sticks(job, group, request).and_then(|slot| search.only(slot, &self.used, failed_on)) {
             return self.take(search, choice);
         }
-        let choice = search.choose(&self.touched, &self.live, failed_on);
+        let choice = search.choose(&self.used, failed_on);
         choice.and_then(|choice| self.take(search, choice)).or_else(|| self.preempt(job, search, None, failed_on))
     }
 
     fn take(&mut self, search: &Search<'_>, choice: Choice) -> Option<Placed> {
         let row = self.state.node_at(choice.slot)?;
-        let usage = self.touched.get(&choice.slot).unwrap_or(&row.held);
+        let usage = self.used.touched.get(&choice.slot).unwrap_or(&row.held);
         let resources = search.demand.give(&row.node, usage, search.oversubscribed, &mut self.context.rng).ok()?;
-        Some(Placed { choice, resources, victims: Vec::new() })
+        Some(Placed { choice, resources, victims: Vec::new(), giving_way: Vec::new() })
     }
 
     /// A node where lesser jobs give way, if settings allow that for jobs of this kind (SCH-080).
@@ -339,38 +335,49 @@ impl<'a> Placer<'a> {
         }
         let candidates: Vec<(NodeSlot, Arc<NodeRow>)> = search
             .candidates()
-            .filter(|(slot, _)| only.is_none_or(|only| only == *slot) && search.qualifies(*slot, &self.live))
+            .filter(|(slot, _)| only.is_none_or(|only| only == *slot) && search.qualifies(*slot, &self.used))
             .map(|(slot, row)| (slot, Arc::clone(row)))
             .collect();
         let preemptor = Preemptor { job: &job.id, priority: job.priority, leaving: &self.leaving, victims: &self.victims };
         let mut best: Option<(f64, Placed)> = None;
+        let mut giving_way = Vec::new();
         for (slot, row) in candidates {
-            let usage = self.touched.get(&slot).unwrap_or(&row.held);
-            let Some(victims) = preemptor.victims(&row.node, self.state.allocs_of_node(slot), usage, &search.demand) else { continue };
+            let usage = self.used.touched.get(&slot).unwrap_or(&row.held);
+            let Some((for_ports, for_room)) = preemptor.victims(&row.node, self.state.allocs_of_node(slot), usage, &search.demand) else {
+                continue;
+            };
             let mut usage = usage.clone();
-            for victim in &victims {
+            for victim in &for_ports {
                 usage.remove(&Ask::of(&victim.resources));
             }
+            let Some(parts) = search.score_full(slot, &usage, &self.used, failed_on) else { continue };
+            for victim in &for_room {
+                usage.remove(&Ask::of(&victim.resources));
+            }
+            let victims = [for_ports, for_room].concat();
             let Ok(resources) = search.demand.give(&row.node, &usage, search.oversubscribed, &mut Rng::new(slot.number().into())) else {
                 continue;
             };
-            let Some(parts) = search.score_beside(slot, &usage, &self.live, failed_on) else { continue };
-            let preemption = (!victims.is_empty()).then(|| preempt::score(victims.iter().map(|victim| victim.job.priority)));
+            let counts = !victims.is_empty() && !matches!(job.kind, JobType::System | JobType::Sysbatch);
+            let preemption = counts.then(|| preempt::score(victims.iter().map(|victim| victim.job.priority)));
             let parts = Parts { preemption, ..parts };
+            giving_way.push(Choice { slot, parts });
             let total = parts.total();
             let wins = best.as_ref().is_none_or(|(score, placed)| total > *score || (total == *score && slot < placed.choice.slot));
             if wins {
-                best = Some((total, Placed { choice: Choice { slot, parts }, resources, victims }));
+                best = Some((total, Placed { choice: Choice { slot, parts }, resources, victims, giving_way: Vec::new() }));
             }
         }
-        best.map(|(_, placed)| placed)
+        best.map(|(_, placed)| Placed { giving_way, ..placed })
     }
 
     fn evict(&mut self, victim: &Alloc, by: AllocId, group: &TaskGroup) {
         self.count_out(victim);
         *self.victims.entry((victim.job.id.clone(), victim.group_name().to_owned())).or_default() += 1;
         self.plan.preemptions.push(Preemption { id: victim.id, by });
-        self.plan.annotations.entry(group.name.clone()).or_default().preemptions += 1;
+        if !matches!(self.eval.kind, JobType::System | JobType::Sysbatch) {
+            self.plan.annotations.entry(group.name.clone()).or_default().preemptions += 1;
+        }
         if !self.plan.evals.iter().any(|eval| eval.job_id == victim.job.id) {
             let id = EvalId::from_random(self.context.rng.next_u128());
             let job = &victim.job;
@@ -453,6 +460,30 @@ impl<'a> Placer<'a> {
             classes,
             escaped: self.escaped,
         }
+    }
+}
+
+/// Adds what another allocation of the group asks for of the dimensions that ran out.
+fn exhaust(metrics: &mut PlacementMetrics, group: &TaskGroup) {
+    let short = |dimension: &str| metrics.dimension_exhausted.contains_key(dimension);
+    let (cpu, memory) = (short("cpu"), short("memory"));
+    if !cpu && !memory {
+        return;
+    }
+    let sums = metrics.resources_exhausted.get_or_insert_default();
+    for task in &group.tasks {
+        let sum = sums.entry(task.name.clone()).or_default();
+        sum.cpu_mhz += if cpu { task.resources.cpu } else { 0 };
+        sum.memory_mb += if memory { task.resources.memory_mb } else { 0 };
+    }
+}
+
+/// Counts an allocation of the job in or out.
+fn count(used: &mut InUse, alloc: &Alloc, by: i32) {
+    let counted = [(!alloc.client_terminal(), &mut used.held), (!alloc.terminal(), &mut used.live)];
+    for (_, counts) in counted.into_iter().filter(|(counts, _)| *counts) {
+        let count = group_of(counts, alloc.group_name()).entry(alloc.node_slot).or_default();
+        *count = count.saturating_add_signed(by);
     }
 }
 

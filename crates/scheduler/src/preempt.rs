@@ -70,14 +70,15 @@ struct Candidate {
 }
 
 impl Preemptor<'_> {
-    /// The allocations that have to go from a node so that the demand fits beside the rest, or `None` if that cannot be.
+    /// The allocations that have to go from a node so that the demand fits beside the rest, or `None` if that
+    /// cannot be: those that hold static ports, and those whose room is needed.
     pub fn victims<'a>(
         &self,
         node: &Node,
         allocs: impl Iterator<Item = &'a Arc<Alloc>>,
         usage: &Usage,
         demand: &Demand,
-    ) -> Option<Vec<Arc<Alloc>>> {
+    ) -> Option<(Vec<Arc<Alloc>>, Vec<Arc<Alloc>>)> {
         let there = allocs.filter(|alloc| !alloc.client_terminal() && !self.leaving.contains(&alloc.id));
         let there: Vec<(&Arc<Alloc>, Ask)> = there.map(|alloc| (alloc, Ask::of(&alloc.resources))).collect();
         let may_go = |alloc: &Alloc| {
@@ -115,7 +116,7 @@ impl Preemptor<'_> {
         let room = demand.room(node);
         let wanted = Amount { cpu: i64::from(room.cpu_mhz), memory: i64::from(room.memory_mb), disk: i64::from(demand.ask().disk_mb) };
         if free.covers(wanted) {
-            return Some(victims);
+            return Some((victims, Vec::new()));
         }
         let mut by_priority: BTreeMap<u8, Vec<Candidate>> = BTreeMap::new();
         for (alloc, ask) in there.into_iter().filter(|(alloc, _)| may_go(alloc) && !victims.iter().any(|victim| victim.id == alloc.id)) {
@@ -126,8 +127,7 @@ impl Preemptor<'_> {
             by_priority.entry(alloc.job.priority).or_default().push(Candidate { alloc: Arc::clone(alloc), ask, penalty });
         }
         let chosen = choose(by_priority, free, wanted)?;
-        victims.extend(spare(chosen, free, wanted));
-        Some(victims)
+        Some((victims, spare(chosen, free, wanted)))
     }
 }
 

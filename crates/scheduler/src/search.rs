@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use drover_base::Rng;
 use drover_model::{Job, Node, PlacementMetrics, SchedulerAlgorithm, TaskGroup};
-use drover_state::{Found, NodeRow, NodeSlot, Room, Shape, Snapshot, Usage, packing};
+use drover_state::{Found, NodeRow, NodeSlot, Room, Shape, Snapshot, Usage, packing, packing_over};
 
 use crate::distinct::{Distinct, Live};
 use crate::feasible::{Needs, candidate_shapes};
@@ -22,8 +22,16 @@ use crate::spread::{Spreads, ValueId};
 /// Nodes whose scores are kept with an allocation (SCH-011).
 const SCORES_KEPT: usize = 5;
 
-/// What a plan leaves in use on the nodes that it touches.
-pub(crate) type Touched = BTreeMap<NodeSlot, Usage>;
+/// What a plan leaves in use.
+#[derive(Debug, Default)]
+pub(crate) struct InUse {
+    /// Of the nodes that it touches; stopping allocations still hold their room (SCH-046).
+    pub(crate) touched: BTreeMap<NodeSlot, Usage>,
+    /// Allocations of the job that hold room, by group and node.
+    pub(crate) held: Live,
+    /// The same without those that the servers have stopped.
+    pub(crate) live: Live,
+}
 
 /// Nodes of a shape among the candidates.
 struct Member {
@@ -86,7 +94,7 @@ pub(crate) struct Search<'a> {
 
 impl<'a> Search<'a> {
     /// The candidates for the allocation of this number, given what the plan has done so far.
-    pub(crate) fn new(state: &'a Snapshot, job: &'a Job, group: &'a TaskGroup, index: u32, touched: &Touched, live: &Live) -> Self {
+    pub(crate) fn new(state: &'a Snapshot, job: &'a Job, group: &'a TaskGroup, index: u32, used: &InUse) -> Self {
         let config = state.scheduler_config();
         let pool = state.node_pool(&job.node_pool);
         let mut search = Self {
@@ -99,7 +107,7 @@ impl<'a> Search<'a> {
             affinities: Affinities::new(job, group),
             demand: Demand::new(group),
             spreads: Spreads::new(job, group),
-            distinct: Distinct::new(state, job, group, live),
+            distinct: Distinct::new(state, job, group, &used.live),
             decisions: Vec::new(),
             members: Vec::new(),
             by_shape: BTreeMap::new(),
@@ -110,19 +118,19 @@ impl<'a> Search<'a> {
             index,
         };
         search.gather();
-        for (slot, count) in live.get(&group.name).into_iter().flatten().filter(|(_, count)| **count > 0) {
+        for (slot, count) in used.live.get(&group.name).into_iter().flatten().filter(|(_, count)| **count > 0) {
             if let Some(row) = state.node_at(*slot) {
                 search.spreads.count(&row.node, i64::from(*count));
             }
         }
-        for slot in touched.keys() {
-            search.settle(*slot, touched, live);
+        for slot in used.touched.keys() {
+            search.settle(*slot, used);
         }
-        let held = live.iter().filter(|(name, _)| search.distinct.hosts_of_job || **name == group.name);
+        let held = used.held.iter().filter(|(name, _)| search.distinct.hosts_of_job || **name == group.name);
         let held: BTreeSet<NodeSlot> =
             held.flat_map(|(_, nodes)| nodes.iter()).filter(|(_, count)| **count > 0).map(|(slot, _)| *slot).collect();
         for slot in held {
-            search.settle(slot, touched, live);
+            search.settle(slot, used);
         }
         search
     }
@@ -191,7 +199,7 @@ impl<'a> Search<'a> {
     }
 
     /// Brings a node to its place after what is in use there, or how many of the job are there, has changed.
-    pub(crate) fn settle(&mut self, slot: NodeSlot, touched: &Touched, live: &Live) {
+    pub(crate) fn settle(&mut self, slot: NodeSlot, used: &InUse) {
         let Some(row) = self.state.node_at(slot) else { return };
         let Some(number) = self.member_of(slot, row) else { return };
         let size = Room::of(&row.node.resources);
@@ -208,9 +216,9 @@ impl<'a> Search<'a> {
                 member.best = None;
             }
         }
-        let usage = touched.get(&slot).unwrap_or(&row.held);
-        let collisions = live.get(&self.group.name).and_then(|nodes| nodes.get(&slot)).copied().unwrap_or(0);
-        if self.distinct.hosts() && self.distinct.host_taken(live, &self.group.name, slot) {
+        let usage = used.touched.get(&slot).unwrap_or(&row.held);
+        let collisions = used.held.get(&self.group.name).and_then(|nodes| nodes.get(&slot)).copied().unwrap_or(0);
+        if self.distinct.hosts() && self.distinct.host_taken(&used.held, &self.group.name, slot) {
             self.shared.insert(slot, None);
             return;
         }
@@ -239,14 +247,14 @@ impl<'a> Search<'a> {
     }
 
     /// The best node; those where the allocation failed before get a penalty.
-    pub(crate) fn choose(&mut self, touched: &Touched, live: &Live, failed_on: &BTreeSet<NodeSlot>) -> Option<Choice> {
+    pub(crate) fn choose(&mut self, used: &InUse, failed_on: &BTreeSet<NodeSlot>) -> Option<Choice> {
         self.spreads.refresh();
         let mut best: Option<(f64, Choice)> = None;
         for number in 0..self.buckets.len() {
             let bucket = &self.buckets[number];
             let alike = Parts { affinity: bucket.affinity, spread: self.spreads.boost(&bucket.values), ..Parts::default() };
             if let Some(found) = self.best_shared(number, failed_on) {
-                let parts = self.parts_of(found, touched, live, alike);
+                let parts = self.parts_of(found, used, alike);
                 take(&mut best, found, parts);
             }
             // What packing must exceed for the mean to exceed the best so far.
@@ -256,13 +264,13 @@ impl<'a> Search<'a> {
                 // A little less, so that rounding hides nobody.
                 (total - without.total()) * parts - 1e-12
             });
-            if let Some(found) = self.best_alone(number, floor, touched, failed_on) {
+            if let Some(found) = self.best_alone(number, floor, used, failed_on) {
                 take(&mut best, found.slot, Parts { packing: found.packing, ..alike });
             }
         }
         for slot in failed_on {
-            if let Some(parts) = self.parts(*slot, touched, live)
-                && self.check(*slot, touched, live).is_ok()
+            if let Some(parts) = self.parts(*slot, used)
+                && self.check(*slot, used).is_ok()
             {
                 take(&mut best, *slot, Parts { penalty: true, ..parts });
             }
@@ -281,12 +289,12 @@ impl<'a> Search<'a> {
     }
 
     /// The best node of a bucket that holds none of the group, if its packing is above `floor`.
-    fn best_alone(&mut self, bucket: usize, floor: f64, touched: &Touched, failed_on: &BTreeSet<NodeSlot>) -> Option<Found> {
+    fn best_alone(&mut self, bucket: usize, floor: f64, used: &InUse, failed_on: &BTreeSet<NodeSlot>) -> Option<Found> {
         let (state, demand, algorithm, distinct) = (self.state, &self.demand, self.algorithm, &self.distinct);
         let mut scratch = Rng::new(0);
         let mut accept = |slot: NodeSlot| {
             let Some(row) = state.node_at(slot) else { return false };
-            let usage = touched.get(&slot).unwrap_or(&row.held);
+            let usage = used.touched.get(&slot).unwrap_or(&row.held);
             !failed_on.contains(&slot) && demand.check(&row.node, usage, &mut scratch).is_ok()
         };
         let members = &mut self.members;
@@ -323,48 +331,44 @@ impl<'a> Search<'a> {
     }
 
     /// Whether the node is a candidate with room, and if not, what is short; nothing if it is no candidate.
-    fn check(&self, slot: NodeSlot, touched: &Touched, live: &Live) -> Result<(), Option<Short>> {
+    fn check(&self, slot: NodeSlot, used: &InUse) -> Result<(), Option<Short>> {
         let row = self.state.node_at(slot).ok_or(None)?;
         self.member_of(slot, row).ok_or(None)?;
-        if self.distinct_taken(slot, row, live).is_some() {
+        if self.distinct_taken(slot, row, used).is_some() {
             return Err(None);
         }
-        let usage = touched.get(&slot).unwrap_or(&row.held);
+        let usage = used.touched.get(&slot).unwrap_or(&row.held);
         self.demand.check(&row.node, usage, &mut Rng::new(0)).map_err(Some)
     }
 
-    fn distinct_taken(&self, slot: NodeSlot, row: &NodeRow, live: &Live) -> Option<String> {
-        if self.distinct.hosts() && self.distinct.host_taken(live, &self.group.name, slot) {
+    fn distinct_taken(&self, slot: NodeSlot, row: &NodeRow, used: &InUse) -> Option<String> {
+        if self.distinct.hosts() && self.distinct.host_taken(&used.held, &self.group.name, slot) {
             return Some("distinct_hosts".to_owned());
         }
         self.distinct.property_taken(&row.node)
     }
 
     /// A node that must be taken or none, with its score.
-    pub(crate) fn only(&mut self, slot: NodeSlot, touched: &Touched, live: &Live, failed_on: &BTreeSet<NodeSlot>) -> Option<Choice> {
+    pub(crate) fn only(&mut self, slot: NodeSlot, used: &InUse, failed_on: &BTreeSet<NodeSlot>) -> Option<Choice> {
         self.spreads.refresh();
-        self.check(slot, touched, live).ok()?;
-        let parts = self.parts(slot, touched, live)?;
+        self.check(slot, used).ok()?;
+        let parts = self.parts(slot, used)?;
         Some(Choice { slot, parts: Parts { penalty: failed_on.contains(&slot), ..parts } })
     }
 
     /// The parts of a candidate's score with what is in use there, but for the penalty.
-    fn parts(&self, slot: NodeSlot, touched: &Touched, live: &Live) -> Option<Parts> {
+    fn parts(&self, slot: NodeSlot, used: &InUse) -> Option<Parts> {
         let row = self.state.node_at(slot)?;
         let bucket = &self.buckets[self.members[self.member_of(slot, row)?].bucket];
         let alike = Parts { affinity: bucket.affinity, spread: self.spreads.boost(&bucket.values), ..Parts::default() };
-        Some(self.parts_of(slot, touched, live, alike))
+        Some(self.parts_of(slot, used, alike))
     }
 
-    fn parts_of(&self, slot: NodeSlot, touched: &Touched, live: &Live, alike: Parts) -> Parts {
+    fn parts_of(&self, slot: NodeSlot, used: &InUse, alike: Parts) -> Parts {
         let Some(row) = self.state.node_at(slot) else { return alike };
-        let usage = touched.get(&slot).unwrap_or(&row.held);
-        self.parts_beside(slot, &row.node, usage, live, alike)
-    }
-
-    fn parts_beside(&self, slot: NodeSlot, node: &Node, usage: &Usage, live: &Live, alike: Parts) -> Parts {
+        let (node, usage) = (&row.node, used.touched.get(&slot).unwrap_or(&row.held));
         let size = Room::of(&node.resources);
-        let collisions = live.get(&self.group.name).and_then(|nodes| nodes.get(&slot)).copied().unwrap_or(0);
+        let collisions = used.held.get(&self.group.name).and_then(|nodes| nodes.get(&slot)).copied().unwrap_or(0);
         Parts {
             packing: packing(self.algorithm, size, size.free(usage), self.demand.room(node)),
             anti_affinity: anti_affinity(collisions, self.group.count),
@@ -379,19 +383,21 @@ impl<'a> Search<'a> {
     }
 
     /// Whether a node may run the group, leaving room aside.
-    pub(crate) fn qualifies(&self, slot: NodeSlot, live: &Live) -> bool {
+    pub(crate) fn qualifies(&self, slot: NodeSlot, used: &InUse) -> bool {
         let row = self.state.node_at(slot);
-        row.is_some_and(|row| self.member_of(slot, row).is_some() && self.distinct_taken(slot, row, live).is_none())
+        row.is_some_and(|row| self.member_of(slot, row).is_some() && self.distinct_taken(slot, row, used).is_none())
     }
 
-    /// The score of a candidate beside other usage than it has now.
-    pub(crate) fn score_beside(&mut self, slot: NodeSlot, usage: &Usage, live: &Live, failed_on: &BTreeSet<NodeSlot>) -> Option<Parts> {
+    /// The score of a candidate that has no room, with all that is in use there, also what has to go.
+    pub(crate) fn score_full(&mut self, slot: NodeSlot, usage: &Usage, used: &InUse, failed_on: &BTreeSet<NodeSlot>) -> Option<Parts> {
         self.spreads.refresh();
         let row = self.state.node_at(slot)?;
         let bucket = &self.buckets[self.members[self.member_of(slot, row)?].bucket];
         let alike = Parts { affinity: bucket.affinity, spread: self.spreads.boost(&bucket.values), ..Parts::default() };
-        let parts = self.parts_beside(slot, &row.node, usage, live, alike);
-        Some(Parts { penalty: failed_on.contains(&slot), ..parts })
+        let parts = self.parts_of(slot, used, alike);
+        let size = Room::of(&row.node.resources);
+        let packing = packing_over(self.algorithm, size, usage, self.demand.room(&row.node));
+        Some(Parts { penalty: failed_on.contains(&slot), packing, ..parts })
     }
 
     /// How many nodes take placements in the job's pool and datacenters.
@@ -416,16 +422,13 @@ impl<'a> Search<'a> {
 
     /// What there is to choose from, without looking at single nodes.
     pub(crate) fn summary(&self) -> PlacementMetrics {
-        let mut metrics = PlacementMetrics {
-            node_pool: self.job.node_pool.clone(),
-            nodes_in_pool: self.state.capacity().nodes_in_pool(&self.job.node_pool),
-            ..PlacementMetrics::default()
-        };
+        let mut metrics = PlacementMetrics { node_pool: self.job.node_pool.clone(), ..PlacementMetrics::default() };
         for decision in &self.decisions {
             let count = u32::try_from(decision.shape.len()).unwrap_or(u32::MAX);
             let node = decision.shape.node();
             *metrics.nodes_available.entry(node.datacenter.clone()).or_default() += count;
             metrics.nodes_evaluated += count;
+            metrics.nodes_in_pool += count;
             if let Some(why) = &decision.why {
                 filtered(&mut metrics, node, why, count);
             }
@@ -437,9 +440,9 @@ impl<'a> Search<'a> {
     pub(crate) fn explain(
         &mut self,
         only: Option<NodeSlot>,
-        touched: &Touched,
-        live: &Live,
+        used: &InUse,
         failed_on: &BTreeSet<NodeSlot>,
+        giving_way: &[Choice],
     ) -> PlacementMetrics {
         self.spreads.refresh();
         let summary = self.summary();
@@ -454,20 +457,26 @@ impl<'a> Search<'a> {
                 let Some(row) = self.state.node_at(slot) else { continue };
                 metrics.nodes_evaluated += 1;
                 let why = decision.why.clone().or_else(|| self.needs.excluded(&row.node, self.index));
-                if let Some(why) = why.or_else(|| self.distinct_taken(slot, row, live)) {
+                if let Some(why) = why.or_else(|| self.distinct_taken(slot, row, used)) {
                     filtered(&mut metrics, &row.node, &why, 1);
                     continue;
                 }
-                let usage = touched.get(&slot).unwrap_or(&row.held);
+                let usage = used.touched.get(&slot).unwrap_or(&row.held);
                 match self.demand.check(&row.node, usage, &mut Rng::new(0)) {
                     Ok(()) => {
-                        if let Some(parts) = self.parts(slot, touched, live) {
+                        if let Some(parts) = self.parts(slot, used) {
                             let parts = Parts { penalty: failed_on.contains(&slot), ..parts };
                             metrics.scores.push(parts.shown(row.node.id));
                         }
                     }
-                    Err(short) => exhausted(&mut metrics, &row.node, self.group, &short.text()),
+                    Err(_) if giving_way.iter().any(|choice| choice.slot == slot) => {}
+                    Err(short) => exhausted(&mut metrics, &row.node, &short.text()),
                 }
+            }
+        }
+        for choice in giving_way {
+            if let Some(row) = self.state.node_at(choice.slot) {
+                metrics.scores.push(choice.parts.shown(row.node.id));
             }
         }
         metrics.scores.sort_by(|a, b| b.total.total_cmp(&a.total).then(a.node_id.cmp(&b.node_id)));
@@ -493,11 +502,10 @@ fn filtered(metrics: &mut PlacementMetrics, node: &Node, why: &str, count: u32) 
     *metrics.constraint_filtered.entry(why.to_owned()).or_default() += count;
 }
 
-fn exhausted(metrics: &mut PlacementMetrics, node: &Node, group: &TaskGroup, dimension: &str) {
+fn exhausted(metrics: &mut PlacementMetrics, node: &Node, dimension: &str) {
     metrics.nodes_exhausted += 1;
     if !node.node_class.is_empty() {
         *metrics.class_exhausted.entry(node.node_class.clone()).or_default() += 1;
     }
     *metrics.dimension_exhausted.entry(dimension.to_owned()).or_default() += 1;
-    let _ = group;
 }

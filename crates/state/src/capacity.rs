@@ -5,7 +5,6 @@
 //! and [`Shape::best`] finds the node that suits an ask best by looking only at cells that can still win: branch and bound
 //! with the score at a cell's better edge as the bound. Everything is persistent, so an evaluation changes its own copy.
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 
@@ -57,6 +56,17 @@ pub fn packing(algorithm: SchedulerAlgorithm, size: Room, free: Room, ask: Room)
     };
     let cpu = 10f64.powf(share(size.cpu_mhz, free.cpu_mhz, ask.cpu_mhz));
     let memory = 10f64.powf(share(size.memory_mb, free.memory_mb, ask.memory_mb));
+    scored(algorithm, cpu, memory)
+}
+
+/// The same with what is in use, which may be more than there is: what has to go is still counted.
+pub fn packing_over(algorithm: SchedulerAlgorithm, size: Room, usage: &Usage, ask: Room) -> f64 {
+    let power = |total: u32, used: u32, ask: u32| {
+        let share = if total == 0 { 0.0 } else { 1.0 - (f64::from(used) + f64::from(ask)) / f64::from(total) };
+        10f64.powf(share)
+    };
+    let cpu = power(size.cpu_mhz, usage.cpu_mhz, ask.cpu_mhz);
+    let memory = power(size.memory_mb, usage.memory_mb, ask.memory_mb);
     scored(algorithm, cpu, memory)
 }
 
@@ -297,11 +307,10 @@ impl Search<'_> {
     }
 }
 
-/// The nodes that take placements, by shape; and how many nodes there are in each pool, whether or not they do.
+/// The nodes that take placements, by shape.
 #[derive(Clone, Debug, Default)]
 pub struct Capacity {
     shapes: OrdMap<u64, Arc<Shape>>,
-    pools: OrdMap<Arc<str>, u32>,
 }
 
 /// Where a node lies in [`Capacity`]; follows from the row and is not stored.
@@ -332,25 +341,17 @@ impl Capacity {
         self.shapes.iter().map(|(id, shape)| (*id, shape))
     }
 
-    /// How many nodes a pool has; `all` has every node.
-    pub fn nodes_in_pool(&self, pool: &str) -> u32 {
-        if pool == drover_model::NODE_POOL_ALL { self.pools.values().sum() } else { self.pools.get(pool).copied().unwrap_or(0) }
-    }
-
     /// Brings a node's position in step with its row.
     pub(crate) fn update(&mut self, slot: NodeSlot, row: &mut NodeRow) {
         let known = row.position.node.as_ref().is_some_and(|node| Arc::ptr_eq(node, &row.node));
         if !known {
             self.take_out(&row.position);
-            if let Some(before) = &row.position.node {
-                self.count_pool(&before.node_pool, -1);
-            }
-            self.count_pool(&row.node.node_pool, 1);
             row.position = Position { node: Some(Arc::clone(&row.node)), shape: row.node.shape(), entry: None };
         }
         let free = Room::of(&row.node.resources).free(&row.held);
         let size = Room::of(&row.node.resources);
-        let wanted = row.ready().then(|| entry(cell(free.cpu_mhz, size.cpu_mhz), cell(free.memory_mb, size.memory_mb), free, slot.number()));
+        let wanted =
+            row.ready().then(|| entry(cell(free.cpu_mhz, size.cpu_mhz), cell(free.memory_mb, size.memory_mb), free, slot.number()));
         if wanted == row.position.entry {
             return;
         }
@@ -375,9 +376,6 @@ impl Capacity {
     /// Takes a node out that is gone.
     pub(crate) fn forget(&mut self, row: &NodeRow) {
         self.take_out(&row.position);
-        if let Some(node) = &row.position.node {
-            self.count_pool(&node.node_pool, -1);
-        }
     }
 
     fn take_out(&mut self, position: &Position) {
@@ -390,24 +388,6 @@ impl Capacity {
         if emptied {
             self.shapes.remove(&position.shape);
         }
-    }
-
-    fn count_pool(&mut self, pool: &str, by: i32) {
-        let count = self.pools.entry(Arc::from(pool)).or_insert(0);
-        *count = count.saturating_add_signed(by);
-        if *count == 0 {
-            self.pools.remove(pool);
-        }
-    }
-
-    /// How many ready nodes there are by datacenter among those that `wanted` takes.
-    pub fn ready_by_datacenter(&self, mut wanted: impl FnMut(&Node) -> bool) -> BTreeMap<String, u32> {
-        let mut counts = BTreeMap::new();
-        for shape in self.shapes.values().filter(|shape| wanted(&shape.node)) {
-            let count = u32::try_from(shape.len()).unwrap_or(u32::MAX);
-            *counts.entry(shape.node.datacenter.clone()).or_insert(0) += count;
-        }
-        counts
     }
 }
 

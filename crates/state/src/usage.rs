@@ -69,8 +69,7 @@ impl Ask {
             cores.extend(&task.reserved_cores);
         }
         let held = resources.ports.iter().filter(|port| !port.ignore_collision);
-        let mut ports: Vec<HostPort> =
-            held.map(|port| HostPort { port: port.value, address: HostAddress::of(&port.host_ip) }).collect();
+        let mut ports: Vec<HostPort> = held.map(|port| HostPort { port: port.value, address: HostAddress::of(&port.host_ip) }).collect();
         ports.sort_unstable();
         ports.dedup();
         Self {
