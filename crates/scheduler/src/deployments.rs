@@ -127,7 +127,8 @@ fn may_retry(deployment: &Deployment, alloc: &Alloc, now: WallTime) -> bool {
         return false;
     }
     let policy = alloc.task_group().reschedule_policy.as_ref();
-    alloc.transition.reschedule == Some(true) || crate::reschedule::verdict(alloc, policy, now, false) != crate::reschedule::Verdict::No
+    alloc.transition.reschedule == Some(true)
+        || crate::reschedule::verdict(alloc, policy, now, crate::reschedule::Failure::of(alloc)) != crate::reschedule::Verdict::No
 }
 
 fn canaries_healthy(state: &Snapshot, deployment: &Deployment) -> bool {

@@ -130,5 +130,7 @@ pub fn distinct<'a>(job: &'a Job, group: &'a TaskGroup) -> Vec<(&'a Constraint, 
         .chain(of_group)
         .filter(|(constraint, _)| is_distinct(constraint))
         .filter(|(constraint, _)| constraint.operand != "distinct_hosts" || constraint.r_target != "false")
+        // A system job is on every host anyway (SCH-024).
+        .filter(|(constraint, _)| constraint.operand != "distinct_hosts" || !crate::system::is(job.kind))
         .collect()
 }

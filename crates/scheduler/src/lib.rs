@@ -10,6 +10,7 @@ mod conclude;
 pub mod constraint;
 pub mod deployments;
 pub mod feasible;
+mod followups;
 pub mod gc;
 mod placer;
 pub mod ports;
@@ -17,6 +18,7 @@ pub mod process;
 pub mod rank;
 pub mod reconcile;
 pub mod reschedule;
+pub mod system;
 pub mod verify;
 
 pub use conclude::{Attempts, Ending, conclude, give_up};

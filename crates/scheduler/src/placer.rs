@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use drover_base::{EvalId, Rng, WallTime};
+use drover_base::{EvalId, Rng};
 use drover_model::{
-    AllocatedResources, AllocatedTask, EvalStatus, Evaluation, InPlace, Job, Placement, PlacementMetrics, Plan, Stop, TaskGroup, Trigger,
+    AllocatedResources, AllocatedTask, EvalStatus, Evaluation, Job, Placement, PlacementMetrics, Plan, Stop, TaskGroup, Trigger,
 };
 use drover_state::{Alloc, Ask, NodeSlot, Snapshot, Usage, fit};
 
@@ -16,8 +15,6 @@ use crate::process::{Context, Outcome};
 use crate::rank::{Ranking, better, score};
 use crate::reconcile::PlaceRequest;
 
-/// Failures due within this time of each other share a follow-up (REC-033).
-const FOLLOWUP_WINDOW: Duration = Duration::from_secs(5);
 /// Nodes whose scores are kept with an allocation (SCH-011).
 const SCORES_KEPT: usize = 5;
 /// What a failed evaluation says when a placement found no node.
@@ -38,6 +35,8 @@ pub(crate) struct Placer<'a> {
     queued: BTreeMap<String, u32>,
     classes: BTreeMap<String, bool>,
     escaped: bool,
+    /// Nodes that a system job waits for.
+    short_nodes: Vec<drover_base::NodeId>,
 }
 
 impl<'a> Placer<'a> {
@@ -66,6 +65,7 @@ impl<'a> Placer<'a> {
             queued: BTreeMap::new(),
             classes: BTreeMap::new(),
             escaped: false,
+            short_nodes: Vec::new(),
         }
     }
 
@@ -87,25 +87,13 @@ impl<'a> Placer<'a> {
         self.plan.stops.push(Stop { id: alloc.id, description: description.to_owned(), client_status, followup_eval: None });
     }
 
-    /// Updates an allocation without a restart, or replaces it if its node no longer qualifies (REC-049).
-    pub(crate) fn in_place(&mut self, alloc: &Arc<Alloc>) {
-        let Some(job) = self.job.clone() else { return };
-        let Some(group) = job.group(alloc.group_name()) else { return };
-        let fits = self.state.node_at(alloc.node_slot).is_some_and(|row| Checker::new(&job, group).excluded(row).is_none());
-        if fits {
-            self.plan.in_place.push(InPlace { to_newest: true, ..InPlace::of(alloc.id) });
-        } else {
-            let request = PlaceRequest {
-                index: alloc.index,
-                previous: Some(Arc::clone(alloc)),
-                link: true,
-                reschedules: Vec::new(),
-                canary: false,
-                job_version: None,
-                stop: Some((Arc::clone(alloc), crate::reconcile::reason::UPDATING)),
-            };
-            self.place_all(group, vec![request]);
-        }
+    /// Whether an allocation may be changed to the newest version where it runs (REC-049).
+    pub(crate) fn fits_in_place(&self, alloc: &Alloc) -> bool {
+        let Some((job, row)) = self.job.as_ref().zip(self.state.node_at(alloc.node_slot)) else { return false };
+        let Some(group) = job.group(alloc.group_name()) else { return false };
+        let of_job = (job.node_pool == "all" || row.node.node_pool == job.node_pool)
+            && crate::constraint::datacenter_matches(&job.datacenters, &row.node.datacenter);
+        of_job && Checker::new(job, group).excluded(row).is_none()
     }
 
     pub(crate) fn place_all(&mut self, newest: &TaskGroup, requests: Vec<PlaceRequest>) {
@@ -176,7 +164,7 @@ impl<'a> Placer<'a> {
             job.affinities.iter().chain(&group.affinities).chain(group.tasks.iter().flat_map(|task| &task.affinities)).collect();
         let failed_on = request.previous.as_ref().filter(|_| !request.reschedules.is_empty()).map(|alloc| alloc.node_slot);
         let mut best: Option<(drover_model::NodeScore, Placed)> = None;
-        for candidate in ready {
+        for candidate in ready.into_iter().filter(|candidate| request.node.is_none_or(|only| candidate.slot == only)) {
             metrics.nodes_evaluated += 1;
             let row = &candidate.row;
             let why = checker.excluded(row).or_else(|| self.not_distinct(&limits, group, &candidate));
@@ -263,26 +251,68 @@ impl<'a> Placer<'a> {
         None
     }
 
-    /// One follow-up for failures that are due close together; the allocations note which (REC-033).
-    pub(crate) fn followups(&mut self, mut later: Vec<(WallTime, Arc<Alloc>)>) -> Vec<Evaluation> {
-        later.sort_by_key(|(at, alloc)| (*at, alloc.id));
-        let mut evals: Vec<Evaluation> = Vec::new();
-        for (at, alloc) in later {
-            let fits = evals.last().is_some_and(|last| at.since(last.wait_until) <= FOLLOWUP_WINDOW);
-            if !fits {
-                let trigger = if evals.is_empty() { Trigger::AllocReschedule } else { Trigger::AllocFailure };
-                let mut eval = self.successor(trigger);
-                eval.wait_until = at;
-                eval.status_description = "created for delayed rescheduling".to_owned();
-                evals.push(eval);
-            }
-            let followup_eval = evals.last().map(|eval| eval.id);
-            self.plan.in_place.push(InPlace { followup_eval, ..InPlace::of(alloc.id) });
-        }
-        evals
+    /// Whether a node qualifies for a group, room aside.
+    pub(crate) fn qualifies(&self, group: &TaskGroup, slot: NodeSlot) -> bool {
+        self.job.as_ref().zip(self.state.node_at(slot)).is_some_and(|(job, row)| Checker::new(job, group).excluded(row).is_none())
     }
 
-    fn successor(&mut self, trigger: Trigger) -> Evaluation {
+    /// Counts placements that are wanted and not tried.
+    pub(crate) fn wants_more(&mut self, group: &str, more: u32) {
+        *self.queued.entry(group.to_owned()).or_default() += more;
+    }
+
+    /// Places each request on the node that it names. A node that does not qualify is nobody's fault, unless the group
+    /// runs nowhere; the first without room is waited for (SYS-005…007).
+    pub(crate) fn place_on_nodes(&mut self, group: &TaskGroup, requests: Vec<PlaceRequest>) {
+        let Some(job) = self.job.clone() else { return };
+        let mut filtered = PlacementMetrics::default();
+        let mut short = 0;
+        for request in requests {
+            match self.place_in_room_of(&job, group, &request) {
+                Ok(placement) => {
+                    if let Some(desired) = self.plan.annotations.get_mut(&group.name).filter(|_| request.stop.is_none()) {
+                        desired.place += 1;
+                    }
+                    self.commit(placement, request);
+                }
+                Err(metrics) if metrics.nodes_exhausted == 0 => {
+                    filtered.nodes_evaluated += metrics.nodes_evaluated;
+                    filtered.nodes_filtered += metrics.nodes_filtered;
+                    for (reason, count) in metrics.constraint_filtered {
+                        *filtered.constraint_filtered.entry(reason).or_default() += count;
+                    }
+                    for (class, count) in metrics.class_filtered {
+                        *filtered.class_filtered.entry(class).or_default() += count;
+                    }
+                }
+                Err(metrics) => {
+                    short += 1;
+                    match self.failed_groups.get_mut(&group.name) {
+                        Some(failed) => failed.coalesced_failures += 1,
+                        None => {
+                            if let Some(row) = request.node.and_then(|slot| self.state.node_at(slot)) {
+                                self.short_nodes.push(row.node.id);
+                            }
+                            self.failed_groups.insert(group.name.clone(), *metrics);
+                        }
+                    }
+                }
+            }
+        }
+        *self.queued.entry(group.name.clone()).or_default() += short;
+        let runs =
+            self.plan.annotations.get(&group.name).is_some_and(|desired| desired.place + desired.ignore + desired.in_place_update > 0);
+        if filtered.nodes_filtered > 0 && !runs && !self.failed_groups.contains_key(&group.name) {
+            self.failed_groups.insert(group.name.clone(), filtered);
+        }
+    }
+
+    /// Shows a group that gets nothing.
+    pub(crate) fn wants_nothing(&mut self, group: &str) {
+        self.queued.entry(group.to_owned()).or_default();
+    }
+
+    pub(crate) fn successor(&mut self, trigger: Trigger) -> Evaluation {
         let id = EvalId::from_random(self.context.rng.next_u128());
         let from = self.eval;
         let mut eval = Evaluation::new(id, from.job_id.clone(), from.kind, from.priority, trigger, self.context.now);
@@ -292,31 +322,37 @@ impl<'a> Placer<'a> {
     }
 
     pub(crate) fn finish(mut self, followups: Vec<Evaluation>) -> Outcome {
-        let blocked = (!self.failed_groups.is_empty()).then(|| {
-            let mut blocked = self.successor(Trigger::QueuedAllocs);
-            if self.eval.status == EvalStatus::Blocked {
+        let waits_for: Vec<Option<drover_base::NodeId>> = if crate::system::is(self.eval.kind) {
+            self.short_nodes.drain(..).map(Some).collect()
+        } else {
+            (!self.failed_groups.is_empty()).then_some(None).into_iter().collect()
+        };
+        let mut blocked = Vec::new();
+        for node_id in waits_for {
+            let mut waiting = self.successor(Trigger::QueuedAllocs);
+            if self.eval.status == EvalStatus::Blocked && node_id == self.eval.node_id {
                 // It waits again under its own name.
-                blocked = self.eval.clone();
+                waiting = self.eval.clone();
             }
-            blocked.status = EvalStatus::Blocked;
-            blocked.status_description = BLOCKED_DESCRIPTION.to_owned();
-            blocked.class_eligibility = if self.escaped { BTreeMap::new() } else { self.classes.clone() };
-            blocked.escaped_computed_class = self.escaped;
-            blocked.snapshot_index = self.state.index();
-            blocked.queued = self.queued.clone();
-            blocked.failed_groups = self.failed_groups.clone();
-            blocked
-        });
+            waiting.status = EvalStatus::Blocked;
+            waiting.status_description = BLOCKED_DESCRIPTION.to_owned();
+            waiting.node_id = node_id;
+            waiting.class_eligibility = if self.escaped { BTreeMap::new() } else { self.classes.clone() };
+            waiting.escaped_computed_class = self.escaped;
+            waiting.snapshot_index = self.state.index();
+            waiting.queued = self.queued.clone();
+            waiting.failed_groups = self.failed_groups.clone();
+            blocked.push(waiting);
+        }
         Outcome {
             plan: self.plan,
             failed_groups: self.failed_groups,
             queued: self.queued,
-            blocked: blocked.into_iter().collect(),
+            blocked,
             followups,
-            placing: BTreeMap::new(),
-            refusal: None,
             classes: if self.escaped { BTreeMap::new() } else { self.classes },
             escaped: self.escaped,
+            ..Outcome::default()
         }
     }
 }
