@@ -45,7 +45,8 @@ pub fn verdict(alloc: &Alloc, policy: Option<&ReschedulePolicy>, now: WallTime, 
     let past = alloc.reschedules.as_deref().map(Vec::as_slice).unwrap_or_default();
     let Some(policy) = policy.filter(|policy| failure.forced || policy.enabled()) else { return Verdict::No };
     let delay = next_delay(policy, past, failure.at);
-    if !failure.forced && !policy.unlimited {
+    // The first attempt is free; a number of attempts limits the others, whatever else the policy says.
+    if !failure.forced && policy.attempts > 0 && !past.is_empty() {
         let counted = past.iter().filter(|event| inside(policy, event, failure.at)).count();
         if counted >= policy.attempts as usize || delay >= policy.interval {
             return Verdict::No;
@@ -70,7 +71,7 @@ fn inside(policy: &ReschedulePolicy, event: &RescheduleEvent, from: WallTime) ->
 }
 
 fn remembered(policy: &ReschedulePolicy, past: &[RescheduleEvent], now: WallTime) -> Vec<RescheduleEvent> {
-    if policy.unlimited || policy.interval.is_zero() {
+    if policy.attempts == 0 || policy.interval.is_zero() {
         return past[past.len().saturating_sub(REMEMBERED)..].to_vec();
     }
     past.iter().filter(|event| inside(policy, event, now)).cloned().collect()
@@ -90,8 +91,7 @@ pub fn next_delay(policy: &ReschedulePolicy, past: &[RescheduleEvent], failed_at
     };
     if !policy.max_delay.is_zero() && grown >= policy.max_delay {
         // Long enough without a failure starts over (REC-030).
-        let quiet = failed_at.since(last.time);
-        return if delay_of(last) >= policy.max_delay && quiet > policy.max_delay { policy.delay } else { policy.max_delay };
+        return if failed_at.since(last.time) > policy.max_delay { policy.delay } else { policy.max_delay };
     }
     grown.max(policy.delay)
 }

@@ -476,7 +476,8 @@ pub(crate) fn reschedule_policy(input: &Value, kind: JobType) -> Option<Reschedu
             attempts: number(&input["attempts"], 0),
             interval: duration(&input["interval"], 0.0),
             delay: duration(&input["delay"], 0.0),
-            delay_function: DelayFunction::parse(text(&input["delay_function"], "constant")).unwrap(),
+            // Unknown text becomes the default, as on the way into the domain.
+            delay_function: DelayFunction::parse(text(&input["delay_function"], "constant")).unwrap_or_default(),
             max_delay: duration(&input["max_delay"], 0.0),
             unlimited: flag(&input["unlimited"], false),
         });
