@@ -270,7 +270,12 @@ impl<'a> Placer<'a> {
         for request in requests {
             match self.place_in_room_of(&job, group, &request) {
                 Ok(placement) => {
-                    if let Some(desired) = self.plan.annotations.get_mut(&group.name).filter(|_| request.stop.is_none()) {
+                    if let Some(desired) = self
+                        .plan
+                        .annotations
+                        .get_mut(&group.name)
+                        .filter(|_| job.kind == drover_model::JobType::System && request.stop.is_none())
+                    {
                         desired.place += 1;
                     }
                     self.commit(placement, request);
@@ -301,7 +306,8 @@ impl<'a> Placer<'a> {
         }
         *self.queued.entry(group.name.clone()).or_default() += short;
         let runs =
-            self.plan.annotations.get(&group.name).is_some_and(|desired| desired.place + desired.ignore + desired.in_place_update > 0);
+            self.plan.annotations.get(&group.name).is_some_and(|desired| desired.place + desired.ignore + desired.in_place_update > 0)
+                || self.plan.placements.iter().any(|placement| *placement.group == *group.name);
         if filtered.nodes_filtered > 0 && !runs && !self.failed_groups.contains_key(&group.name) {
             self.failed_groups.insert(group.name.clone(), filtered);
         }

@@ -162,6 +162,9 @@ impl<'a> OnNodes<'a> {
             return;
         }
         self.total += count(missing.len());
+        if self.job.kind == JobType::Sysbatch {
+            self.result.desired.place += count(missing.len());
+        }
         self.waiting += count(missing.len());
         self.try_on(slot, missing, &ended);
     }

@@ -146,6 +146,10 @@ impl Steps<'_> {
                 let why = if failed { reason::RESCHEDULED } else { reason::NOT_NEEDED_ANYMORE };
                 self.result.stop.push(StopRequest::of(&choice.original, why));
             }
+            for alloc in choice.failed {
+                self.result.desired.stop += 1;
+                self.result.stop.push(StopRequest::of(&alloc, reason::RESCHEDULED));
+            }
             for (alloc, direct) in choice.surplus {
                 if gone.insert(alloc.id) {
                     self.result.desired.stop += 1;
@@ -389,7 +393,7 @@ impl Steps<'_> {
 
     /// How many destructive updates may start now (REC-053, REC-055).
     fn budget(&self, keep: &[Arc<Alloc>], changing: usize) -> u32 {
-        let Some(strategy) = self.strategy.filter(|_| changing > 0) else { return self.group.count.max(count(changing)) };
+        let Some(strategy) = self.strategy.filter(|_| changing > 0) else { return self.group.count };
         let mut budget = strategy.max_parallel;
         if let Some(deployment) = &self.deployment {
             for alloc in keep.iter().filter(|alloc| alloc.deployment == Some(deployment.id)) {

@@ -17,6 +17,8 @@ pub(super) struct Choice {
     pub(super) stays: bool,
     /// The replacements that go because it stays, with whether they replaced it directly.
     pub(super) surplus: Vec<(Arc<Alloc>, bool)>,
+    /// Its replacements that failed; they are done for either way.
+    pub(super) failed: Vec<Arc<Alloc>>,
 }
 
 /// Chooses for every one that came back. `others` are the allocations that exist beside them.
@@ -40,9 +42,12 @@ pub(super) fn choose(job: &Job, group: &TaskGroup, back: Vec<Arc<Alloc>>, others
                 .chain(indirect.filter(|alloc| alloc.previous.is_some() && alloc.previous != Some(original.id)).map(|alloc| (alloc, false)))
                 .filter(|(alloc, _)| original.next.is_some() && alloc.id != original.id && !alloc.terminal())
                 .collect();
+            let direct = successors.get(&original.id).into_iter().flatten();
+            let failed = direct.filter(|alloc| alloc.client_status == ClientStatus::Failed && !alloc.server_terminal());
+            let failed = failed.map(|alloc| Arc::clone(alloc)).collect();
             let stays = may_stay(job, &original) && chain.iter().all(|(other, _)| prefers_original(job, group, &rules, &original, other));
             let surplus = if stays { chain.into_iter().map(|(alloc, direct)| (Arc::clone(alloc), direct)).collect() } else { Vec::new() };
-            Choice { original, stays, surplus }
+            Choice { original, stays, surplus, failed }
         })
         .collect()
 }
