@@ -17,6 +17,11 @@ pub trait Source: Send + Sync {
     fn changed(&self, seen: &Self::Snapshot) -> impl Future<Output = ()> + Send;
 }
 
+/// Looks within [`PACE`] that follow a change at once; under a load of changes that are not the reader's, it looks once per [`PACE`].
+const LOOKS_AT_ONCE: u32 = 4;
+/// How often a reader looks whose data did not change while other data keeps changing.
+const PACE: Duration = Duration::from_millis(50);
+
 /// A value with the index of the data it was read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct At<T> {
@@ -41,7 +46,16 @@ pub async fn blocking<S: Source, T>(
 ) -> Result<At<T>, ApiError> {
     let wait = options.wait + jitter(options.wait, request.entropy.seed());
     let deadline = request.clock.monotonic() + wait;
+    let (mut window, mut looks) = (request.clock.monotonic(), 0);
     loop {
+        let now = request.clock.monotonic();
+        if now.since(window) >= PACE {
+            (window, looks) = (now, 0);
+        } else if looks >= LOOKS_AT_ONCE {
+            request.clock.sleep_until(Some((window + PACE).min(deadline))).await;
+            (window, looks) = (request.clock.monotonic(), LOOKS_AT_ONCE - 1);
+        }
+        looks += 1;
         let snapshot = source.snapshot();
         let found = read(&snapshot)?;
         if options.index == 0 || found.index > options.index || request.clock.monotonic() >= deadline {
@@ -108,5 +122,26 @@ mod tests {
         assert_eq!(read(&source, "/?index=5&wait=16s").await.index, 1);
         let held = started.elapsed();
         assert!(held >= Duration::from_secs(16) && held <= Duration::from_millis(17_010), "{held:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_looks_a_bounded_number_of_times_while_other_data_changes() {
+        let source = Arc::new(Fake(watch::Sender::new(Arc::new(10))));
+        let looks = std::cell::Cell::new(0);
+        let request = Request::bare(Method::GET, "/?index=1");
+        let options = request.read_options().unwrap();
+        let reader = blocking(&*source, &request, &options, |snapshot| {
+            looks.set(looks.get() + 1);
+            Ok(At { index: if *snapshot >= 2_000 { 2 } else { 1 }, value: () })
+        });
+        let writer = async {
+            for index in 1_000..=2_000 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                source.0.send_replace(Arc::new(index));
+            }
+        };
+        let (found, ()) = tokio::join!(reader, writer);
+        assert_eq!(found.unwrap().index, 2);
+        assert!(looks.get() <= 30, "{} looks in a second of changes", looks.get());
     }
 }

@@ -44,7 +44,7 @@ mirror! {
 impl ReschedulePolicy {
     /// Whether anything is ever rescheduled under this policy.
     pub fn enabled(&self) -> bool {
-        self.unlimited || (self.attempts > 0 && !self.interval.is_zero())
+        self.unlimited || self.attempts > 0
     }
 }
 

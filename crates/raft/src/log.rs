@@ -22,8 +22,10 @@ use crate::types::{Entry, LogEntry, LogId, Types, Vote};
 mod frame;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 use frame::{Frame, HEADER, Kind};
+use writer::{Batch, Write, Writer};
 
 /// A way to break the log on purpose, so that the simulation can show that it would notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +53,8 @@ impl Default for DiskLogOptions {
 
 /// The largest entry that is written or read.
 pub(crate) const ENTRY_MAX: usize = 64 << 20;
+/// Bytes of entries that are kept in memory; older ones are read from the disk when somebody asks for them.
+const KEPT_IN_MEMORY_MAX: usize = 8 << 20;
 /// The largest vote file that is read.
 const STATE_MAX: u64 = 64 << 10;
 
@@ -108,11 +112,29 @@ struct OnDisk {
     segments: Vec<Segment>,
 }
 
+/// Where an entry's frame lies.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    segment: u64,
+    at: u64,
+    size: usize,
+}
+
+/// An entry, in memory or on disk or both.
+struct Stored {
+    term: u64,
+    kind: Option<Kind>,
+    place: Option<Place>,
+}
+
 #[derive(Default)]
 struct Inner {
-    entries: BTreeMap<u64, (u64, Kind)>,
+    entries: BTreeMap<u64, Stored>,
+    /// Bytes of entries that are in memory, and the first that may still be.
+    kept: usize,
+    kept_from: u64,
     state: StoredState,
-    disk: Option<OnDisk>,
+    disk: Option<(OnDisk, Writer)>,
 }
 
 /// The log as openraft uses it. Clones share it.
@@ -137,7 +159,8 @@ impl LogStore {
         } else {
             StoredState::default()
         };
-        let mut inner = Inner { entries: BTreeMap::new(), state, disk: None };
+        let threaded = !disk.is_simulated();
+        let mut inner = Inner { state, ..Inner::default() };
         let mut on_disk = OnDisk { disk, directory, options, segments: Vec::new() };
         on_disk.load(&mut inner.entries)?;
         let purged = inner.state.purged.map(|id| id.index);
@@ -152,7 +175,11 @@ impl LogStore {
             }
             expected = Some(index + 1);
         }
-        inner.disk = Some(on_disk);
+        let last = inner.entries.keys().next_back().copied().unwrap_or(0);
+        let writer = Writer::start(threaded, last, on_disk.options.planted)?;
+        inner.disk = Some((on_disk, writer));
+        inner.kept = inner.entries.values().map(Stored::in_memory).sum();
+        inner.let_go();
         Ok(Self(Arc::new(Mutex::new(inner))))
     }
 
@@ -161,16 +188,67 @@ impl LogStore {
     }
 }
 
+impl Stored {
+    /// Bytes that it takes in memory.
+    fn in_memory(&self) -> usize {
+        self.kind.as_ref().map_or(0, |kind| kind.payload().len())
+    }
+}
+
 impl Inner {
     fn save_state(&self) -> io::Result<()> {
-        let Some(on_disk) = &self.disk else { return Ok(()) };
+        let Some((on_disk, _)) = &self.disk else { return Ok(()) };
         let bytes = minicbor::to_vec(&self.state).map_err(io::Error::other)?;
         replace(on_disk.disk.as_ref(), &on_disk.directory.join("state"), &frame::seal(&bytes))
     }
 
     fn last(&self) -> Option<LogId> {
-        let newest = self.entries.iter().next_back().map(|(index, (term, _))| log_id(*term, *index));
+        let newest = self.entries.iter().next_back().map(|(index, stored)| log_id(stored.term, *index));
         newest.or_else(|| self.state.purged.map(StoredLogId::log_id))
+    }
+
+    fn insert(&mut self, index: u64, stored: Stored) {
+        self.kept += stored.in_memory();
+        self.entries.insert(index, stored);
+    }
+
+    /// Counts out entries that were taken out.
+    fn forget(&mut self, gone: &BTreeMap<u64, Stored>) {
+        self.kept -= gone.values().map(Stored::in_memory).sum::<usize>();
+        if let Some(first) = gone.keys().next() {
+            self.kept_from = self.kept_from.min(*first);
+        }
+    }
+
+    /// Drops copies of old entries that are on disk, down to what may be kept.
+    fn let_go(&mut self) {
+        let Some((_, writer)) = &self.disk else { return };
+        let durable = writer.durable();
+        while self.kept > KEPT_IN_MEMORY_MAX {
+            let Some((index, stored)) = self.entries.range_mut(self.kept_from..=durable).next() else { return };
+            self.kept -= stored.in_memory();
+            stored.kind = None;
+            self.kept_from = index + 1;
+        }
+    }
+
+    fn entry(&self, index: u64, stored: &Stored) -> io::Result<LogEntry> {
+        if let Some(kind) = &stored.kind {
+            return entry_of(index, stored.term, kind);
+        }
+        let lost = || io::Error::new(io::ErrorKind::InvalidData, format!("raft log entry {index} cannot be read back"));
+        let (Some(place), Some((on_disk, _))) = (stored.place, &self.disk) else { return Err(lost()) };
+        let segment = on_disk.segments.iter().find(|segment| segment.number == place.segment).ok_or_else(lost)?;
+        let mut bytes = vec![0; place.size];
+        let mut filled = 0;
+        while filled < bytes.len() {
+            match segment.file.read_at(&mut bytes[filled..], place.at + filled as u64)? {
+                0 => return Err(lost()),
+                read => filled += read,
+            }
+        }
+        let (frame, _) = Frame::read(&bytes, place.segment).filter(|(frame, _)| frame.index == index).ok_or_else(lost)?;
+        entry_of(index, frame.term, &frame.kind)
     }
 }
 
@@ -179,7 +257,7 @@ impl OnDisk {
         self.directory.join(format!("{number:016x}.log"))
     }
 
-    fn load(&mut self, entries: &mut BTreeMap<u64, (u64, Kind)>) -> io::Result<()> {
+    fn load(&mut self, entries: &mut BTreeMap<u64, Stored>) -> io::Result<()> {
         let mut numbers: Vec<u64> =
             self.disk.list(&self.directory)?.iter().filter_map(|name| u64::from_str_radix(name.strip_suffix(".log")?, 16).ok()).collect();
         numbers.sort_unstable();
@@ -202,48 +280,47 @@ impl OnDisk {
             }
             let zeroed = if torn { end as u64 } else { bytes.len() as u64 };
             let mut segment = Segment { number: *number, file, path, end: end as u64, zeroed, first_index: None, last_index: 0 };
-            for frame in frames {
+            for (frame, at, size) in frames {
                 segment.first_index.get_or_insert(frame.index);
                 segment.last_index = frame.index;
-                entries.insert(frame.index, (frame.term, frame.kind));
+                let place = Place { segment: *number, at: at as u64, size };
+                entries.insert(frame.index, Stored { term: frame.term, kind: Some(frame.kind), place: Some(place) });
             }
             self.segments.push(segment);
         }
         Ok(())
     }
 
-    /// Writes frames and returns once they are durable.
-    fn append(&mut self, frames: &[Frame]) -> io::Result<()> {
-        let mut at = 0;
-        while at < frames.len() {
+    /// Gives frames their places: what to write, and where each will lie.
+    fn lay_out(&mut self, frames: &[Frame]) -> io::Result<(Vec<Write>, Vec<Place>)> {
+        let (mut writes, mut places) = (Vec::new(), Vec::with_capacity(frames.len()));
+        while places.len() < frames.len() {
             let full = self.segments.last().is_none_or(|segment| segment.end >= self.options.segment_bytes);
             if full {
                 self.begin_segment()?;
             }
-            let options = self.options.clone();
+            let options = &self.options;
             let segment = self.segments.last_mut().expect("a segment was begun above");
             let mut bytes = Vec::new();
-            while at < frames.len() && segment.end + (bytes.len() as u64) < options.segment_bytes {
-                frames[at].write(segment.number, &mut bytes);
-                segment.first_index.get_or_insert(frames[at].index);
-                segment.last_index = frames[at].index;
-                at += 1;
+            while places.len() < frames.len() && segment.end + (bytes.len() as u64) < options.segment_bytes {
+                let (frame, start) = (&frames[places.len()], bytes.len());
+                frame.write(segment.number, &mut bytes);
+                places.push(Place { segment: segment.number, at: segment.end + start as u64, size: bytes.len() - start });
+                segment.first_index.get_or_insert(frame.index);
+                segment.last_index = frame.index;
             }
             let end = segment.end + bytes.len() as u64;
             // One frame's header of zeros always follows, so that a scan ends.
             if end + HEADER as u64 > segment.zeroed {
                 let ahead = options.prefill_bytes.max(bytes.len() as u64 + HEADER as u64);
                 let zeros = vec![0; usize::try_from(ahead).map_err(io::Error::other)?];
-                segment.file.write_at(&zeros, segment.zeroed)?;
+                writes.push(Write { file: Arc::clone(&segment.file), at: segment.zeroed, bytes: zeros });
                 segment.zeroed += ahead;
             }
-            segment.file.write_at(&bytes, segment.end)?;
-            if options.planted != Some(PlantedBug::LostSync) {
-                segment.file.sync()?;
-            }
+            writes.push(Write { file: Arc::clone(&segment.file), at: segment.end, bytes });
             segment.end = end;
         }
-        Ok(())
+        Ok((writes, places))
     }
 
     fn begin_segment(&mut self) -> io::Result<()> {
@@ -256,28 +333,23 @@ impl OnDisk {
         Ok(())
     }
 
-    /// Removes entries after `keep` by writing what is kept of the last segment again, after what follows it is gone.
-    fn truncate(&mut self, keep: Option<u64>, entries: &BTreeMap<u64, (u64, Kind)>) -> io::Result<()> {
-        let beyond = |segment: &Segment| segment.first_index.is_some_and(|first| keep.is_none_or(|keep| first > keep));
+    /// Removes entries after `keep`, which lies at this place: first whole segments, then the rest of its own.
+    fn truncate(&mut self, keep: Option<(u64, Option<Place>)>) -> io::Result<()> {
+        let beyond = |segment: &Segment| segment.first_index.is_some_and(|first| keep.is_none_or(|(keep, _)| first > keep));
         while self.segments.last().is_some_and(|segment| segment.first_index.is_none() || beyond(segment)) {
             if let Some(segment) = self.segments.pop() {
                 self.disk.remove(&segment.path)?;
             }
         }
         self.disk.sync_dir(&self.directory)?;
-        let (Some(keep), Some(segment)) = (keep, self.segments.last_mut()) else { return Ok(()) };
-        if segment.last_index <= keep {
+        let (Some((keep, Some(place))), Some(segment)) = (keep, self.segments.last_mut()) else { return Ok(()) };
+        if segment.last_index <= keep || segment.number != place.segment {
             return Ok(());
         }
-        let mut bytes = Vec::new();
-        for (index, (term, kind)) in entries.range(segment.first_index.unwrap_or(0)..=keep) {
-            Frame { index: *index, term: *term, kind: kind.clone() }.write(segment.number, &mut bytes);
-        }
-        segment.file.set_len(bytes.len() as u64)?;
+        let end = place.at + place.size as u64;
+        segment.file.set_len(end)?;
         segment.file.sync()?;
-        segment.end = bytes.len() as u64;
-        segment.zeroed = segment.end;
-        segment.last_index = keep;
+        (segment.end, segment.zeroed, segment.last_index) = (end, end, keep);
         Ok(())
     }
 
@@ -322,7 +394,8 @@ impl RaftLogReader<Types> for LogStore {
         &mut self,
         range: R,
     ) -> Result<Vec<LogEntry>, io::Error> {
-        self.lock().entries.range(range).map(|(index, (term, kind))| entry_of(*index, *term, kind)).collect()
+        let inner = self.lock();
+        inner.entries.range(range).map(|(index, stored)| inner.entry(*index, stored)).collect()
     }
 
     async fn read_vote(&mut self) -> Result<Option<Vote>, io::Error> {
@@ -350,47 +423,55 @@ impl RaftLogStorage<Types> for LogStore {
         I::IntoIter: OptionalSend,
     {
         let frames: Vec<Frame> = entries.into_iter().map(frame_of).collect();
-        let written = {
-            let mut inner = self.lock();
-            let written = match inner.disk.as_mut() {
-                Some(disk) => disk.append(&frames),
-                None => Ok(()),
-            };
-            if written.is_ok() {
-                inner.entries.extend(frames.into_iter().map(|frame| (frame.index, (frame.term, frame.kind))));
-            }
-            written
+        let Some(last_index) = frames.last().map(|frame| frame.index) else {
+            flushed.io_completed(Ok(()));
+            return Ok(());
         };
-        match written {
-            Ok(()) => {
-                flushed.io_completed(Ok(()));
-                Ok(())
-            }
+        let mut inner = self.lock();
+        let laid_out = inner.disk.as_mut().map(|(on_disk, _)| on_disk.lay_out(&frames)).transpose();
+        let (writes, places) = match laid_out {
+            Ok(laid_out) => laid_out.unwrap_or_default(),
             Err(error) => {
                 flushed.io_completed(Err(io::Error::new(error.kind(), error.to_string())));
-                Err(error)
+                return Err(error);
             }
+        };
+        let mut places = places.into_iter();
+        for frame in frames {
+            inner.insert(frame.index, Stored { term: frame.term, kind: Some(frame.kind), place: places.next() });
         }
+        match &inner.disk {
+            Some((_, writer)) => writer.write(Batch { writes, last_index, flushed }),
+            None => flushed.io_completed(Ok(())),
+        }
+        inner.let_go();
+        Ok(())
     }
 
     async fn truncate_after(&mut self, last: Option<LogId>) -> Result<(), io::Error> {
         let mut inner = self.lock();
         let keep = last.map(|id| id.index);
-        let Inner { entries, disk, .. } = &mut *inner;
-        entries.split_off(&keep.map_or(0, |keep| keep + 1));
-        match disk {
-            Some(disk) => disk.truncate(keep, entries),
+        let place = keep.and_then(|keep| inner.entries.get(&keep)).and_then(|stored| stored.place);
+        let gone = inner.entries.split_off(&keep.map_or(0, |keep| keep + 1));
+        inner.forget(&gone);
+        match &mut inner.disk {
+            Some((on_disk, writer)) => {
+                writer.drain();
+                on_disk.truncate(keep.map(|keep| (keep, place)))
+            }
             None => Ok(()),
         }
     }
 
     async fn purge(&mut self, upto: LogId) -> Result<(), io::Error> {
         let mut inner = self.lock();
-        inner.entries = inner.entries.split_off(&(upto.index + 1));
+        let rest = inner.entries.split_off(&(upto.index + 1));
+        let gone = std::mem::replace(&mut inner.entries, rest);
+        inner.forget(&gone);
         inner.state.purged = Some(StoredLogId::of(upto));
         inner.save_state()?;
         match inner.disk.as_mut() {
-            Some(disk) => disk.purge(upto.index),
+            Some((on_disk, _)) => on_disk.purge(upto.index),
             None => Ok(()),
         }
     }

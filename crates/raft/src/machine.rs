@@ -56,7 +56,8 @@ const FORMAT: u32 = 1;
 /// The largest snapshot that is read.
 const SNAPSHOT_MAX: u64 = 16 << 30;
 
-pub(crate) type SnapshotData = io::Cursor<Vec<u8>>;
+/// A snapshot's bytes, shared by who writes them and who sends them.
+pub(crate) type SnapshotData = Arc<Vec<u8>>;
 type Meta = openraft::alias::SnapshotMetaOf<Types>;
 type Snapshot = openraft::alias::SnapshotOf<Types, SnapshotData>;
 
@@ -172,7 +173,7 @@ impl RaftSnapshotBuilder<Types> for Adapter {
         };
         let bytes = Arc::new(encode());
         self.keep(&meta, Arc::clone(&bytes))?;
-        Ok(Snapshot { meta, snapshot: io::Cursor::new(bytes.as_ref().clone()) })
+        Ok(Snapshot { meta, snapshot: bytes })
     }
 }
 
@@ -220,21 +221,20 @@ impl RaftStateMachine<Types> for Adapter {
     }
 
     async fn install_snapshot(&mut self, meta: &Meta, snapshot: SnapshotData) -> Result<(), io::Error> {
-        let bytes = Arc::new(snapshot.into_inner());
-        self.machine.restore(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.0))?;
+        self.machine.restore(&snapshot).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.0))?;
         {
             let mut progress = self.progress();
             progress.last = meta.last_log_id;
             progress.members = meta.last_membership.clone();
         }
-        self.keep(meta, bytes)
+        self.keep(meta, snapshot)
     }
 
     async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot>, io::Error> {
         let kept = self.progress().snapshot.clone();
         match (kept, &self.store) {
-            (Some((meta, Some(bytes))), _) => Ok(Some(Snapshot { meta, snapshot: io::Cursor::new(bytes.as_ref().clone()) })),
-            (Some(_), Some(store)) => Ok(store.load()?.map(|(meta, bytes)| Snapshot { meta, snapshot: io::Cursor::new(bytes) })),
+            (Some((meta, Some(bytes))), _) => Ok(Some(Snapshot { meta, snapshot: bytes })),
+            (Some(_), Some(store)) => Ok(store.load()?.map(|(meta, bytes)| Snapshot { meta, snapshot: Arc::new(bytes) })),
             _ => Ok(None),
         }
     }

@@ -122,7 +122,11 @@ impl Consensus {
             election_timeout_max: 5_000,
             enable_pre_vote: Some(true),
             snapshot_policy: SnapshotPolicy::LogsSinceLast(options.snapshot_every),
-            max_in_snapshot_log_to_keep: options.trailing_logs,
+            max_in_snapshot_log_to_keep: match options.storage {
+                // Nobody asks for entries of the only server again, and these would stay in memory.
+                Storage::Memory => 0,
+                Storage::Disk { .. } => options.trailing_logs,
+            },
             // Buffers of one server with callers in the same process; the library's are for clusters under load.
             api_channel_size: Some(1_024),
             notification_channel_size: Some(1_024),

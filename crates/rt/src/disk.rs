@@ -37,6 +37,10 @@ pub trait Disk: Send + Sync + 'static {
     /// # Errors
     /// As the system reports them.
     fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Whether this is a simulation's, where nothing may happen in another thread.
+    fn is_simulated(&self) -> bool {
+        false
+    }
     /// Makes the names in a directory durable.
     ///
     /// # Errors

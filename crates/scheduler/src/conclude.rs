@@ -2,6 +2,7 @@
 
 use drover_base::{DeploymentId, EvalId, WallTime};
 use drover_model::{EvalStatus, Evaluation, Index, JobType, Trigger};
+use drover_state::Snapshot;
 
 use crate::process::Outcome;
 
@@ -13,6 +14,9 @@ const ATTEMPTS_BATCH: u32 = 2;
 pub(crate) const NO_ROOM: &str = "created to place remaining allocations";
 /// What a blocked evaluation says when others were always faster.
 const CONFLICTS: &str = "created due to placement conflicts";
+
+/// What a timeout says that nobody waits for any more (REC-074).
+const RECONNECTED: &str = "allocation reconnected";
 
 /// Counts plans that were refused, in whole or in part.
 #[derive(Clone, Copy, Debug)]
@@ -47,13 +51,13 @@ pub struct Ending {
     pub now: WallTime,
     /// The state that the outcome was worked out on.
     pub snapshot_index: Index,
-    /// The deployment of the plan as it is stored, if it is.
+    /// The job's newest deployment that is stored.
     pub deployment: Option<DeploymentId>,
 }
 
 /// The evaluations to write once the plan is committed: the one at hand in its final form, and what it leads to.
-pub fn conclude(eval: &Evaluation, outcome: Outcome, ending: Ending) -> Vec<Evaluation> {
-    let Outcome { plan, failed_groups, queued, blocked, followups, refusal, placing: _, classes: _, escaped: _ } = outcome;
+pub fn conclude(state: &Snapshot, eval: &Evaluation, outcome: Outcome, ending: Ending) -> Vec<Evaluation> {
+    let Outcome { plan, failed_groups, queued, blocked, followups, cancelled, refusal, placing: _, classes: _, escaped: _ } = outcome;
     let mut done = eval.clone();
     done.modify_time = ending.now;
     done.snapshot_index = ending.snapshot_index;
@@ -81,6 +85,14 @@ pub fn conclude(eval: &Evaluation, outcome: Outcome, ending: Ending) -> Vec<Eval
     done.queued = queued;
     done.annotations = plan.annotations;
     done.deployment_id = ending.deployment.or(done.deployment_id);
+    let pending = cancelled.into_iter().filter_map(|id| state.eval(id)).filter(|eval| !eval.status.is_terminal());
+    evals.extend(pending.map(|waiting| {
+        let mut ended = Evaluation::clone(waiting);
+        ended.status = EvalStatus::Canceled;
+        RECONNECTED.clone_into(&mut ended.status_description);
+        ended.modify_time = ending.now;
+        ended
+    }));
     evals.push(done);
     evals
 }

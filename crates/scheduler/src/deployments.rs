@@ -4,8 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use drover_base::{AllocId, DeploymentId, WallTime};
-use drover_model::{Deployment, DeploymentStatus, DeploymentUpdate, DesiredTransition, EvalStatus, Evaluation, Job, Trigger, description};
+use drover_model::{
+    Deployment, DeploymentGroup, DeploymentStatus, DeploymentUpdate, DesiredTransition, EvalStatus, Evaluation, Job, Trigger, description,
+};
 use drover_state::{Alloc, Snapshot};
+
+use crate::reschedule::{Failure, Verdict, verdict};
 
 /// What the watcher wants proposed.
 #[derive(Clone, Debug)]
@@ -49,20 +53,18 @@ impl Watcher {
         if deployment.status != DeploymentStatus::Running {
             return Vec::new();
         }
-        if let Some(why) = failure(state, deployment, now) {
-            return vec![fail(state, deployment, why)];
+        if let Some(action) = failure(state, deployment, now) {
+            return vec![action];
         }
         let mut actions = Vec::new();
-        let replaceable: Vec<_> = state
-            .allocs_of_deployment(id)
-            .filter(|alloc| alloc.is_healthy() == Some(false) && !alloc.server_terminal() && alloc.next.is_none())
+        let replaceable: Vec<_> = unhealthy(state, deployment)
             .filter(|alloc| alloc.transition.reschedule != Some(true))
             .map(|alloc| (alloc.id, DesiredTransition { reschedule: Some(true), ..DesiredTransition::default() }))
             .collect();
         if !replaceable.is_empty() {
             actions.push(Action::AllowReschedule(id, replaceable));
         }
-        if deployment.requires_promotion() && deployment.has_auto_promote() && canaries_healthy(state, deployment) {
+        if waits_for_promotion(deployment) && promotes_itself(deployment) && canaries_healthy(state, deployment) {
             actions.push(Action::Promote(id));
             return actions;
         }
@@ -77,12 +79,12 @@ impl Watcher {
         actions
     }
 
-    /// The earliest deadline of all deployments.
+    /// The earliest deadline that would fail a deployment.
     pub fn next_deadline(state: &Snapshot) -> Option<WallTime> {
         state
             .deployments()
-            .filter(|deployment| deployment.status == DeploymentStatus::Running)
-            .filter_map(|deployment| deadline(deployment))
+            .filter(|deployment| deployment.status == DeploymentStatus::Running && at_deadline(deployment).fails)
+            .filter_map(|deployment| cutoff(state, deployment))
             .min()
     }
 
@@ -92,32 +94,71 @@ impl Watcher {
     }
 }
 
+/// Whether canaries of a running deployment wait to be promoted.
+pub fn waits_for_promotion(deployment: &Deployment) -> bool {
+    deployment.status == DeploymentStatus::Running && deployment.requires_promotion()
+}
+
+/// Whether every group with canaries of a running deployment promotes by itself; groups without have no say (DEP-045).
+pub fn promotes_itself(deployment: &Deployment) -> bool {
+    deployment.status == DeploymentStatus::Running
+        && deployment.groups.values().filter(|group| group.desired_canaries > 0).all(|group| group.auto_promote)
+}
+
+/// Whether a group is complete: promoted where it has canaries, and as many healthy ones live as it wants.
+pub fn done(state: &Snapshot, deployment: &Deployment, group: &str) -> bool {
+    let Some(wanted) = deployment.groups.get(group) else { return true };
+    let live = state
+        .allocs_of_deployment(deployment.id)
+        .filter(|alloc| alloc.group_name() == group && !alloc.terminal() && alloc.is_healthy() == Some(true));
+    (wanted.desired_canaries == 0 || wanted.promoted) && live.count() >= wanted.desired_total as usize
+}
+
 /// The earliest deadline of the groups that are not complete (DEP-022).
-fn deadline(deployment: &Deployment) -> Option<WallTime> {
-    deployment
-        .groups
-        .values()
-        .filter(|group| !complete(group) && !group.require_progress_by.is_zero())
-        .map(|group| group.require_progress_by)
-        .min()
+pub fn cutoff(state: &Snapshot, deployment: &Deployment) -> Option<WallTime> {
+    let open = deployment.groups.iter().filter(|(_, group)| !group.require_progress_by.is_zero());
+    open.filter(|(name, _)| !done(state, deployment, name)).map(|(_, group)| group.require_progress_by).min()
 }
 
-fn complete(group: &drover_model::DeploymentGroup) -> bool {
-    if group.desired_canaries > 0 && !group.promoted {
-        // Enough healthy canaries: only the promotion is missing (DEP-021).
-        return group.healthy >= group.desired_canaries;
-    }
-    group.healthy >= group.desired_total
+/// What the deadline means for a deployment as it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AtDeadline {
+    /// A group lacks healthy allocations.
+    pub fails: bool,
+    /// A group that does wants to go back.
+    pub reverts: bool,
 }
 
-fn failure(state: &Snapshot, deployment: &Deployment, now: WallTime) -> Option<&'static str> {
-    if deadline(deployment).is_some_and(|by| by <= now) {
-        return Some(description::PROGRESS_DEADLINE);
+/// Whether a deployment would fail if its deadline were now (DEP-020, DEP-021, DEP-026).
+pub fn at_deadline(deployment: &Deployment) -> AtDeadline {
+    let lacks = |group: &&DeploymentGroup| {
+        // Enough healthy canaries: only the promotion is missing.
+        let wanted = if group.desired_canaries > 0 && !group.promoted { group.desired_canaries } else { group.desired_total };
+        group.healthy < wanted
+    };
+    let paused = deployment.status == DeploymentStatus::Paused;
+    let mut lacking = deployment.groups.values().filter(lacks).filter(|_| !paused).peekable();
+    AtDeadline { fails: lacking.peek().is_some(), reverts: lacking.any(|group| group.auto_revert) }
+}
+
+/// Unhealthy allocations that nothing has replaced yet.
+fn unhealthy<'a>(state: &'a Snapshot, deployment: &Deployment) -> impl Iterator<Item = &'a Arc<Alloc>> {
+    state
+        .allocs_of_deployment(deployment.id)
+        .filter(|alloc| alloc.is_healthy() == Some(false) && !alloc.server_terminal() && alloc.next.is_none())
+}
+
+fn failure(state: &Snapshot, deployment: &Deployment, now: WallTime) -> Option<Action> {
+    let deadline = at_deadline(deployment);
+    if deadline.fails && cutoff(state, deployment).is_some_and(|by| by <= now) {
+        return Some(fail(state, deployment, description::PROGRESS_DEADLINE, deadline.reverts));
     }
-    let hopeless = state.allocs_of_deployment(deployment.id).any(|alloc| {
-        alloc.is_healthy() == Some(false) && !alloc.server_terminal() && alloc.next.is_none() && !may_retry(deployment, alloc, now)
-    });
-    hopeless.then_some(description::FAILED_ALLOCATIONS)
+    let hopeless: Vec<_> = unhealthy(state, deployment).filter(|alloc| !may_retry(deployment, alloc, now)).collect();
+    if hopeless.is_empty() {
+        return None;
+    }
+    let reverts = hopeless.iter().any(|alloc| deployment.groups.get(alloc.group_name()).is_some_and(|group| group.auto_revert));
+    Some(fail(state, deployment, description::FAILED_ALLOCATIONS, reverts))
 }
 
 /// Whether an unhealthy allocation may still be replaced within the deployment (DEP-023, DEP-024).
@@ -127,7 +168,7 @@ fn may_retry(deployment: &Deployment, alloc: &Alloc, now: WallTime) -> bool {
         return false;
     }
     let policy = alloc.task_group().reschedule_policy.as_ref();
-    alloc.transition.reschedule == Some(true) || crate::reschedule::verdict(alloc, policy, now, false) != crate::reschedule::Verdict::No
+    verdict(alloc, policy, now, Failure::of(alloc)) != Verdict::No
 }
 
 fn canaries_healthy(state: &Snapshot, deployment: &Deployment) -> bool {
@@ -136,13 +177,17 @@ fn canaries_healthy(state: &Snapshot, deployment: &Deployment) -> bool {
             .placed_canaries
             .iter()
             .filter(|id| state.alloc(**id).is_some_and(|alloc| !alloc.terminal() && alloc.is_healthy() == Some(true)));
-        healthy.count() >= group.desired_canaries as usize
+        healthy.count() == group.desired_canaries as usize
     })
 }
 
-/// The failure of a deployment, with the version to go back to if a group asks for that (DEP-031, DEP-032).
-pub fn fail(state: &Snapshot, deployment: &Deployment, why: &str) -> Action {
-    let wants_revert = deployment.groups.values().any(|group| group.auto_revert);
+/// Whether any group of a deployment goes back to the last stable version when the deployment fails.
+pub fn wants_revert(deployment: &Deployment) -> bool {
+    deployment.groups.values().any(|group| group.auto_revert)
+}
+
+/// The failure of a deployment, with the version to go back to if that is wanted and there is one (DEP-031, DEP-032).
+pub fn fail(state: &Snapshot, deployment: &Deployment, why: &str, wants_revert: bool) -> Action {
     let (revert, note) = match (wants_revert, state.job(&deployment.job_id)) {
         (true, Some(row)) => match row.versions.iter().find(|entry| entry.stable && entry.job.version != deployment.job_version) {
             Some(entry) if same_spec(&entry.job, row.job()) => (

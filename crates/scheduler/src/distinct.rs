@@ -40,6 +40,8 @@ impl Distinct {
         for (constraint, whole_job) in of_job.chain(group.constraints.iter().map(|constraint| (constraint, false))) {
             match constraint.operand.as_str() {
                 // Only a plain "no" turns it off.
+                // A system job is on every host anyway (SCH-024).
+                "distinct_hosts" if crate::system::is(job.kind) => {}
                 "distinct_hosts" => {
                     let off = matches!(constraint.r_target.as_str(), "0" | "f" | "F" | "false" | "FALSE" | "False");
                     let hosts = if whole_job { &mut distinct.hosts_of_job } else { &mut distinct.hosts_of_group };

@@ -13,7 +13,7 @@ const NO_DRIVER: &str = "missing drivers";
 /// What is said of a node that lacks a network mode (SCH-066).
 const NO_NETWORK: &str = "missing network";
 /// What is said of a node that lacks a volume, or has it read-only (SCH-076).
-const NO_VOLUME: &str = "missing compatible host volumes";
+pub(crate) const NO_VOLUME: &str = "missing compatible host volumes";
 /// What is said of a node that lacks devices.
 const NO_DEVICE: &str = "missing devices";
 

@@ -11,6 +11,7 @@ pub mod constraint;
 pub mod deployments;
 pub mod distinct;
 pub mod feasible;
+mod followups;
 pub mod gc;
 pub mod offer;
 mod placer;
@@ -22,6 +23,7 @@ pub mod reconcile;
 pub mod reschedule;
 mod search;
 pub mod spread;
+pub mod system;
 pub mod verify;
 
 pub use conclude::{Attempts, Ending, conclude, give_up};

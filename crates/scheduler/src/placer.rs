@@ -1,13 +1,13 @@
 //! Placing: which node each wanted allocation goes to, and what it is given there.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
-use drover_base::{AllocId, EvalId, Rng, WallTime};
+use drover_base::{AllocId, EvalId, NodeId, Rng};
 use drover_model::{
-    AllocatedResources, ClientStatus, EvalStatus, Evaluation, InPlace, Job, JobId, JobType, Placement, PlacementMetrics, Plan, Preemption,
-    Stop, TaskGroup, Trigger,
+    AllocatedResources, ClientStatus, EvalStatus, Evaluation, Job, JobId, JobType, Placement, PlacementMetrics, Plan, Preemption, Stop,
+    TaskGroup, Trigger,
 };
 use drover_state::{Alloc, Ask, NodeRow, NodeSlot, Snapshot, Usage};
 
@@ -19,8 +19,6 @@ use crate::rank::Parts;
 use crate::reconcile::PlaceRequest;
 use crate::search::{Choice, InUse, Search};
 
-/// Failures due within this time of each other share a follow-up (REC-033).
-const FOLLOWUP_WINDOW: Duration = Duration::from_secs(5);
 /// Nodes up to which every placement says what became of each of them.
 const EXPLAINED_NODES_MAX: usize = 64;
 /// Placements of a group and evaluation up to which each says so; beyond, all share what the first one says.
@@ -46,6 +44,10 @@ pub(crate) struct Placer<'a> {
     queued: BTreeMap<String, u32>,
     classes: BTreeMap<u64, bool>,
     escaped: bool,
+    /// Nodes that a system job waits for.
+    short_nodes: Vec<NodeId>,
+    /// By group and shape, whether such nodes qualify; absent where single nodes decide.
+    decided: RefCell<BTreeMap<(String, u64), Option<bool>>>,
 }
 
 /// A node with what it gives, and who has to go.
@@ -84,6 +86,8 @@ impl<'a> Placer<'a> {
             queued: BTreeMap::new(),
             classes: BTreeMap::new(),
             escaped: false,
+            short_nodes: Vec::new(),
+            decided: RefCell::default(),
         }
     }
 
@@ -126,26 +130,21 @@ impl<'a> Placer<'a> {
         belongs(job, &row.node) && Needs::new(job, group).excluded(&row.node, alloc.index).is_none()
     }
 
-    /// Updates an allocation without a restart, or replaces it if its node no longer qualifies (REC-049).
-    pub(crate) fn in_place(&mut self, alloc: &Arc<Alloc>) {
-        let Some(job) = self.job.clone() else { return };
-        let Some(group) = job.group(alloc.group_name()) else { return };
-        let fits = self.fits_in_place(alloc);
-        if fits {
-            self.plan.in_place.push(InPlace { to_newest: true, ..InPlace::of(alloc.id) });
-        } else {
-            let request = PlaceRequest {
-                index: alloc.index,
-                previous: Some(Arc::clone(alloc)),
-                link: true,
-                reschedules: Vec::new(),
-                canary: false,
-                job_version: None,
-                node: None,
-                stop: Some((Arc::clone(alloc), crate::reconcile::reason::UPDATING)),
-            };
-            self.place_all(group, vec![request]);
-        }
+    /// Whether a node qualifies for a group, room aside.
+    pub(crate) fn qualifies(&self, group: &TaskGroup, slot: NodeSlot) -> bool {
+        let Some((job, row)) = self.job.as_ref().zip(self.state.node_at(slot)) else { return false };
+        let key = (group.name.clone(), row.position.shape());
+        let mut decided = self.decided.borrow_mut();
+        let by_shape = decided.entry(key).or_insert_with(|| {
+            let needs = Needs::new(job, group);
+            (!needs.escape()).then(|| needs.excluded_by_shape(&row.node, 0).is_none())
+        });
+        by_shape.unwrap_or_else(|| Needs::new(job, group).excluded(&row.node, 0).is_none())
+    }
+
+    /// Counts placements that are wanted and not tried.
+    pub(crate) fn wants_more(&mut self, group: &str, more: u32) {
+        *self.queued.entry(group.to_owned()).or_default() += more;
     }
 
     /// Shows a group that gets nothing.
@@ -177,10 +176,7 @@ impl<'a> Placer<'a> {
         let mut shared: Option<Arc<PlacementMetrics>> = None;
         self.note_classes(&search);
         for request in requests {
-            // A wish for one node says nothing about the others.
-            if request.node.is_none()
-                && let Some(failed) = self.failed_groups.get_mut(&group.name)
-            {
+            if let Some(failed) = self.failed_groups.get_mut(&group.name) {
                 failed.coalesced_failures += 1;
                 exhaust(failed, group);
                 *self.queued.entry(group.name.clone()).or_default() += 1;
@@ -189,10 +185,73 @@ impl<'a> Placer<'a> {
             if search.depends_on_index() {
                 search = Search::new(self.state, job, group, request.index, &self.used);
             }
-            self.place_one(job, group, &name, &mut search, request, explained, &mut shared);
+            if let Err(mut metrics) = self.place_one(job, group, &name, &mut search, request, explained, &mut shared) {
+                exhaust(&mut metrics, group);
+                *self.queued.entry(group.name.clone()).or_default() += 1;
+                self.failed_groups.insert(group.name.clone(), *metrics);
+            }
         }
     }
 
+    /// Places each request on the node that it names. A node that does not qualify is nobody's fault, unless the group
+    /// runs nowhere; the first without room is waited for (SYS-005…007).
+    pub(crate) fn place_on_nodes(&mut self, group: &TaskGroup, requests: Vec<PlaceRequest>) {
+        let Some(job) = self.job.clone() else { return };
+        let Some(first) = requests.first() else { return };
+        let mut search = Search::new(self.state, &job, group, first.index, &self.used);
+        self.note_classes(&search);
+        let name: Arc<str> = Arc::from(group.name.as_str());
+        let explained = requests.len() <= EXPLAINED_PLACEMENTS_MAX;
+        let mut shared = None;
+        let mut filtered = PlacementMetrics::default();
+        let mut short = 0;
+        for request in requests {
+            if search.depends_on_index() {
+                search = Search::new(self.state, &job, group, request.index, &self.used);
+            }
+            let (node, fresh) = (request.node, request.stop.is_none());
+            match self.place_one(&job, group, &name, &mut search, request, explained, &mut shared) {
+                Ok(()) => {
+                    let desired = self.plan.annotations.get_mut(&group.name);
+                    if let Some(desired) = desired.filter(|_| job.kind == JobType::System && fresh) {
+                        desired.place += 1;
+                    }
+                }
+                Err(metrics) if metrics.nodes_exhausted == 0 => {
+                    filtered.nodes_evaluated += metrics.nodes_evaluated;
+                    filtered.nodes_filtered += metrics.nodes_filtered;
+                    for (reason, count) in metrics.constraint_filtered {
+                        *filtered.constraint_filtered.entry(reason).or_default() += count;
+                    }
+                    for (class, count) in metrics.class_filtered {
+                        *filtered.class_filtered.entry(class).or_default() += count;
+                    }
+                }
+                Err(mut metrics) => {
+                    short += 1;
+                    if let Some(failed) = self.failed_groups.get_mut(&group.name) {
+                        failed.coalesced_failures += 1;
+                        exhaust(failed, group);
+                        continue;
+                    }
+                    if let Some(row) = node.and_then(|slot| self.state.node_at(slot)) {
+                        self.short_nodes.push(row.node.id);
+                    }
+                    exhaust(&mut metrics, group);
+                    self.failed_groups.insert(group.name.clone(), *metrics);
+                }
+            }
+        }
+        *self.queued.entry(group.name.clone()).or_default() += short;
+        let desired = self.plan.annotations.get(&group.name);
+        let runs = desired.is_some_and(|desired| desired.place + desired.ignore + desired.in_place_update > 0)
+            || self.plan.placements.iter().any(|placement| *placement.group == *group.name);
+        if filtered.nodes_filtered > 0 && !runs && !self.failed_groups.contains_key(&group.name) {
+            self.failed_groups.insert(group.name.clone(), filtered);
+        }
+    }
+
+    /// Places one allocation, or says what became of each node.
     #[expect(clippy::too_many_arguments, reason = "what one run of placements shares")]
     fn place_one(
         &mut self,
@@ -203,7 +262,7 @@ impl<'a> Placer<'a> {
         request: PlaceRequest,
         explained: bool,
         shared: &mut Option<Arc<PlacementMetrics>>,
-    ) {
+    ) -> Result<(), Box<PlacementMetrics>> {
         let replaced = request.stop.as_ref().map(|(alloc, _)| Arc::clone(alloc));
         if let Some(alloc) = &replaced {
             // Its room is free for its own replacement, and for others once that is placed (SCH-093).
@@ -215,23 +274,15 @@ impl<'a> Placer<'a> {
         let sticky = self.sticks(job, group, &request);
         let only = request.node.or_else(|| sticky.filter(|slot| placed.as_ref().is_some_and(|placed| placed.choice.slot == *slot)));
         let Some(placed) = placed else {
-            let mut metrics = search.explain(only, &self.used, &failed_on, &[]);
-            exhaust(&mut metrics, group);
+            let metrics = search.explain(only, &self.used, &failed_on, &[]);
             if let Some(alloc) = &replaced {
                 // It runs on (SCH-094).
                 self.count_in(alloc);
                 self.moved(search, alloc, group, 1);
             }
-            *self.queued.entry(group.name.clone()).or_default() += 1;
-            match self.failed_groups.get_mut(&group.name) {
-                Some(failed) => failed.coalesced_failures += 1,
-                None => {
-                    self.failed_groups.insert(group.name.clone(), metrics);
-                }
-            }
-            return;
+            return Err(Box::new(metrics));
         };
-        let metrics = if explained || request.node.is_some() {
+        let metrics = if explained {
             let mut metrics = search.explain(only, &self.used, &failed_on, &placed.giving_way);
             self.show_choice(&mut metrics, &placed);
             Arc::new(metrics)
@@ -275,6 +326,7 @@ impl<'a> Placer<'a> {
             job_version: request.job_version,
             metrics,
         });
+        Ok(())
     }
 
     /// Tells the search that an allocation of the job was counted in or out.
@@ -287,11 +339,12 @@ impl<'a> Placer<'a> {
 
     /// The nodes where what is replaced failed, now and before (SCH-035).
     fn failed_on(&self, request: &PlaceRequest) -> BTreeSet<NodeSlot> {
-        if request.reschedules.is_empty() {
-            return BTreeSet::new();
-        }
-        let before = request.reschedules.iter().filter_map(|event| self.state.node_slot(event.previous_node));
-        before.chain(request.previous.as_ref().map(|alloc| alloc.node_slot)).collect()
+        // Where there is no choice, nothing is held against a node.
+        let Some(previous) = request.previous.as_ref().filter(|_| request.node.is_none()) else { return BTreeSet::new() };
+        let before = previous.reschedules.iter().flat_map(|events| events.iter());
+        let before = before.filter_map(|event| self.state.node_slot(event.previous_node));
+        let now = (previous.client_status == ClientStatus::Failed).then_some(previous.node_slot);
+        before.chain(now).collect()
     }
 
     /// The node that keeps the data of what is replaced, if the job is still meant to run there (SCH-095).
@@ -403,25 +456,6 @@ impl<'a> Placer<'a> {
         }
     }
 
-    /// One follow-up for failures that are due close together; the allocations note which (REC-033).
-    pub(crate) fn followups(&mut self, mut later: Vec<(WallTime, Arc<Alloc>)>) -> Vec<Evaluation> {
-        later.sort_by_key(|(at, alloc)| (*at, alloc.id));
-        let mut evals: Vec<Evaluation> = Vec::new();
-        for (at, alloc) in later {
-            let fits = evals.last().is_some_and(|last| at.since(last.wait_until) <= FOLLOWUP_WINDOW);
-            if !fits {
-                let trigger = if evals.is_empty() { Trigger::AllocReschedule } else { Trigger::AllocFailure };
-                let mut eval = self.successor(trigger);
-                eval.wait_until = at;
-                eval.status_description = "created for delayed rescheduling".to_owned();
-                evals.push(eval);
-            }
-            let followup_eval = evals.last().map(|eval| eval.id);
-            self.plan.in_place.push(InPlace { followup_eval, ..InPlace::of(alloc.id) });
-        }
-        evals
-    }
-
     pub(crate) fn successor(&mut self, trigger: Trigger) -> Evaluation {
         let id = EvalId::from_random(self.context.rng.next_u128());
         let from = self.eval;
@@ -434,31 +468,37 @@ impl<'a> Placer<'a> {
     pub(crate) fn finish(mut self, followups: Vec<Evaluation>) -> Outcome {
         let classes: BTreeMap<String, bool> = self.classes.iter().map(|(class, fit)| (format!("v1:{class}"), *fit)).collect();
         let classes = if self.escaped { BTreeMap::new() } else { classes };
-        let blocked = (!self.failed_groups.is_empty()).then(|| {
-            let mut blocked = self.successor(Trigger::QueuedAllocs);
-            if self.eval.status == EvalStatus::Blocked {
+        let waits_for: Vec<Option<NodeId>> = if crate::system::is(self.eval.kind) {
+            self.short_nodes.drain(..).map(Some).collect()
+        } else {
+            (!self.failed_groups.is_empty()).then_some(None).into_iter().collect()
+        };
+        let mut blocked = Vec::new();
+        for node_id in waits_for {
+            let mut waiting = self.successor(Trigger::QueuedAllocs);
+            if self.eval.status == EvalStatus::Blocked && node_id == self.eval.node_id {
                 // It waits again under its own name.
-                blocked = self.eval.clone();
+                waiting = self.eval.clone();
             }
-            blocked.status = EvalStatus::Blocked;
-            blocked.status_description = BLOCKED_DESCRIPTION.to_owned();
-            blocked.class_eligibility.clone_from(&classes);
-            blocked.escaped_computed_class = self.escaped;
-            blocked.snapshot_index = self.state.index();
-            blocked.queued = self.queued.clone();
-            blocked.failed_groups = self.failed_groups.clone();
-            blocked
-        });
+            waiting.status = EvalStatus::Blocked;
+            waiting.status_description = BLOCKED_DESCRIPTION.to_owned();
+            waiting.node_id = node_id;
+            waiting.class_eligibility.clone_from(&classes);
+            waiting.escaped_computed_class = self.escaped;
+            waiting.snapshot_index = self.state.index();
+            waiting.queued = self.queued.clone();
+            waiting.failed_groups = self.failed_groups.clone();
+            blocked.push(waiting);
+        }
         Outcome {
             plan: self.plan,
             failed_groups: self.failed_groups,
             queued: self.queued,
-            blocked: blocked.into_iter().collect(),
+            blocked,
             followups,
-            placing: BTreeMap::new(),
-            refusal: None,
             classes,
             escaped: self.escaped,
+            ..Outcome::default()
         }
     }
 }

@@ -14,7 +14,7 @@ use drover_model::{Job, Node, PlacementMetrics, SchedulerAlgorithm, TaskGroup};
 use drover_state::{Found, NodeRow, NodeSlot, Room, Shape, Snapshot, Usage, packing, packing_over};
 
 use crate::distinct::{Distinct, Live};
-use crate::feasible::{Needs, candidate_shapes};
+use crate::feasible::{NO_VOLUME, Needs, candidate_shapes};
 use crate::offer::{Demand, Short};
 use crate::rank::{Affinities, Ordered, Parts, anti_affinity};
 use crate::spread::{Spreads, ValueId};
@@ -62,6 +62,7 @@ pub(crate) struct Choice {
 
 /// Decided for all nodes of a shape.
 struct Decision {
+    id: u64,
     shape: Arc<Shape>,
     class: u64,
     why: Option<String>,
@@ -146,7 +147,7 @@ impl<'a> Search<'a> {
         for (id, shape) in candidate_shapes(self.state, self.job) {
             let why = self.needs.excluded_by_shape(shape.node(), self.index);
             let qualifies = why.is_none();
-            self.decisions.push(Decision { shape: Arc::clone(shape), class: shape.class(), why });
+            self.decisions.push(Decision { id, shape: Arc::clone(shape), class: shape.class(), why });
             if !qualifies {
                 continue;
             }
@@ -407,7 +408,9 @@ impl<'a> Search<'a> {
 
     /// Computed classes and whether they qualify.
     pub(crate) fn classes(&self) -> impl Iterator<Item = (u64, bool)> {
-        self.decisions.iter().map(|decision| (decision.class, decision.why.is_none()))
+        // Volumes may come and go without a change of class (SCH-028).
+        let fits = |why: &Option<String>| why.as_deref().is_none_or(|why| why == NO_VOLUME);
+        self.decisions.iter().map(move |decision| (decision.class, fits(&decision.why)))
     }
 
     /// Whether something other than the class decides.
@@ -452,8 +455,13 @@ impl<'a> Search<'a> {
             nodes_available: summary.nodes_available,
             ..PlacementMetrics::default()
         };
-        for decision in &self.decisions {
-            for slot in decision.shape.slots().filter(|slot| only.is_none_or(|only| only == *slot)) {
+        let of_only = only.and_then(|slot| self.state.node_at(slot)).map(|row| row.position.shape());
+        for decision in self.decisions.iter().filter(|decision| of_only.is_none_or(|shape| shape == decision.id)) {
+            let slots: Box<dyn Iterator<Item = NodeSlot> + '_> = match only {
+                Some(slot) => Box::new(std::iter::once(slot)),
+                None => Box::new(decision.shape.slots()),
+            };
+            for slot in slots {
                 let Some(row) = self.state.node_at(slot) else { continue };
                 metrics.nodes_evaluated += 1;
                 let why = decision.why.clone().or_else(|| self.needs.excluded(&row.node, self.index));

@@ -12,6 +12,7 @@ mod feed;
 mod leader;
 mod link;
 mod machine;
+mod reports;
 mod server;
 
 pub use channel::AgentChannel;

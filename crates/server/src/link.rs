@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use drover_base::{EvalId, Monotonic, NodeId, WallTime};
 use drover_model::command::Change;
-use drover_model::{AllocUpdate, ClientStatus, EvalStatus, Evaluation, Node, NodeEvent, NodeStatus, ServiceRegistration, Trigger};
+use drover_model::{AllocUpdate, EvalStatus, Evaluation, Node, NodeEvent, NodeStatus, ServiceRegistration, Trigger};
 use drover_raft::ProposeError;
 use drover_state::{NodeRow, Snapshot};
 
@@ -99,7 +99,7 @@ impl Server {
         Feed::new(std::sync::Arc::clone(&self.0.region), node)
     }
 
-    /// Reports of a node about its allocations; failures make evaluations in the same entry.
+    /// Reports of a node about its allocations; what came in from all nodes meanwhile is committed together.
     ///
     /// # Errors
     /// When an allocation is another node's, or the change cannot be committed.
@@ -108,25 +108,12 @@ impl Server {
             return Ok(());
         }
         let state = self.snapshot();
-        let now = self.stamp();
-        let mut evals: BTreeMap<drover_model::JobId, Evaluation> = BTreeMap::new();
-        for update in &updates {
-            let Some(alloc) = state.alloc(update.id) else { continue };
-            if alloc.node_id != node {
-                return Err(EndpointError::internal(format!("allocation {} belongs to another node", update.id)));
-            }
-            // What ended without being asked to may have to be replaced.
-            let ended = update.status.is_terminal() && !alloc.client_terminal() && !alloc.server_terminal();
-            let failed = update.status == ClientStatus::Failed;
-            let service_ended = !alloc.job.kind.is_batch();
-            if ended && (failed || service_ended) && !alloc.job.stop {
-                let trigger = if failed { Trigger::AllocFailure } else { Trigger::AllocStop };
-                evals.entry(alloc.job.id.clone()).or_insert_with(|| {
-                    Evaluation::new(self.0.entropy.id(), alloc.job.id.clone(), alloc.job.kind, alloc.job.priority, trigger, now)
-                });
-            }
+        let foreign = updates.iter().find(|update| state.alloc(update.id).is_some_and(|alloc| alloc.node_id != node));
+        if let Some(update) = foreign {
+            return Err(EndpointError::internal(format!("allocation {} belongs to another node", update.id)));
         }
-        self.propose(Change::AllocUpdates { updates, evals: evals.into_values().collect() }).await.map(|_| ())
+        drop(state);
+        self.0.reports.committed(updates).await
     }
 
     /// Puts services of a node into the catalogue.

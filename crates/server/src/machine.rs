@@ -1,6 +1,6 @@
 //! The region's state behind consensus: applies entries, publishes snapshots, and tells who waits what changed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -31,7 +31,8 @@ pub struct Region {
     index: watch::Sender<u64>,
     changes: Mutex<Changes>,
     changed: Notify,
-    pushes: Mutex<Vec<(NodeId, std::sync::Weak<Notify>)>>,
+    /// Who pushes to which node; whoever goes away is swept out when the node is next followed or pushed to.
+    pushes: Mutex<BTreeMap<NodeId, Vec<std::sync::Weak<Notify>>>>,
     pub(crate) events: EventBuffer,
     observer: Option<Observer>,
 }
@@ -72,8 +73,9 @@ impl Region {
     pub(crate) fn watch_node(&self, node: NodeId) -> Arc<Notify> {
         let notify = Arc::new(Notify::new());
         let mut pushes = lock(&self.pushes);
-        pushes.retain(|(_, watcher)| watcher.strong_count() > 0);
-        pushes.push((node, Arc::downgrade(&notify)));
+        let watchers = pushes.entry(node).or_default();
+        watchers.retain(|watcher| watcher.strong_count() > 0);
+        watchers.push(Arc::downgrade(&notify));
         notify
     }
 
@@ -119,11 +121,12 @@ impl Region {
             self.changed.notify_one();
         }
         if !pushes.is_empty() {
-            for (node, watcher) in lock(&self.pushes).iter() {
-                if pushes.contains(node)
-                    && let Some(watcher) = watcher.upgrade()
-                {
-                    watcher.notify_one();
+            let mut following = lock(&self.pushes);
+            for node in pushes {
+                let Some(watchers) = following.get_mut(&node) else { continue };
+                watchers.retain(|watcher| watcher.upgrade().inspect(|watcher| watcher.notify_one()).is_some());
+                if watchers.is_empty() {
+                    following.remove(&node);
                 }
             }
         }

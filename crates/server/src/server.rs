@@ -16,6 +16,7 @@ use crate::events::Subscription;
 use crate::leader::Leader;
 use crate::link::Heartbeats;
 use crate::machine::Region;
+use crate::reports::Reports;
 
 /// A server that does not start.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +40,7 @@ pub(crate) struct Inner {
     pub(crate) consensus: Consensus,
     pub(crate) leader: Leader,
     pub(crate) heartbeats: Mutex<Heartbeats>,
+    pub(crate) reports: Reports,
     last_stamp: AtomicI64,
     ready: AtomicBool,
 }
@@ -77,9 +79,11 @@ impl Server {
                 None => StartError::Timeout(config.start_timeout),
             });
         }
+        let (reports, waiting) = Reports::new();
         let server = Self(Arc::new(Inner {
             leader: Leader::new(config.planted),
             heartbeats: Mutex::default(),
+            reports,
             last_stamp: AtomicI64::new(region.snapshot().time().0),
             ready: AtomicBool::new(false),
             config,
@@ -90,6 +94,7 @@ impl Server {
         }));
         server.reach_level().await?;
         server.begin_leading(scope);
+        scope.spawn_until_stop("reports of nodes", crate::reports::run(server.clone(), waiting));
         server.0.ready.store(true, Ordering::Release);
         Ok(server)
     }

@@ -69,6 +69,10 @@ struct SimFile {
 }
 
 impl Disk for SimDisk {
+    fn is_simulated(&self) -> bool {
+        true
+    }
+
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let content = Arc::clone(lock(&self.0).now.entry(path.to_owned()).or_default());
         Ok(Arc::new(SimFile { disk: self.clone(), content }))

@@ -25,7 +25,7 @@ impl Kind {
         }
     }
 
-    fn payload(&self) -> &[u8] {
+    pub(super) fn payload(&self) -> &[u8] {
         match self {
             Self::Blank => &[],
             Self::Command(bytes) | Self::Members(bytes) => bytes,
@@ -45,20 +45,22 @@ impl Frame {
     /// Appends the frame's bytes.
     pub(super) fn write(&self, segment: u64, out: &mut Vec<u8>) {
         let payload = self.kind.payload();
-        let mut body = Vec::with_capacity(HEADER - 8 + payload.len());
-        body.extend_from_slice(&segment.to_le_bytes());
-        body.extend_from_slice(&self.index.to_le_bytes());
-        body.extend_from_slice(&self.term.to_le_bytes());
-        body.push(self.kind.code());
-        body.extend_from_slice(payload);
-        let length = u32::try_from(body.len()).expect("entries are bounded far below 4 GiB");
+        let start = out.len();
+        out.reserve(HEADER + payload.len());
+        let length = u32::try_from(HEADER - 8 + payload.len()).expect("entries are bounded far below 4 GiB");
         out.extend_from_slice(&length.to_le_bytes());
-        out.extend_from_slice(&crc32fast::hash(&body).to_le_bytes());
-        out.extend_from_slice(&body);
+        out.extend_from_slice(&[0; 4]);
+        out.extend_from_slice(&segment.to_le_bytes());
+        out.extend_from_slice(&self.index.to_le_bytes());
+        out.extend_from_slice(&self.term.to_le_bytes());
+        out.push(self.kind.code());
+        out.extend_from_slice(payload);
+        let crc = crc32fast::hash(&out[start + 8..]);
+        out[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
     }
 
     /// The frame at the start of `bytes` and its size, if an intact one of the segment is there.
-    fn read(bytes: &[u8], segment: u64) -> Option<(Self, usize)> {
+    pub(super) fn read(bytes: &[u8], segment: u64) -> Option<(Self, usize)> {
         let length = u32::from_le_bytes(*bytes.first_chunk::<4>()?) as usize;
         if !(HEADER - 8..=super::ENTRY_MAX).contains(&length) {
             return None;
@@ -80,11 +82,11 @@ impl Frame {
     }
 }
 
-/// The frames from the start up to the first place where none is, and that place.
-pub(super) fn scan(bytes: &[u8], segment: u64) -> (Vec<Frame>, usize) {
+/// The frames from the start, each with its place and size, up to the first place where none is, and that place.
+pub(super) fn scan(bytes: &[u8], segment: u64) -> (Vec<(Frame, usize, usize)>, usize) {
     let (mut frames, mut at) = (Vec::new(), 0);
     while let Some((frame, size)) = Frame::read(&bytes[at..], segment) {
-        frames.push(frame);
+        frames.push((frame, at, size));
         at += size;
     }
     (frames, at)

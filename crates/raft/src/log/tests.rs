@@ -97,6 +97,45 @@ async fn what_was_acknowledged_is_there_after_a_restart_also_behind_snapshots() 
     assert!(segments < 8, "old segments are removed: {segments}");
 }
 
+#[tokio::test]
+async fn old_entries_leave_memory_and_are_read_back_from_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut options = options(directory.path(), 1_000_000);
+    if let Storage::Disk { log, .. } = &mut options.storage {
+        log.segment_bytes = 1 << 20;
+    }
+    let words: Vec<String> = (0..150).map(|number| format!("{number:05}").repeat(20_000)).collect();
+    let (consensus, _) = open(options.clone()).await;
+    for word in &words {
+        say(&consensus, word).await.unwrap();
+    }
+    consensus.shutdown().await;
+    let log = LogStore::open(Arc::new(RealDisk), directory.path(), DiskLogOptions::default()).unwrap();
+    assert!(log.lock().kept <= KEPT_IN_MEMORY_MAX, "{} bytes of 15 MB are kept", log.lock().kept);
+    drop(log);
+    let (consensus, read) = open(options).await;
+    assert!(*read.0.lock().unwrap() == words, "every entry is applied again");
+    consensus.shutdown().await;
+}
+
+#[tokio::test]
+async fn proposals_that_wait_together_are_committed_together() {
+    let directory = tempfile::tempdir().unwrap();
+    let (consensus, words) = open(options(directory.path(), 1_000)).await;
+    let proposals = (0..200).map(|number| {
+        let consensus = consensus.clone();
+        async move { say(&consensus, &format!("word {number}")).await }
+    });
+    for reply in futures::future::join_all(proposals).await {
+        reply.unwrap();
+    }
+    assert_eq!(words.0.lock().unwrap().len(), 200);
+    consensus.shutdown().await;
+    let (consensus, words) = open(options(directory.path(), 1_000)).await;
+    assert_eq!(words.0.lock().unwrap().len(), 200);
+    consensus.shutdown().await;
+}
+
 #[proves("RFT-002")]
 #[tokio::test]
 async fn a_refused_entry_is_told_to_its_proposer_alone() {
@@ -169,7 +208,8 @@ proptest::proptest! {
         let (frames, end) = frame::scan(&bytes, 9);
         proptest::prop_assert!(end <= bytes.len());
         proptest::prop_assert_eq!(frame::intact_after(&bytes[end..], 9), 0);
-        for (position, frame) in frames.iter().enumerate() {
+        for (position, (frame, at, size)) in frames.iter().enumerate() {
+            proptest::prop_assert!(at + size <= end);
             proptest::prop_assert_eq!(&frame.kind, &Kind::Command(Arc::from(words[position].as_bytes())));
         }
         proptest::prop_assert_eq!(frame::scan(&bytes, 8).0.len(), 0);

@@ -16,7 +16,6 @@ pub(crate) fn records(name: &str) -> Vec<Value> {
 }
 
 /// Fails with all differences, unless there are none.
-#[expect(dead_code, reason = "for the tables of single decisions")]
 pub(crate) fn finish(what: &str, total: usize, differences: &[String]) {
     println!("{what}: {} of {total} records agree", total - differences.len());
     assert!(differences.is_empty(), "{} of {total} records of {what} differ:\n  {}", differences.len(), differences.join("\n  "));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use drover_base::{AllocId, DeploymentId, EvalId};
 use drover_model::command::Change;
 use drover_model::{Deployment, DeploymentStatus, DeploymentUpdate, description};
-use drover_scheduler::deployments::{Action, fail};
+use drover_scheduler::deployments::{Action, fail, wants_revert};
 use drover_state::Snapshot;
 
 use crate::error::EndpointError;
@@ -51,7 +51,7 @@ impl Server {
     pub async fn fail_deployment(&self, id: DeploymentId) -> Result<UpdatedDeployment, EndpointError> {
         let state = self.snapshot();
         let deployment = self.active(&state, id, "fail")?;
-        let Action::Fail { update, revert } = fail(&state, deployment, description::FAILED_BY_USER) else {
+        let Action::Fail { update, revert } = fail(&state, deployment, description::FAILED_BY_USER, wants_revert(deployment)) else {
             return Err(EndpointError::internal("a deployment that fails has a failure"));
         };
         let eval = self.deployment_eval(id);

@@ -6,6 +6,7 @@ use drover_base::Rng;
 use drover_model::Evaluation;
 use drover_model::command::Change;
 use drover_scheduler::broker::Token;
+use drover_scheduler::reconcile::newest_deployment;
 use drover_scheduler::{Attempts, Context, Ending, conclude, give_up, process};
 use drover_state::Snapshot;
 use tokio::sync::{mpsc, oneshot};
@@ -42,14 +43,13 @@ async fn evaluate(server: &Server, plans: &mpsc::Sender<PlanRequest>, eval: &Arc
         for metrics in outcome.failed_groups.values_mut() {
             metrics.allocation_time_ns = i64::try_from(took.as_nanos()).unwrap_or(i64::MAX);
         }
-        let deployment = outcome.plan.deployment.as_ref().map(|deployment| deployment.id).or(outcome.plan.joins);
         let ending = |server: &Server| Ending {
             now: server.stamp(),
             snapshot_index: state.index(),
-            deployment: deployment.filter(|id| server.snapshot().deployment(*id).is_some()),
+            deployment: newest_deployment(&server.snapshot(), &eval.job_id),
         };
         if outcome.plan.is_empty() {
-            let evals = conclude(eval, outcome, ending(server));
+            let evals = conclude(&state, eval, outcome, ending(server));
             return server.propose(Change::Evaluations(evals)).await.map(|_| ());
         }
         let placed = outcome.plan.placements.len();
@@ -59,7 +59,7 @@ async fn evaluate(server: &Server, plans: &mpsc::Sender<PlanRequest>, eval: &Arc
         let committed = answer.await.map_err(|_| EndpointError::internal("the plan applier has stopped"))??;
         tracing::debug!(eval_id = %eval.id, job_id = %eval.job_id, placed, partial = committed.partial, "plan committed");
         if !committed.partial {
-            let evals = conclude(eval, outcome, ending(server));
+            let evals = conclude(&state, eval, outcome, ending(server));
             return server.propose(Change::Evaluations(evals)).await.map(|_| ());
         }
         if !attempts.again(committed.progress) {

@@ -63,6 +63,13 @@ impl Transaction<'_> {
     pub(crate) fn set_deployment_status(&mut self, id: DeploymentId, status: DeploymentStatus, description: &str) {
         let Some(row) = self.state.deployment(id).cloned() else { return };
         let mut deployment = Deployment::clone(&row);
+        let time = self.state.time;
+        if matches!(status, DeploymentStatus::Paused | DeploymentStatus::Running) && deployment.status.is_active() {
+            // Whoever holds it or lets it go on gives it time anew (DEP-026).
+            for group in deployment.groups.values_mut().filter(|group| group.progress_deadline_ns > 0) {
+                group.require_progress_by = WallTime(time.0.saturating_add(group.progress_deadline_ns));
+            }
+        }
         deployment.status = status;
         description.clone_into(&mut deployment.status_description);
         let (job_id, version, create_index) = (deployment.job_id.clone(), deployment.job_version, deployment.job_create_index);
@@ -153,7 +160,7 @@ impl Transaction<'_> {
         let mut canaries: Vec<AllocId> = Vec::new();
         let mut short = Vec::new();
         for (name, group) in &mut deployment.groups {
-            if !selected(name) || group.desired_canaries == 0 || group.promoted {
+            if !selected(name) {
                 continue;
             }
             let healthy = group
@@ -161,7 +168,7 @@ impl Transaction<'_> {
                 .iter()
                 .filter(|id| self.state.alloc(**id).is_some_and(|alloc| !alloc.terminal() && alloc.is_healthy() == Some(true)));
             let healthy = u32::try_from(healthy.count()).unwrap_or(u32::MAX);
-            if healthy < group.desired_canaries {
+            if healthy < group.desired_canaries && !group.promoted {
                 short.push(format!("Task group {name:?} has {healthy}/{} healthy allocations", group.desired_canaries));
                 continue;
             }

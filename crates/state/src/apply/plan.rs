@@ -38,7 +38,9 @@ impl Transaction<'_> {
             let Some(row) = self.state.alloc(stop.id).cloned() else { continue };
             let mut alloc = Alloc::clone(&row);
             alloc.desired = DesiredStatus::Stop;
-            alloc.desired_description = (!stop.description.is_empty()).then(|| Arc::from(stop.description.as_str()));
+            if !stop.description.is_empty() {
+                alloc.desired_description = Some(Arc::from(stop.description.as_str()));
+            }
             alloc.followup_eval = stop.followup_eval.or(alloc.followup_eval);
             if let Some(status) = stop.client_status
                 && !alloc.client_terminal()

@@ -11,7 +11,7 @@ use drover_model::{
     JobId, JobType, LogConfig, MigrateStrategy, NetworkResource, Node, NodeAddress, NodeDriver, NodeNetwork, NodePool, NodeResources,
     NodeScore, NodeStatus, PlacementMetrics, Port, PortMapping, PreemptionConfig, RescheduleEvent, RescheduleOutcome, ReschedulePolicy,
     Resources, SchedulerAlgorithm, SchedulerConfig, Service, Spread, SpreadTarget, StatusChange, Task, TaskGroup, TaskLifecycle, TaskState,
-    TaskStatus, Trigger, UpdateStrategy, description,
+    TaskStatus, Trigger, UpdateStrategy,
 };
 use drover_state::{Alloc, Fixture, JobRow, JobSlot, JobStatus, JobVersion, NodeRow, Slot, Snapshot};
 use serde_json::Value;
@@ -98,6 +98,7 @@ impl Builder<'_> {
             })
             .collect();
         self.put_jobs();
+        self.name_history();
         for (position, input) in list(&scenario["allocs"]).iter().enumerate() {
             let id = self.name::<AllocId>(id("alloc", text(&input["id"], "")), text(&input["id"], ""));
             let node_label = text(&input["node"], "");
@@ -120,6 +121,16 @@ impl Builder<'_> {
         let trigger = text(&scenario["eval"]["trigger"], "job-register");
         let unknown_trigger = Trigger::parse(trigger).is_none().then(|| trigger.to_owned());
         World { state: self.fixture.finish(), eval, unknown_trigger, labels: self.labels }
+    }
+
+    /// Names what the reschedule history of allocations speaks of.
+    fn name_history(&mut self) {
+        for alloc in list(&self.scenario["allocs"]) {
+            for event in list(&alloc["reschedule_events"]) {
+                let label = text(&event["prev_alloc"], "");
+                self.name::<AllocId>(id("alloc", label), label);
+            }
+        }
     }
 
     fn name<T: ToString + Copy>(&mut self, id: T, label: &str) -> T {
@@ -287,7 +298,7 @@ impl Builder<'_> {
             job_create_index: job.create_index,
             groups: groups.collect(),
             status,
-            status_description: if status == DeploymentStatus::Running { description::RUNNING.to_owned() } else { String::new() },
+            status_description: String::new(),
             eval_priority: job.priority,
             create_index: FIRST_ALLOC,
             modify_index: FIRST_ALLOC,
@@ -470,7 +481,8 @@ pub(crate) fn reschedule_policy(input: &Value, kind: JobType) -> Option<Reschedu
             attempts: number(&input["attempts"], 0),
             interval: duration(&input["interval"], 0.0),
             delay: duration(&input["delay"], 0.0),
-            delay_function: DelayFunction::parse(text(&input["delay_function"], "constant")).unwrap(),
+            // Unknown text becomes the default, as on the way into the domain.
+            delay_function: DelayFunction::parse(text(&input["delay_function"], "constant")).unwrap_or_default(),
             max_delay: duration(&input["max_delay"], 0.0),
             unlimited: flag(&input["unlimited"], false),
         });

@@ -4,21 +4,22 @@
 //! difference with a reason (`testdata/differences.toml`, `scheduler/<name>`). Both lists must be exact: one that agrees
 //! may not be on them.
 
-mod build;
+pub(crate) mod build;
 mod compare;
-mod input;
+pub(crate) mod input;
 mod observe;
 mod run;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub(crate) use build::World;
 use serde_json::Value;
 
 use crate::golden::{file, records};
 
 /// What a scenario disagrees in; empty when it agrees.
 pub(crate) fn differences(scenario: &Value) -> Vec<String> {
-    let world = build::World::of(scenario);
+    let world = World::of(scenario);
     let actual = run::run(scenario, &world);
     compare::compare(scenario, &actual)
 }

@@ -18,8 +18,6 @@ pub(crate) struct Seen {
     pub(crate) plan: Plan,
     pub(crate) state: Snapshot,
     pub(crate) evals: Vec<Evaluation>,
-    #[expect(dead_code, reason = "kept for those who look into a run")]
-    pub(crate) classes: BTreeMap<String, bool>,
 }
 
 /// An object under construction that leaves out what is zero, false or empty.
@@ -65,7 +63,11 @@ pub(crate) fn observe(world: &World, seen: &Seen) -> Value {
     out.set("placed_per_node", view.placed_per_node());
     out.set("update", view.updates());
     out.set("preempt", view.preemptions());
-    out.set("deployment", seen.plan.deployment.as_ref().map_or(Value::Null, |deployment| view.deployment(deployment)));
+    // A system job's plan works in its deployment also where it does not change it.
+    let system = drover_scheduler::system::is(world.eval.kind);
+    let joined = seen.plan.joins.filter(|_| system).and_then(|id| world.state.deployment(id)).map(AsRef::as_ref);
+    let worked_in = seen.plan.deployment.as_ref().or(joined);
+    out.set("deployment", worked_in.map_or(Value::Null, |deployment| view.deployment(deployment)));
     out.set("deployment_updates", view.deployment_updates());
     if let Some(own) = own {
         let failed = own.failed_groups.iter().map(|(group, metrics)| (group.clone(), view.metrics(metrics)));
@@ -74,7 +76,10 @@ pub(crate) fn observe(world: &World, seen: &Seen) -> Value {
     let others = || seen.evals.iter().filter(|eval| eval.id != world.eval.id);
     let (blocked, followups): (Vec<_>, Vec<_>) = others().partition(|eval| eval.status == EvalStatus::Blocked);
     out.set("blocked", blocked.into_iter().map(|eval| view.waiting(eval)).collect::<Vec<_>>());
-    out.set("followups", followups.into_iter().map(|eval| view.followup(eval)).collect::<Vec<_>>());
+    out.set(
+        "followups",
+        followups.into_iter().filter(|eval| eval.status == EvalStatus::Pending).map(|eval| view.followup(eval)).collect::<Vec<_>>(),
+    );
     out.done()
 }
 
@@ -356,8 +361,10 @@ impl View<'_> {
             let mut out = Sparse::default();
             out.set("desired_total", group.desired_total);
             out.set("desired_canaries", group.desired_canaries);
+            let system = drover_scheduler::system::is(self.world.eval.kind);
             let placed_here = self.seen.plan.placements.iter().filter(|placement| placement.canary && *placement.group == **name).count();
-            out.set("placed_canaries", group.placed_canaries.len() + placed_here);
+            // System jobs enter their canaries when they plan them, the others when they are placed.
+            out.set("placed_canaries", group.placed_canaries.len() + if system { placed_here } else { 0 });
             out.set("promoted", group.promoted);
             out.set("placed", group.placed);
             out.set("healthy", group.healthy);

@@ -2,7 +2,8 @@
 
 use drover_base::{EvalId, Rng, WallTime};
 use drover_model::command::Change;
-use drover_model::{Command, Evaluation, Plan};
+use drover_model::{Command, Plan};
+use drover_scheduler::reconcile::newest_deployment;
 use drover_scheduler::{Attempts, Context, Ending, conclude, give_up, process};
 use drover_state::{Snapshot, Store};
 use serde_json::{Value, json};
@@ -20,12 +21,10 @@ pub(crate) fn run(scenario: &Value, world: &World) -> Value {
     let mut plans = 0;
     let seen = loop {
         let mut outcome = process(&state, &world.eval, &mut context);
-        let joined = outcome.plan.joins;
         let plan = outcome.take_plan();
-        let classes = outcome.classes.clone();
         if plan.is_empty() {
-            let evals = conclude(&world.eval, outcome, ending(&state, joined));
-            break Seen { plan, state: state.clone(), evals, classes };
+            let evals = conclude(&state, &world.eval, outcome, ending(world, &state));
+            break Seen { plan, state: state.clone(), evals };
         }
         plans += 1;
         if planner == "error" {
@@ -36,21 +35,20 @@ pub(crate) fn run(scenario: &Value, world: &World) -> Value {
                 continue;
             }
             let id = EvalId::from_random(context.rng.next_u128());
-            let evals = give_up(&world.eval, outcome, ending(&state, joined), attempts, id);
-            break Seen { plan, state: state.clone(), evals, classes };
+            let evals = give_up(&world.eval, outcome, ending(world, &state), attempts, id);
+            break Seen { plan, state: state.clone(), evals };
         }
         state = commit(&state, &plan);
-        let joined = plan.deployment.as_ref().map(|deployment| deployment.id).or(joined);
-        let evals: Vec<Evaluation> = conclude(&world.eval, outcome, ending(&state, joined));
-        break Seen { plan, state: state.clone(), evals, classes };
+        let evals = conclude(&state, &world.eval, outcome, ending(world, &state));
+        break Seen { plan, state: state.clone(), evals };
     };
     let mut actual = observe(world, &seen);
     actual["plans"] = json!(plans);
     actual
 }
 
-fn ending(state: &Snapshot, deployment: Option<drover_base::DeploymentId>) -> Ending {
-    Ending { now: NOW, snapshot_index: state.index(), deployment: deployment.filter(|id| state.deployment(*id).is_some()) }
+fn ending(world: &World, state: &Snapshot) -> Ending {
+    Ending { now: NOW, snapshot_index: state.index(), deployment: newest_deployment(state, &world.eval.job_id) }
 }
 
 fn commit(state: &Snapshot, plan: &Plan) -> Snapshot {

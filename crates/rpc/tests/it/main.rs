@@ -1,0 +1,211 @@
+//! The agent channel over loopback: calls, refusals, the stream, and what is not understood.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use drover_base::{AllocId, EvalId, NodeId, WallTime};
+use drover_model::{
+    AllocUpdate, AllocatedResources, Allocation, ClientStatus, DesiredStatus, DesiredTransition, Job, Node, ServiceRegistration,
+};
+use drover_rpc::{AgentClient, Caller, Desired, DesiredStream, Options, Reason, Refusal, Registered, Servers, serve};
+use drover_rt::{Clock, TaskScope};
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+#[derive(Default)]
+struct Fake {
+    reported: Mutex<Vec<AllocUpdate>>,
+    changes: Mutex<Option<mpsc::Receiver<Desired>>>,
+}
+
+impl Servers for Fake {
+    fn register(&self, node: Node) -> BoxFuture<'_, Result<Registered, Refusal>> {
+        Box::pin(async move {
+            if node.name.is_empty() {
+                return Err(Refusal::new(Reason::Refused, "missing node name"));
+            }
+            Ok(Registered::within(Duration::from_millis(12_345)))
+        })
+    }
+
+    fn heartbeat(&self, caller: Caller) -> BoxFuture<'_, Result<Registered, Refusal>> {
+        Box::pin(async move {
+            match caller.secret.as_str() {
+                "right" => Ok(Registered::within(Duration::from_secs(1))),
+                "nobody" => Err(Refusal::new(Reason::UnknownNode, "node not found")),
+                _ => Err(Refusal::new(Reason::Unreachable, "No cluster leader")),
+            }
+        })
+    }
+
+    fn follow(&self, _: Caller) -> BoxFuture<'_, Result<DesiredStream, Refusal>> {
+        let changes = self.changes.lock().unwrap().take();
+        Box::pin(async move {
+            let changes = changes.ok_or_else(|| Refusal::new(Reason::Refused, "followed already"))?;
+            Ok(futures::stream::unfold(changes, |mut changes| async move { Some((changes.recv().await?, changes)) }).boxed())
+        })
+    }
+
+    fn update_allocs(&self, _: Caller, updates: Vec<AllocUpdate>) -> BoxFuture<'_, Result<(), Refusal>> {
+        self.reported.lock().unwrap().extend(updates);
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn upsert_services(&self, _: Caller, _: Vec<ServiceRegistration>) -> BoxFuture<'_, Result<(), Refusal>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn delete_service(&self, _: Caller, _: String, _: String) -> BoxFuture<'_, Result<(), Refusal>> {
+        Box::pin(std::future::ready(Err(Refusal::new(Reason::NotFound, "service not found"))))
+    }
+}
+
+struct House {
+    address: SocketAddr,
+    fake: Arc<Fake>,
+    scope: TaskScope,
+}
+
+impl House {
+    async fn open(connections_per_client: usize) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, fake, scope) = (listener.local_addr().unwrap(), Arc::new(Fake::default()), TaskScope::new());
+        let servers: Arc<dyn Servers> = Arc::clone(&fake) as Arc<dyn Servers>;
+        scope.spawn("channel", serve(listener, servers, Options { connections_per_client }, Clock::system(), scope.clone()));
+        Self { address, fake, scope }
+    }
+
+    fn client(&self) -> AgentClient {
+        AgentClient::new(&self.address.to_string()).unwrap()
+    }
+}
+
+fn caller(secret: &str) -> Caller {
+    Caller { node: NodeId::from_random(1), secret: secret.to_owned() }
+}
+
+fn alloc(number: u128, job: &Arc<Job>, resources: &Arc<AllocatedResources>) -> Arc<Allocation> {
+    Arc::new(Allocation {
+        id: AllocId::from_random(number),
+        job: Arc::clone(job),
+        group: "web".to_owned(),
+        index: 3,
+        node_id: NodeId::from_random(1),
+        eval_id: EvalId::from_random(2),
+        resources: Arc::clone(resources),
+        desired: DesiredStatus::Run,
+        transition: DesiredTransition::default(),
+        client_status: ClientStatus::Pending,
+        deployment: None,
+        canary: true,
+        health_wanted: true,
+        previous: Some(AllocId::from_random(9)),
+        create_index: 7,
+        alloc_modify_index: 8,
+        create_time: WallTime(5),
+        node_name: "n1".to_owned(),
+    })
+}
+
+#[tokio::test]
+async fn calls_are_answered_and_refusals_keep_their_reason() {
+    let house = House::open(0).await;
+    let client = house.client();
+    let node = Node { name: "n1".to_owned(), meta: BTreeMap::from([("rack".to_owned(), "r1".to_owned())]), ..Node::default() };
+    assert_eq!(client.register(node).await.unwrap().ttl(), Duration::from_millis(12_345));
+    let refused = client.register(Node::default()).await.unwrap_err();
+    assert_eq!(refused, Refusal::new(Reason::Refused, "missing node name"));
+    assert!(client.heartbeat(caller("right")).await.is_ok());
+    assert_eq!(client.heartbeat(caller("nobody")).await.unwrap_err().reason, Reason::UnknownNode);
+    assert_eq!(client.heartbeat(caller("late")).await.unwrap_err(), Refusal::new(Reason::Unreachable, "No cluster leader"));
+    assert_eq!(client.delete_service(caller("right"), "default".into(), "x".into()).await.unwrap_err().reason, Reason::NotFound);
+    let update = |number| AllocUpdate {
+        id: AllocId::from_random(number),
+        status: ClientStatus::Running,
+        description: "x".repeat(100),
+        tasks: BTreeMap::new(),
+        health: None,
+    };
+    // Larger than one frame and than the window of a call.
+    let many: Vec<AllocUpdate> = (0..5_000).map(update).collect();
+    client.update_allocs(caller("right"), many.clone()).await.unwrap();
+    assert_eq!(*house.fake.reported.lock().unwrap(), many);
+    house.scope.shutdown(LIMIT).await;
+}
+
+#[tokio::test]
+async fn the_stream_brings_every_change_and_shares_what_was_shared() {
+    let house = House::open(0).await;
+    let (sender, changes) = mpsc::channel(4);
+    *house.fake.changes.lock().unwrap() = Some(changes);
+    let client = house.client();
+    let mut stream = client.follow(caller("right")).await.unwrap();
+    let job = Arc::new(Job { name: "j".repeat(50_000), ..Job::default() });
+    let resources = Arc::new(AllocatedResources { disk_mb: 300, ..AllocatedResources::default() });
+    let full = Desired { full: true, upserts: (0..200).map(|number| alloc(number, &job, &resources)).collect(), removals: vec![] };
+    let delta = Desired { full: false, upserts: vec![], removals: vec![AllocId::from_random(4)] };
+    sender.send(full.clone()).await.unwrap();
+    sender.send(delta.clone()).await.unwrap();
+    let got = stream.next().await.unwrap().unwrap();
+    assert_eq!(got, full);
+    assert!(got.upserts.iter().all(|alloc| Arc::ptr_eq(&alloc.job, &got.upserts[0].job)), "200 copies of one job");
+    assert_eq!(stream.next().await.unwrap().unwrap(), delta);
+    drop(sender);
+    assert!(stream.next().await.is_none());
+    house.scope.shutdown(LIMIT).await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_is_unreachable_and_found_again() {
+    let house = House::open(0).await;
+    let (client, address) = (house.client(), house.address);
+    client.heartbeat(caller("right")).await.unwrap();
+    house.scope.shutdown(LIMIT).await;
+    drop(house.fake);
+    let gone = client.heartbeat(caller("right")).await.unwrap_err();
+    assert_eq!(gone.reason, Reason::Unreachable, "{gone}");
+    let listener = TcpListener::bind(address).await.unwrap();
+    let (fake, scope): (Arc<dyn Servers>, _) = (Arc::new(Fake::default()), TaskScope::new());
+    scope.spawn("channel", serve(listener, fake, Options { connections_per_client: 0 }, Clock::system(), scope.clone()));
+    let back = tokio::time::timeout(LIMIT, async { while client.heartbeat(caller("right")).await.is_err() {} }).await;
+    assert!(back.is_ok());
+    scope.shutdown(LIMIT).await;
+}
+
+#[tokio::test]
+async fn one_address_holds_no_more_connections_than_allowed() {
+    let house = House::open(1).await;
+    let (first, second) = (house.client(), house.client());
+    first.heartbeat(caller("right")).await.unwrap();
+    assert_eq!(second.heartbeat(caller("right")).await.unwrap_err().reason, Reason::Unreachable);
+    first.heartbeat(caller("right")).await.unwrap();
+    drop(first);
+    let free = tokio::time::timeout(LIMIT, async { while second.heartbeat(caller("right")).await.is_err() {} }).await;
+    assert!(free.is_ok());
+    house.scope.shutdown(LIMIT).await;
+}
+
+#[tokio::test]
+async fn what_is_not_the_protocol_does_not_end_the_server() {
+    use tokio::io::AsyncWriteExt;
+    let house = House::open(0).await;
+    for noise in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0xff; 4096], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\xff\xff\xff\xff\xff\xff"] {
+        let mut stream = tokio::net::TcpStream::connect(house.address).await.unwrap();
+        stream.write_all(noise).await.unwrap();
+        let _ = stream.shutdown().await;
+    }
+    house.client().heartbeat(caller("right")).await.unwrap();
+    house.scope.shutdown(LIMIT).await;
+}
+
+#[test]
+fn an_address_that_cannot_be_read_is_named() {
+    let refusal = AgentClient::new("not an address").unwrap_err();
+    assert!(refusal.text.contains("not an address") && refusal.text.contains("host:port"), "{refusal}");
+}

@@ -1,0 +1,5 @@
+//! Single decisions, each table in one test.
+
+mod deployments;
+mod failures;
+mod names;
