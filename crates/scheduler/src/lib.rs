@@ -9,11 +9,15 @@ pub mod changes;
 mod conclude;
 pub mod constraint;
 pub mod deployments;
+pub mod dispatch;
 pub mod distinct;
+pub mod drain;
 pub mod feasible;
 mod followups;
 pub mod gc;
+pub mod heartbeat;
 pub mod offer;
+pub mod periodic;
 mod placer;
 pub mod ports;
 pub mod preempt;
@@ -25,9 +29,12 @@ mod search;
 pub mod spread;
 pub mod system;
 pub mod verify;
+pub mod why;
 
 pub use conclude::{Attempts, Ending, conclude, give_up};
 pub use process::{Context, Outcome, process};
 
+#[cfg(test)]
+mod fixtures;
 #[cfg(test)]
 mod tests;
