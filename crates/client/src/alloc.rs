@@ -320,9 +320,8 @@ impl Runner {
         let description = if self.stop_text.is_empty() || !next.is_terminal() { description.to_owned() } else { self.stop_text.clone() };
         let status_changed = next != self.status;
         self.status = next;
-        if next == ClientStatus::Failed && self.stored.health.is_none() && self.alloc.deployment.is_some() {
-            // Whatever decides on health, one that failed without it never becomes healthy (DEP-016).
-            self.health = None;
+        if next == ClientStatus::Failed && self.health.is_none() && self.stored.health.is_none() && self.alloc.deployment.is_some() {
+            // Nothing here judges its health, but one that failed is not healthy (DEP-016).
             self.stored.health = Some(DeploymentHealth { healthy: false, time: self.shared.clock.now() });
         }
         {
