@@ -5,3 +5,4 @@
 mod golden;
 mod scenarios;
 mod vectors;
+mod watcher;
