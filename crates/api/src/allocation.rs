@@ -94,6 +94,9 @@ pub struct Allocation {
     /// Server emits/accepts it; missing from the Go SDK type; root key that signed the identities.
     #[wire(omit_empty)]
     pub signing_key_id: String,
+    /// Why it waits, while it does; Drover's own.
+    #[wire(omit_empty)]
+    pub why: Option<crate::Why>,
 }
 
 /// The JSON object `AllocNetworkStatus`.

@@ -27,6 +27,9 @@ pub struct Deployment {
     pub modify_time: i64,
     /// Server emits/accepts it; missing from the Go SDK type.
     pub eval_priority: i64,
+    /// Why it waits, while it does; Drover's own.
+    #[wire(omit_empty)]
+    pub why: Option<crate::Why>,
 }
 
 /// The JSON object `DeploymentState`.

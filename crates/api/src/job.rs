@@ -1231,6 +1231,9 @@ pub struct Evaluation {
     /// Internal, clients ignore it.
     #[wire("LeaderACL")]
     pub leader_acl: String,
+    /// Why it waits, while it does; Drover's own.
+    #[wire(omit_empty)]
+    pub why: Option<crate::Why>,
 }
 
 /// The JSON object `EvaluationStub`.
@@ -1643,6 +1646,9 @@ pub struct JobSummary {
     pub children: Option<JobChildrenSummary>,
     pub create_index: u64,
     pub modify_index: u64,
+    /// Why it waits, while it does; Drover's own.
+    #[wire(omit_empty)]
+    pub why: Option<crate::Why>,
 }
 
 /// The JSON object `TaskGroupSummary`.

@@ -15,6 +15,7 @@ pub mod operator;
 pub mod search;
 pub mod service;
 pub mod volume;
+pub mod why;
 pub mod wire;
 
 pub use acl::*;
@@ -29,3 +30,4 @@ pub use operator::*;
 pub use search::*;
 pub use service::*;
 pub use volume::*;
+pub use why::*;

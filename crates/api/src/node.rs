@@ -62,6 +62,9 @@ pub struct Node {
     pub last_missed_heartbeat_index: u64,
     /// Server emits/accepts it; missing from the Go SDK type.
     pub last_alloc_update_index: u64,
+    /// Why it waits, while it does; Drover's own.
+    #[wire(omit_empty)]
+    pub why: Option<crate::Why>,
 }
 
 /// The JSON object `NodeResources`.

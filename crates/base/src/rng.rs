@@ -34,6 +34,11 @@ impl Rng {
         (self.next_u64() >> 11) as f64 / (1u64 << 53) as f64
     }
 
+    /// One of the values, which must not be none.
+    pub fn pick<'a, T>(&mut self, values: &'a [T]) -> &'a T {
+        &values[self.below(values.len() as u64) as usize]
+    }
+
     /// True with the given probability (`0.0..=1.0`).
     pub fn chance(&mut self, probability: f64) -> bool {
         self.unit() < probability

@@ -58,6 +58,8 @@ pub(crate) enum Command {
     },
     ServersContacted,
     Acknowledged(AllocUpdate),
+    /// The servers want to hear again how it stands.
+    ReportAgain,
 }
 
 /// How an allocation stands, for the rest of the client.
@@ -573,6 +575,11 @@ impl Runner {
             Command::Note { task, kind } => self.events.push_back(Event::Note { task, kind }),
             Command::Checked { check, outcome } => self.checked(&check, outcome).await,
             Command::ServersContacted => self.events.push_back(Event::ServersContacted),
+            Command::ReportAgain => {
+                if let Some(update) = self.reported.clone() {
+                    self.shared.reporter.report(self.shared.clock.monotonic(), update, true);
+                }
+            }
             Command::Acknowledged(update) => {
                 self.stored.acknowledged = Some(update);
                 self.store().await;
@@ -694,19 +701,21 @@ impl Runner {
     }
 }
 
-/// Health for a deployment.
+/// Health for a deployment or a drain.
 impl Runner {
     fn begin_health(&mut self) {
-        if self.stored.health.is_some() || !self.alloc.health_wanted || self.alloc.deployment.is_none() {
+        if self.stored.health.is_some() || !self.alloc.health_wanted {
             return;
         }
         let Some(group) = self.alloc.task_group() else { return };
-        let Some(update) = group.update.as_ref().filter(|update| update.health_check != HealthCheck::Manual) else { return };
-        let policy = HealthPolicy {
-            min_healthy_time: update.min_healthy_time,
-            healthy_deadline: update.healthy_deadline,
-            uses_checks: update.health_check == HealthCheck::Checks,
+        // Outside a deployment, health sets the pace at which the group leaves nodes (DEP-018).
+        let rules = match (self.alloc.deployment, &group.update, &group.migrate) {
+            (Some(_), Some(update), _) => Some((update.health_check, update.min_healthy_time, update.healthy_deadline)),
+            (None, _, Some(migrate)) => Some((migrate.health_check, migrate.min_healthy_time, migrate.healthy_deadline)),
+            _ => None,
         };
+        let Some((check, min_healthy_time, healthy_deadline)) = rules.filter(|(check, _, _)| *check != HealthCheck::Manual) else { return };
+        let policy = HealthPolicy { min_healthy_time, healthy_deadline, uses_checks: check == HealthCheck::Checks };
         let has_checks = checks_that_count(group) > 0;
         let now = self.shared.clock.monotonic();
         let mut health = HealthTracker::new(policy, self.machine.roles(), has_checks, now);

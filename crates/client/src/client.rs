@@ -26,7 +26,7 @@ use crate::config::ClientConfig;
 use crate::files::{AllocFiles, FRAMES_MAX, FilesError, Frame, FrameStream, LogKind, Origin};
 use crate::gc;
 use crate::identity::{IdentityError, NodeIdentity};
-use crate::link::{DesiredChange, LinkError, ServerLink};
+use crate::link::{DesiredChange, LinkError, Registered, ServerLink};
 use crate::registrar::{self, Order};
 use crate::reporter::{self, Reporter};
 use crate::stats;
@@ -34,6 +34,8 @@ use crate::store::{Remembered, Store, StoreError};
 use crate::template::SharedRenderer;
 use crate::{fingerprint, task};
 
+/// How soon servers want to hear again of a node whose allocations they wait for.
+const SYNC_TTL: Duration = Duration::from_secs(2);
 /// The first and the longest wait before servers that did not answer are asked again.
 const RETRY_FIRST: Duration = Duration::from_millis(20);
 const RETRY_MAX: Duration = Duration::from_secs(15);
@@ -312,7 +314,7 @@ async fn register(shared: &Shared) -> Duration {
     loop {
         let node = shared.node().as_ref().clone();
         match shared.link.register_node(node).await {
-            Ok(registered) => return registered.heartbeat_ttl,
+            Ok(registered) => return answered(shared, registered),
             Err(error) => {
                 tracing::debug!(%error, "node could not be registered yet");
                 shared.clock.sleep(wait).await;
@@ -320,6 +322,20 @@ async fn register(shared: &Shared) -> Duration {
             }
         }
     }
+}
+
+/// Says again how every allocation stands if the servers wait for that, and returns within what time they want to hear of
+/// the node again: soon, if only that is missing (NOD-005).
+fn answered(shared: &Shared, registered: Registered) -> Duration {
+    if !registered.sync {
+        return registered.heartbeat_ttl;
+    }
+    tracing::info!("the servers lost sight of this node and are told about its allocations again");
+    for (_, handle) in shared.handles() {
+        // One that is not told now is told at the next heartbeat, which is not far.
+        drop(handle.commands.try_send(Command::ReportAgain));
+    }
+    registered.heartbeat_ttl.min(SYNC_TTL)
 }
 
 /// Keeps the node alive; returns when it has to be registered anew. False when servers forgot it.
@@ -330,7 +346,7 @@ async fn heartbeat(shared: &Shared, mut ttl: Duration) -> bool {
             () = shared.node_changed.notified() => return true,
         }
         match shared.link.heartbeat(shared.node().id).await {
-            Ok(registered) => ttl = registered.heartbeat_ttl,
+            Ok(registered) => ttl = answered(shared, registered),
             Err(LinkError::Unreachable(reason)) => tracing::warn!(%reason, "heartbeat failed"),
             Err(error) => {
                 tracing::warn!(%error, "servers do not know this node any more");

@@ -16,6 +16,8 @@ pub const DESIRED_CHANGES_MAX: usize = 64;
 pub struct Registered {
     /// The next heartbeat is due within this time.
     pub heartbeat_ttl: Duration,
+    /// The servers lost sight of the node and wait for the state of each of its allocations.
+    pub sync: bool,
 }
 
 /// A change of what a node shall run.

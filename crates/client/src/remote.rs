@@ -68,14 +68,14 @@ impl ServerLink for RemoteLink {
         Box::pin(async move {
             self.secret.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&node.secret_id);
             let registered = self.judge(self.server().register(node).await)?;
-            Ok(Registered { heartbeat_ttl: registered.ttl() })
+            Ok(Registered { heartbeat_ttl: registered.ttl(), sync: registered.sync() })
         })
     }
 
     fn heartbeat(&self, node: NodeId) -> BoxFuture<'_, Result<Registered, LinkError>> {
         Box::pin(async move {
             let registered = self.judge(self.server().heartbeat(self.caller(node)).await)?;
-            Ok(Registered { heartbeat_ttl: registered.ttl() })
+            Ok(Registered { heartbeat_ttl: registered.ttl(), sync: registered.sync() })
         })
     }
 

@@ -13,6 +13,10 @@ pub enum Access {
     NodeRead,
     /// Changing nodes.
     NodeWrite,
+    /// Reading node pools.
+    NodePoolRead,
+    /// Changing node pools.
+    NodePoolWrite,
     /// Reading agents.
     AgentRead,
     /// Changing agents.
@@ -36,6 +40,8 @@ pub enum Capability {
     ReadJob,
     /// Registering and stopping jobs.
     SubmitJob,
+    /// Dispatching and launching jobs.
+    DispatchJob,
     /// Scaling.
     ScaleJob,
     /// Parsing job files.

@@ -6,13 +6,16 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures::Stream;
-use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use http_body::{Frame, SizeHint};
 use serde::Serialize;
 
 use crate::error::ApiError;
 use crate::json;
+
+/// How soon a request that was turned away may come again.
+const RETRY_AFTER_SECONDS: &str = "1";
 
 /// The headers of a reply to a read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -161,6 +164,9 @@ impl Reply {
         let mut reply = Self::text(error.text).status(error.status);
         if let Some(meta) = error.meta {
             meta.write(&mut reply.headers);
+        }
+        if error.status == StatusCode::TOO_MANY_REQUESTS {
+            reply.headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
         }
         reply
     }

@@ -3,9 +3,11 @@
 use crate::access::{Access, Capability, Forward};
 use crate::agent::Agent;
 use crate::route::{Methods, Route, Table};
-use crate::routes::{agent, allocations, changes, client, deployments, evaluations, events, job_changes, jobs, nodes, search, services};
+use crate::routes::{
+    agent, allocations, changes, client, deployments, evaluations, events, job_changes, jobs, nodes, pools, search, services,
+};
 
-use Capability::{AllocLifecycle, ListJobs, ParseJob, ReadFs, ReadJob, ReadLogs, ScaleJob, SubmitJob};
+use Capability::{AllocLifecycle, DispatchJob, ListJobs, ParseJob, ReadFs, ReadJob, ReadLogs, ScaleJob, SubmitJob};
 use Forward::{Client, Leader, Local, Server};
 use Methods::{Any, Delete, Get, Put, Write};
 
@@ -34,6 +36,9 @@ fn job_routes() -> Vec<Route<Agent>> {
         Route::new(Delete, "/v1/job/{job_id*}", may(SubmitJob), Leader, job_changes::deregister),
         Route::new(Write, "/v1/job/{job_id*}/plan", may(SubmitJob), Leader, job_changes::plan),
         Route::new(Write, "/v1/job/{job_id*}/evaluate", may(ReadJob), Leader, job_changes::evaluate),
+        Route::new(Write, "/v1/job/{job_id*}/dispatch", may(DispatchJob), Leader, job_changes::dispatch),
+        Route::new(Write, "/v1/job/{job_id*}/dispatch/payload", may(DispatchJob), Leader, job_changes::dispatch_payload),
+        Route::new(Write, "/v1/job/{job_id*}/periodic/force", may(DispatchJob), Leader, job_changes::force_periodic),
         Route::new(Write, "/v1/job/{job_id*}/revert", may(SubmitJob), Leader, job_changes::revert),
         Route::new(Write, "/v1/job/{job_id*}/stable", may(SubmitJob), Leader, job_changes::stable),
         Route::new(Get, "/v1/job/{job_id*}/scale", may(ReadJob), Server, jobs::scale_status),
@@ -74,6 +79,15 @@ fn object_routes() -> Vec<Route<Agent>> {
         Route::new(Get, "/v1/node/{node_id}/allocations", Access::NodeRead, Server, nodes::allocations),
         Route::new(Write, "/v1/node/{node_id}/eligibility", Access::NodeWrite, Leader, changes::eligibility),
         Route::new(Write, "/v1/node/{node_id}/evaluate", Access::NodeWrite, Leader, changes::evaluate_node),
+        Route::new(Write, "/v1/node/{node_id}/drain", Access::NodeWrite, Leader, changes::drain),
+        Route::new(Write, "/v1/node/{node_id}/purge", Access::NodeWrite, Leader, changes::purge),
+        Route::new(Get, "/v1/node/pools", Access::NodePoolRead, Server, pools::list),
+        Route::new(Write, "/v1/node/pools", Access::NodePoolWrite, Leader, pools::upsert),
+        Route::new(Get, "/v1/node/pool/{pool}", Access::NodePoolRead, Server, pools::read),
+        Route::new(Write, "/v1/node/pool/{pool}", Access::NodePoolWrite, Leader, pools::upsert_by_path),
+        Route::new(Delete, "/v1/node/pool/{pool}", Access::NodePoolWrite, Leader, pools::delete),
+        Route::new(Get, "/v1/node/pool/{pool}/jobs", Access::NodePoolRead, Server, pools::jobs),
+        Route::new(Get, "/v1/node/pool/{pool}/nodes", Access::NodePoolRead, Server, pools::nodes),
         Route::new(Get, "/v1/services", may(ReadJob), Server, services::list),
         Route::new(Get, "/v1/service/{service_name}", may(ReadJob), Server, services::read),
         Route::new(Delete, "/v1/service/{service_name}/{service_id}", may(SubmitJob), Leader, changes::delete_service),
@@ -112,6 +126,8 @@ fn agent_routes() -> Vec<Route<Agent>> {
         Route::new(Get, "/v1/regions", Access::Public, Local, changes::regions),
         Route::new(Get, "/v1/status/leader", Access::Public, Server, changes::leader),
         Route::new(Get, "/v1/status/peers", Access::Public, Server, changes::peers),
+        Route::new(Get, "/v1/operator/scheduler/configuration", Access::OperatorRead, Leader, pools::scheduler_config),
+        Route::new(Write, "/v1/operator/scheduler/configuration", Access::OperatorWrite, Leader, pools::set_scheduler_config),
         Route::new(Put, "/v1/system/gc", Access::Management, Leader, changes::collect_garbage),
         Route::new(Put, "/v1/system/reconcile/summaries", Access::Management, Leader, changes::reconcile_summaries),
     ]

@@ -12,7 +12,7 @@ use minicbor::{Decode, Encode};
 use crate::allocation::{AllocUpdate, DesiredTransition};
 use crate::evaluation::Evaluation;
 use crate::job::{Job, JobId};
-use crate::node::{Node, NodeEvent, NodeStatus};
+use crate::node::{DrainSpec, Node, NodeEvent, NodeStatus};
 use crate::plan::{DeploymentUpdate, Plan};
 use crate::scheduling::{NodePool, SchedulerConfig};
 use crate::service::ServiceRegistration;
@@ -96,6 +96,52 @@ pub struct ScalingEvent {
     #[n(7)]
     #[cbor(default)]
     pub create_index: u64,
+}
+
+/// Why a job gets a child.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub enum ChildKind {
+    /// Somebody dispatched it.
+    #[n(0)]
+    Dispatch {
+        /// Given to the tasks.
+        #[n(0)]
+        #[cbor(with = "minicbor::bytes")]
+        payload: Vec<u8>,
+        /// Added to the job's.
+        #[n(1)]
+        meta: std::collections::BTreeMap<String, String>,
+        /// A second dispatch with the same token makes no second child; "" for none.
+        #[n(2)]
+        token: String,
+        /// The child's priority; 0 for the parent's.
+        #[n(3)]
+        priority: u8,
+    },
+    /// Its time has come.
+    #[n(1)]
+    Launch {
+        /// The time.
+        #[n(0)]
+        at: WallTime,
+    },
+}
+
+/// A child of a periodic or parameterized job, with the evaluation that acts on it. What it runs is its parent's.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct NewChild {
+    /// The parent.
+    #[n(0)]
+    pub parent: JobId,
+    /// The child's id, in the parent's namespace.
+    #[n(1)]
+    pub id: String,
+    /// Why.
+    #[n(2)]
+    pub kind: ChildKind,
+    /// The evaluation.
+    #[n(3)]
+    pub eval_id: EvalId,
 }
 
 /// One change of replicated state.
@@ -317,6 +363,54 @@ pub enum Change {
     /// Node pools to delete, by name.
     #[n(21)]
     DeleteNodePools(#[n(0)] Vec<String>),
+    /// Children of periodic and parameterized jobs. One that cannot be made any more is left out, the others are made.
+    #[n(40)]
+    Children(#[n(0)] Vec<NewChild>),
+    /// Starts, changes or cancels the drain of a node.
+    #[n(41)]
+    NodeDrain {
+        /// Which.
+        #[n(0)]
+        id: NodeId,
+        /// How; none cancels.
+        #[n(1)]
+        spec: Option<DrainSpec>,
+        /// Whether the node takes placements once the drain is cancelled.
+        #[n(2)]
+        mark_eligible: bool,
+        /// What whoever asks wants noted.
+        #[n(3)]
+        #[cbor(default)]
+        meta: std::collections::BTreeMap<String, String>,
+        /// Who asks.
+        #[n(4)]
+        #[cbor(default)]
+        accessor: String,
+        /// Evaluations of the jobs that the node may serve again.
+        #[n(5)]
+        #[cbor(default)]
+        evals: Vec<Evaluation>,
+    },
+    /// Nodes are drained: nothing is left on them that had to leave.
+    #[n(42)]
+    DrainsDone {
+        /// Which.
+        #[n(0)]
+        nodes: Vec<NodeId>,
+        /// Whether their time was up.
+        #[n(1)]
+        deadline_reached: bool,
+    },
+    /// Forgets a node.
+    #[n(43)]
+    PurgeNode {
+        /// Which.
+        #[n(0)]
+        id: NodeId,
+        /// Evaluations of the jobs on it.
+        #[n(1)]
+        evals: Vec<Evaluation>,
+    },
 }
 
 impl Change {
@@ -343,7 +437,14 @@ impl Change {
             | Self::JobStability { .. }
             | Self::FeatureLevel(_)
             | Self::Scaling { .. } => 1,
-            Self::SharedPlans(_) | Self::SchedulerConfig { .. } | Self::UpsertNodePools(_) | Self::DeleteNodePools(_) => 2,
+            Self::SharedPlans(_)
+            | Self::SchedulerConfig { .. }
+            | Self::UpsertNodePools(_)
+            | Self::DeleteNodePools(_)
+            | Self::Children(_)
+            | Self::NodeDrain { .. }
+            | Self::DrainsDone { .. }
+            | Self::PurgeNode { .. } => 2,
         }
     }
 }

@@ -388,9 +388,10 @@ pub struct Job {
     #[n(9)]
     #[cbor(default)]
     pub affinities: Vec<Affinity>,
-    /// At least one.
+    /// At least one. Shared, because the children of a job run the groups of their parent.
     #[n(10)]
-    pub task_groups: Vec<TaskGroup>,
+    #[cbor(with = "crate::shared")]
+    pub task_groups: Arc<Vec<TaskGroup>>,
     /// The job-wide pace of updates; everything else about updates is in the groups.
     #[n(11)]
     #[cbor(default)]
@@ -487,14 +488,29 @@ impl Job {
         self.task_groups.iter().find(|group| group.name == name)
     }
 
-    /// Whether the job itself runs nothing: it waits for its time or for a dispatch.
-    pub fn is_parent(&self) -> bool {
-        self.is_periodic() || (self.parameterized.is_some() && !self.dispatched)
+    /// The groups, to be changed; a copy is made if others share them.
+    pub fn groups_mut(&mut self) -> &mut Vec<TaskGroup> {
+        Arc::make_mut(&mut self.task_groups)
     }
 
-    /// Whether children run at set times.
+    /// Whether the job itself runs nothing: it waits for its time or for a dispatch.
+    pub fn is_parent(&self) -> bool {
+        self.is_periodic() || self.is_parameterized()
+    }
+
+    /// Whether children run at set times; those have no times of their own.
     pub fn is_periodic(&self) -> bool {
-        self.periodic.is_some() && self.parent_id.is_empty()
+        self.periodic.is_some()
+    }
+
+    /// Whether it is a template for dispatched children.
+    pub fn is_parameterized(&self) -> bool {
+        self.parameterized.is_some() && !self.dispatched
+    }
+
+    /// Whether its times count now: not while it is stopped, turned off, or only a template.
+    pub fn launches(&self) -> bool {
+        !self.stop && !self.is_parameterized() && self.periodic.as_ref().is_some_and(|periodic| periodic.enabled)
     }
 
     /// The domain form of an admitted job.
@@ -550,7 +566,7 @@ impl Job {
             node_pool: node_pool.unwrap_or_default(),
             constraints: mirror!(@from domains constraints),
             affinities: mirror!(@from domains affinities),
-            task_groups: mirror!(@from domains task_groups),
+            task_groups: Arc::new(mirror!(@from domains task_groups)),
             update: JobUpdate::from_api(update),
             multiregion: multiregion.map(Carried),
             spreads: mirror!(@from domains spreads),

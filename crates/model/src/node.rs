@@ -12,6 +12,65 @@ text_enum! {
     NodeStatus { 0 Initializing = "initializing", 1 Ready = "ready", 2 Down = "down", 3 Disconnected = "disconnected", }
 }
 
+text_enum! {
+    /// How the last drain of a node went.
+    DrainStatus { 0 Draining = "draining", 1 Complete = "complete", 2 Canceled = "canceled", }
+}
+
+/// How a node is to be drained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct DrainSpec {
+    /// Nanoseconds until what is left is moved by force; 0 waits without end, less than 0 is at once.
+    #[n(0)]
+    pub deadline_ns: i64,
+    /// Leaves allocations of system jobs alone.
+    #[n(1)]
+    pub ignore_system_jobs: bool,
+}
+
+/// A drain under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct DrainStrategy {
+    /// What was asked for.
+    #[n(0)]
+    pub spec: DrainSpec,
+    /// When what is left is moved by force; zero without a deadline.
+    #[n(1)]
+    pub force_deadline: WallTime,
+    /// When the drain was first asked for.
+    #[n(2)]
+    pub started_at: WallTime,
+}
+
+impl DrainStrategy {
+    /// Whether what is left is moved now.
+    pub fn forced(&self, now: WallTime) -> bool {
+        self.spec.deadline_ns < 0 || (!self.force_deadline.is_zero() && self.force_deadline <= now)
+    }
+}
+
+/// The last drain of a node.
+#[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
+pub struct LastDrain {
+    /// When it began.
+    #[n(0)]
+    pub started_at: WallTime,
+    /// When it last changed.
+    #[n(1)]
+    pub updated_at: WallTime,
+    /// How it went.
+    #[n(2)]
+    pub status: DrainStatus,
+    /// Who asked for it.
+    #[n(3)]
+    #[cbor(default)]
+    pub accessor: String,
+    /// What they noted.
+    #[n(4)]
+    #[cbor(default)]
+    pub meta: BTreeMap<String, String>,
+}
+
 /// A network address of a node.
 #[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
 pub struct NodeAddress {

@@ -34,12 +34,27 @@ pub struct Registered {
     /// The next heartbeat is due within so many nanoseconds.
     #[n(0)]
     ttl_ns: u64,
+    /// Whether the servers wait for the state of every allocation.
+    #[n(1)]
+    #[cbor(default)]
+    sync: bool,
 }
 
 impl Registered {
     /// The next heartbeat is due within `ttl`.
     pub fn within(ttl: Duration) -> Self {
-        Self { ttl_ns: u64::try_from(ttl.as_nanos()).unwrap_or(u64::MAX) }
+        Self { ttl_ns: u64::try_from(ttl.as_nanos()).unwrap_or(u64::MAX), sync: false }
+    }
+
+    /// The same, and whether the servers wait for the state of every allocation before the node is ready (NOD-005).
+    #[must_use]
+    pub fn asking(self, sync: bool) -> Self {
+        Self { sync, ..self }
+    }
+
+    /// Whether the servers wait for the state of every allocation.
+    pub fn sync(self) -> bool {
+        self.sync
     }
 
     /// The next heartbeat is due within this time.

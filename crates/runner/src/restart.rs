@@ -78,7 +78,7 @@ impl RestartTracker {
         if outcome == Outcome::Success && self.success_ends {
             return Decision::Complete;
         }
-        if self.policy.attempts == 0 && self.policy.mode == RestartMode::Fail {
+        if self.policy.attempts == 0 {
             return Decision::Fail { reason: NO_RESTARTS.to_owned() };
         }
         if outcome == Outcome::FatalStartFailure {
@@ -181,6 +181,70 @@ mod tests {
         assert!(matches!(tracker.decide(at(2), Outcome::StartFailure, &mut rng), Decision::Fail { .. }));
         let mut none = RestartTracker::new(policy(0, RestartMode::Fail), true);
         assert_eq!(none.decide(at(1), Outcome::FatalStartFailure, &mut rng), Decision::Fail { reason: NO_RESTARTS.to_owned() });
+    }
+
+    /// What a recorded event means to the tracker; what does not come to it is `None`.
+    fn outcome(event: &serde_json::Value) -> Option<Outcome> {
+        match event["kind"].as_str().unwrap() {
+            "exit" if event["exit_code"].as_i64().unwrap_or(0) == 0 && event["signal"].as_i64().unwrap_or(0) == 0 => Some(Outcome::Success),
+            "exit" | "restart_failure" => Some(Outcome::Failure),
+            "start_error_recoverable" => Some(Outcome::StartFailure),
+            "start_error" => Some(Outcome::FatalStartFailure),
+            // A user restarts at once and uncounted, and kills end a task whatever its policy says.
+            "restart_user" | "killed" | "exit_and_killed" => None,
+            other => panic!("unknown event {other}"),
+        }
+    }
+
+    #[proves("CLI-035", "CLI-036", "CLI-037", "CLI-038", "CLI-039", "CLI-042")]
+    #[test]
+    fn recorded_restarts_agree() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/golden/scheduler-restart.jsonl");
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("read {}: {error}", path.display()));
+        let mut compared = 0;
+        for line in text.lines() {
+            let record: serde_json::Value = serde_json::from_str(line).unwrap();
+            let (events, states) = (record["events"].as_array().unwrap(), record["states"].as_array().unwrap());
+            // Asking without an event counts as a failure there; here nobody asks unless a task has ended.
+            if events.iter().any(|event| event["kind"] == "none") {
+                continue;
+            }
+            let given = &record["policy"];
+            let seconds = |key: &str| Duration::from_secs(given[key].as_u64().unwrap());
+            let policy = RestartPolicy {
+                attempts: u32::try_from(given["attempts"].as_u64().unwrap()).unwrap(),
+                interval: seconds("interval"),
+                delay: seconds("delay"),
+                mode: RestartMode::parse(given["mode"].as_str().unwrap()).unwrap(),
+                ..RestartPolicy::default()
+            };
+            let batch = matches!(record["job_type"].as_str(), Some("batch" | "sysbatch"));
+            let success_ends = match record["lifecycle"]["hook"].as_str() {
+                None => batch,
+                Some(_) => !record["lifecycle"]["sidecar"].as_bool().unwrap_or(false),
+            };
+            let (mut tracker, mut rng) = (RestartTracker::new(policy, success_ends), Rng::new(compared));
+            tracker.starting(at(0));
+            for (event, state) in events.iter().zip(states) {
+                let Some(outcome) = outcome(event) else { continue };
+                let now = Monotonic(0) + Duration::from_secs_f64(event["at"].as_f64().unwrap());
+                let found = tracker.decide(now, outcome, &mut rng);
+                let wanted = state["reason"].as_str().unwrap_or_default();
+                match (state["state"].as_str().unwrap(), &found) {
+                    ("Restarting", Decision::Restart { delay, reason }) => {
+                        let bound = |key: &str| state[key].as_f64().or(state["delay"].as_f64()).unwrap();
+                        let delay = delay.as_secs_f64();
+                        assert!(delay >= bound("delay_min") && delay <= bound("delay_max"), "{delay} in {record}");
+                        assert_eq!(*reason, wanted, "{record}");
+                    }
+                    ("Terminated", Decision::Complete) => {}
+                    ("Not Restarting", Decision::Fail { reason }) => assert_eq!(reason, wanted, "{record}"),
+                    (state, found) => panic!("{found:?} instead of {state} in {record}"),
+                }
+            }
+            compared += 1;
+        }
+        assert!(compared >= 91, "{compared}");
     }
 
     proptest! {

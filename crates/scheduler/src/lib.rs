@@ -9,9 +9,13 @@ pub mod changes;
 mod conclude;
 pub mod constraint;
 pub mod deployments;
+pub mod dispatch;
+pub mod drain;
 pub mod feasible;
 mod followups;
 pub mod gc;
+pub mod heartbeat;
+pub mod periodic;
 mod placer;
 pub mod ports;
 pub mod process;
@@ -20,9 +24,12 @@ pub mod reconcile;
 pub mod reschedule;
 pub mod system;
 pub mod verify;
+pub mod why;
 
 pub use conclude::{Attempts, Ending, conclude, give_up};
 pub use process::{Context, Outcome, process};
 
+#[cfg(test)]
+mod fixtures;
 #[cfg(test)]
 mod tests;

@@ -48,7 +48,7 @@ pub(crate) fn reconcile(context: &Reconciler<'_>, allocs: Vec<Arc<Alloc>>, quest
     };
     let nodes: Vec<(NodeSlot, &Arc<NodeRow>)> = context.state.nodes().filter(|(_, row)| row.ready() && of_job(job, row)).collect();
     let mut deployments = Deployments::of(context, job);
-    for group in &job.task_groups {
+    for group in job.task_groups.iter() {
         let own = by_group.remove(&group.name).unwrap_or_default();
         let outcome = if group.count == 0 {
             context.stop_group(own)

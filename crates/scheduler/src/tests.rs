@@ -58,7 +58,7 @@ fn service(count: u32) -> Job {
         priority: 50,
         datacenters: vec!["*".into()],
         node_pool: "default".into(),
-        task_groups: vec![group],
+        task_groups: Arc::new(vec![group]),
         ..Job::default()
     }
 }
@@ -215,7 +215,7 @@ fn scaling_down_stops_the_highest_numbers_and_up_fills_the_lowest() {
 
 fn changed(count: u32) -> Job {
     let mut job = service(count);
-    job.task_groups[0].tasks[0].env.insert("VERSION".into(), "2".into());
+    job.groups_mut()[0].tasks[0].env.insert("VERSION".into(), "2".into());
     job
 }
 
@@ -243,7 +243,7 @@ fn a_change_of_count_or_services_is_made_in_place() {
     region.settle();
     let before: Vec<AllocId> = region.live().iter().map(|alloc| alloc.id).collect();
     let mut job = service(2);
-    job.task_groups[0].services.push(Service { name: "web".into(), ..Service::default() });
+    job.groups_mut()[0].services.push(Service { name: "web".into(), ..Service::default() });
     region.register(job);
     region.settle();
     assert_eq!(region.live().iter().map(|alloc| alloc.id).collect::<Vec<_>>(), before);
@@ -257,7 +257,7 @@ fn canaries_run_beside_the_old_ones_until_promotion() {
     region.evaluate();
     region.settle();
     let mut job = changed(3);
-    job.task_groups[0].update.as_mut().unwrap().canary = 1;
+    job.groups_mut()[0].update.as_mut().unwrap().canary = 1;
     region.register(job);
     region.evaluate();
     assert_eq!(region.live().len(), 4);
@@ -301,7 +301,7 @@ fn a_batch_job_that_succeeded_is_not_run_again() {
     let mut region = Region::new(1);
     let mut job = service(2);
     job.kind = JobType::Batch;
-    job.task_groups[0].update = None;
+    job.groups_mut()[0].update = None;
     region.register(job);
     region.evaluate();
     for alloc in region.live() {
@@ -369,7 +369,7 @@ fn a_lost_node_is_replaced_elsewhere() {
 fn static_ports_collide_and_dynamic_ones_do_not() {
     let mut region = Region::new(1);
     let mut job = service(2);
-    job.task_groups[0]
+    job.groups_mut()[0]
         .networks
         .push(NetworkResource { dynamic_ports: vec![Port { label: "http".into(), ..Port::default() }], ..NetworkResource::default() });
     region.register(job.clone());
@@ -378,7 +378,7 @@ fn static_ports_collide_and_dynamic_ones_do_not() {
     assert_eq!(ports.len(), 2);
     assert!(ports.iter().all(|port| (20_000..=32_000).contains(port)));
     assert_eq!(region.live()[0].resources.ports[0].host_ip, "10.0.0.1");
-    job.task_groups[0].networks[0] = NetworkResource {
+    job.groups_mut()[0].networks[0] = NetworkResource {
         reserved_ports: vec![Port { label: "http".into(), value: 8080, ..Port::default() }],
         ..NetworkResource::default()
     };

@@ -19,6 +19,7 @@ pub struct AgentChannel(pub Server);
 fn refusal(error: EndpointError) -> Refusal {
     let reason = match error.text.as_str() {
         "node not found" => Reason::UnknownNode,
+        _ if error.status == 503 || error.status == 429 => Reason::Unreachable,
         text if text.contains("No cluster leader") || text.contains("raft stopped") => Reason::Unreachable,
         _ => Reason::Refused,
     };
@@ -41,7 +42,7 @@ impl Servers for AgentChannel {
     fn register(&self, node: Node) -> BoxFuture<'_, Result<Registered, Refusal>> {
         Box::pin(async move {
             let heartbeat = self.0.register_node(node).await.map_err(refusal)?;
-            Ok(Registered::within(heartbeat.ttl))
+            Ok(Registered::within(heartbeat.ttl).asking(heartbeat.sync))
         })
     }
 
@@ -49,7 +50,7 @@ impl Servers for AgentChannel {
         Box::pin(async move {
             let node = self.known(&caller)?;
             match self.0.heartbeat(node).await {
-                Ok(heartbeat) => Ok(Registered::within(heartbeat.ttl)),
+                Ok(heartbeat) => Ok(Registered::within(heartbeat.ttl).asking(heartbeat.sync)),
                 Err(HeartbeatError::UnknownNode) => Err(Refusal::new(Reason::UnknownNode, "node not found")),
                 Err(HeartbeatError::Endpoint(error)) => Err(refusal(error)),
             }

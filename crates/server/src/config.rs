@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use drover_raft::Storage;
+use drover_scheduler::heartbeat;
 use drover_state::Snapshot;
 
 /// Sees every state as it is applied.
@@ -37,6 +38,8 @@ pub struct Config {
     pub workers: usize,
     /// The shortest time within which a node must say that it is alive.
     pub heartbeat_min: Duration,
+    /// How many heartbeats are taken in a second by all nodes together; with more nodes each is heard of more seldom.
+    pub heartbeats_per_second: f64,
     /// Added to it before a node counts as down.
     pub heartbeat_grace: Duration,
     /// What a node may miss while a new leader takes over.
@@ -49,6 +52,13 @@ pub struct Config {
     pub job_source_max: usize,
     /// Fingerprints and evaluations older than this may be collected without being asked for.
     pub gc_interval: Duration,
+    /// How old things are when they may be collected.
+    pub gc_thresholds: drover_scheduler::gc::Thresholds,
+    /// The highest priority of a job.
+    pub job_max_priority: u8,
+    /// Evaluations that may wait to be worked out; while there are more, registrations and dispatches are turned away with
+    /// 429, and come again.
+    pub evals_pending_max: usize,
     /// Called in apply with each new state; for simulations.
     pub observer: Option<Observer>,
     /// A bug to plant; for simulations.
@@ -67,12 +77,16 @@ impl Config {
             trailing_logs: 10_240,
             workers: 2,
             heartbeat_min: Duration::from_secs(10),
+            heartbeats_per_second: heartbeat::HEARTBEATS_PER_SECOND,
             heartbeat_grace: Duration::from_secs(10),
             failover_heartbeat: Duration::from_secs(300),
             start_timeout: Duration::from_secs(30),
             event_buffer: 100,
             job_source_max: 1 << 20,
             gc_interval: Duration::from_secs(300),
+            gc_thresholds: drover_scheduler::gc::Thresholds::default(),
+            job_max_priority: 100,
+            evals_pending_max: 200_000,
             observer: None,
             planted: None,
         }

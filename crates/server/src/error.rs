@@ -29,6 +29,19 @@ impl EndpointError {
         Self { status: 500, text: text.into() }
     }
 
+    /// More than enough to do: come again in a second.
+    pub fn busy(waiting: usize) -> Self {
+        Self {
+            status: 429,
+            text: format!("the servers have too much to do: more than {waiting} requests wait for the scheduler; try again later"),
+        }
+    }
+
+    /// Something the node must do first; worth another try.
+    pub fn not_yet(text: impl Into<String>) -> Self {
+        Self { status: 503, text: text.into() }
+    }
+
     /// A feature that is not there yet, named.
     pub fn unsupported(text: impl Into<String>) -> Self {
         Self { status: 501, text: text.into() }

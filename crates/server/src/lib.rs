@@ -5,6 +5,7 @@
 
 mod channel;
 mod config;
+mod dispatches;
 mod endpoints;
 mod error;
 mod events;
@@ -17,6 +18,9 @@ mod server;
 
 pub use channel::AgentChannel;
 pub use config::{Config, Observer, PlantedBug};
+pub use dispatches::Dispatched;
+pub use drover_scheduler::dispatch::Request as DispatchRequest;
+pub use drover_scheduler::why;
 pub use drover_state as state;
 pub use endpoints::{Deregistered, Planned, Registered, UpdatedDeployment, format_warnings};
 pub use error::EndpointError;

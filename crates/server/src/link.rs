@@ -3,46 +3,30 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use drover_base::{EvalId, Monotonic, NodeId, WallTime};
+use drover_base::{EvalId, NodeId, WallTime};
 use drover_model::command::Change;
-use drover_model::{AllocUpdate, EvalStatus, Evaluation, Node, NodeEvent, NodeStatus, ServiceRegistration, Trigger};
+use drover_model::{AllocUpdate, Evaluation, Job, JobId, NODE_POOL_ALL, Node, NodeEvent, NodeStatus, ServiceRegistration, Trigger};
 use drover_raft::ProposeError;
+use drover_scheduler::constraint::datacenter_matches;
+use drover_scheduler::heartbeat;
 use drover_state::{NodeRow, Snapshot};
 
 use crate::error::{EndpointError, NOT_FOUND};
 use crate::feed::Feed;
 use crate::server::Server;
 
-/// When nodes must be heard of next.
-#[derive(Debug, Default)]
-pub(crate) struct Heartbeats {
-    due: BTreeMap<NodeId, Monotonic>,
-}
-
-impl Heartbeats {
-    pub(crate) fn expect(&mut self, node: NodeId, by: Monotonic) {
-        self.due.insert(node, by);
-    }
-
-    pub(crate) fn next_deadline(&self) -> Option<Monotonic> {
-        self.due.values().min().copied()
-    }
-
-    /// Nodes that were not heard of in time; each is named once.
-    pub(crate) fn missed(&mut self, now: Monotonic) -> Vec<NodeId> {
-        let missed: Vec<NodeId> = self.due.iter().filter(|(_, by)| **by <= now).map(|(node, _)| *node).collect();
-        for node in &missed {
-            self.due.remove(node);
-        }
-        missed
-    }
-}
+/// The wait before the fall of a node is written again that could not be written.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// The answer to a registration or heartbeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heartbeat {
     /// The next one is due within this time.
     pub ttl: Duration,
+    /// Whether the node takes placements (NOD-023).
+    pub eligible: bool,
+    /// Whether the servers wait for the state of every allocation of the node before it is ready again (NOD-005).
+    pub sync: bool,
 }
 
 /// A heartbeat that was not accepted.
@@ -57,7 +41,7 @@ pub enum HeartbeatError {
 }
 
 impl Server {
-    /// Registers a node, or registers it anew with other facts; a new one is ready at once.
+    /// Registers a node, or registers it anew with other facts, and counts as its first sign of life.
     ///
     /// # Errors
     /// When the id is taken by a node with another secret, or the change cannot be committed.
@@ -66,7 +50,11 @@ impl Server {
         if id.is_nil() || node.name.is_empty() || node.datacenter.is_empty() {
             return Err(EndpointError::internal("missing node ID, name or datacenter for client registration"));
         }
-        self.propose(Change::RegisterNode { node: Box::new(node), evals: Vec::new() }).await?;
+        let state = self.snapshot();
+        // What a node has to offer may suit jobs that it did not suit before, or no longer those on it.
+        let changed = state.node(id).filter(|row| row.status == NodeStatus::Ready && row.class != node.computed_class());
+        let evals = changed.map(|row| self.evals_of_node(&state, row, Trigger::NodeUpdate)).unwrap_or_default();
+        self.propose(Change::RegisterNode { node: Box::new(node), evals }).await?;
         match self.heartbeat(id).await {
             Ok(heartbeat) => Ok(heartbeat),
             Err(HeartbeatError::Endpoint(error)) => Err(error),
@@ -74,24 +62,29 @@ impl Server {
         }
     }
 
-    /// A node is alive. One that was not ready becomes so.
+    /// A node is alive. One that was not ready becomes so, at once or once the servers know its allocations again. Of a
+    /// ready node nothing is written.
     ///
     /// # Errors
     /// When the node is unknown, or the change cannot be committed.
     pub async fn heartbeat(&self, id: NodeId) -> Result<Heartbeat, HeartbeatError> {
         let state = self.snapshot();
         let row = state.node(id).ok_or(HeartbeatError::UnknownNode)?;
-        if row.status != NodeStatus::Ready {
-            let event = (row.status != NodeStatus::Initializing).then(|| self.node_event("Node reregistered by heartbeat"));
+        if let Some(status) = heartbeat::heard(&state, row) {
+            let resumed = matches!(row.status, NodeStatus::Down | NodeStatus::Disconnected);
+            let event = resumed.then(|| self.node_event("Node reregistered by heartbeat"));
             let evals = self.evals_of_node(&state, row, Trigger::NodeUpdate);
-            self.propose(Change::NodeStatus { id, status: NodeStatus::Ready, event, evals }).await?;
+            self.propose(Change::NodeStatus { id, status, event, evals }).await?;
         }
+        let state = self.snapshot();
+        let row = state.node(id).ok_or(HeartbeatError::UnknownNode)?;
         let config = &self.0.config;
-        let jitter = config.heartbeat_min.mul_f64(drover_base::Rng::new(self.0.entropy.seed()).unit());
-        let ttl = config.heartbeat_min + jitter;
-        self.heartbeats().expect(id, self.0.clock.monotonic() + ttl + config.heartbeat_grace);
-        self.0.leader.wake();
-        Ok(Heartbeat { ttl })
+        let unit = drover_base::Rng::new(self.0.entropy.seed()).unit();
+        let ttl = heartbeat::ttl(state.node_count(), config.heartbeats_per_second, config.heartbeat_min, unit);
+        if self.heartbeats().expect(id, self.0.clock.monotonic() + ttl + config.heartbeat_grace) {
+            self.0.leader.wake_heartbeats();
+        }
+        Ok(Heartbeat { ttl, eligible: row.eligible, sync: row.status == NodeStatus::Initializing })
     }
 
     /// The node's allocations as they change.
@@ -108,6 +101,14 @@ impl Server {
             return Ok(());
         }
         let state = self.snapshot();
+        // What a node says that was given up counts once it is known to be back (NOD-008).
+        let away = |status| matches!(status, NodeStatus::Down | NodeStatus::Disconnected);
+        if let Some(row) = state.node(node).filter(|row| away(row.status)) {
+            return Err(EndpointError::not_yet(format!(
+                "node {node} is {} and must send a heartbeat before it reports allocations",
+                row.status
+            )));
+        }
         let foreign = updates.iter().find(|update| state.alloc(update.id).is_some_and(|alloc| alloc.node_id != node));
         if let Some(update) = foreign {
             return Err(EndpointError::internal(format!("allocation {} belongs to another node", update.id)));
@@ -158,37 +159,58 @@ impl Server {
         }
     }
 
-    /// One evaluation for each job with allocations on the node.
+    /// One evaluation for each job that a change of the node may concern: those with allocations on it that are not over,
+    /// and those that run on every node like it (NOD-015).
     pub(crate) fn evals_of_node(&self, state: &Snapshot, row: &NodeRow, trigger: Trigger) -> Vec<Evaluation> {
         let Some(slot) = state.node_slot(row.node.id) else { return Vec::new() };
         let now: WallTime = self.stamp();
-        let mut jobs = BTreeMap::new();
+        let mut jobs: BTreeMap<&JobId, &Job> = BTreeMap::new();
         for alloc in state.allocs_of_node(slot) {
-            if alloc.client_terminal() {
-                continue;
+            let over = alloc.client_terminal() && (alloc.job.kind.is_batch() || alloc.server_terminal());
+            if !over {
+                jobs.entry(&alloc.job.id).or_insert(&alloc.job);
             }
-            jobs.entry(alloc.job.id.clone()).or_insert_with(|| {
-                let id: EvalId = self.0.entropy.id();
-                let mut eval = Evaluation::new(id, alloc.job.id.clone(), alloc.job.kind, alloc.job.priority, trigger, now);
-                eval.node_id = Some(row.node.id);
-                eval.node_modify_index = row.modify_index;
-                eval.status = EvalStatus::Pending;
-                eval
-            });
         }
-        jobs.into_values().collect()
+        for system in state.system_jobs().map(|row| row.job()).filter(|job| !job.stop && serves(job, row)) {
+            jobs.entry(&system.id).or_insert(system);
+        }
+        let eval = |job: &Job| {
+            let id: EvalId = self.0.entropy.id();
+            let mut eval = Evaluation::new(id, job.id.clone(), job.kind, job.priority, trigger, now);
+            eval.node_id = Some(row.node.id);
+            eval.node_modify_index = row.modify_index;
+            eval
+        };
+        jobs.into_values().map(eval).collect()
     }
 
-    /// A node was not heard of in time: it is down, and its jobs are looked at.
+    /// A node was not heard of in time: it is down or, while its allocations may come back, disconnected; its jobs are
+    /// looked at.
     pub(crate) async fn node_missed(&self, id: NodeId) {
         let state = self.snapshot();
         let Some(row) = state.node(id).filter(|row| row.status != NodeStatus::Down) else { return };
+        let allocs = state.node_slot(id).into_iter().flat_map(|slot| state.allocs_of_node(slot)).map(AsRef::as_ref);
+        let status = heartbeat::silent(row.status, allocs, self.0.clock.now());
+        let again = self.0.clock.monotonic() + self.0.config.heartbeat_min;
+        if status == NodeStatus::Disconnected {
+            // Until nothing can come back any more (NOD-020).
+            self.heartbeats().expect(id, again);
+        }
+        if status == row.status {
+            return;
+        }
         let evals = self.evals_of_node(&state, row, Trigger::NodeUpdate);
         let event = Some(self.node_event("Node heartbeat missed"));
-        tracing::warn!(node_id = %id, "node heartbeat missed, marking it as down");
-        if let Err(error) = self.propose(Change::NodeStatus { id, status: NodeStatus::Down, event, evals }).await {
-            tracing::warn!(node_id = %id, %error, "cannot mark the node as down, trying again");
-            self.heartbeats().expect(id, self.0.clock.monotonic() + Duration::from_secs(5));
+        tracing::warn!(node_id = %id, %status, "node heartbeat missed");
+        if let Err(error) = self.propose(Change::NodeStatus { id, status, event, evals }).await {
+            tracing::warn!(node_id = %id, %error, "cannot write that the node is silent, trying again");
+            self.heartbeats().expect(id, self.0.clock.monotonic() + RETRY);
         }
     }
+}
+
+/// Whether a job that runs on every node means this one.
+fn serves(job: &Job, row: &NodeRow) -> bool {
+    let pool = job.node_pool == NODE_POOL_ALL || job.node_pool == row.node.node_pool;
+    pool && datacenter_matches(&job.datacenters, &row.node.datacenter)
 }

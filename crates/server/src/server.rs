@@ -8,13 +8,14 @@ use drover_model::Command;
 use drover_model::command::{Change, FORMAT};
 use drover_raft::{Consensus, OpenError, Options, RaftStatus, Storage, VersionError, check_version};
 use drover_rt::{Clock, Entropy, TaskScope};
+use drover_scheduler::heartbeat::Timers;
 use drover_state::Snapshot;
 
 use crate::config::Config;
+use crate::dispatches::{self, Dispatches};
 use crate::error::EndpointError;
 use crate::events::Subscription;
 use crate::leader::Leader;
-use crate::link::Heartbeats;
 use crate::machine::Region;
 use crate::reports::Reports;
 
@@ -39,7 +40,8 @@ pub(crate) struct Inner {
     pub(crate) region: Arc<Region>,
     pub(crate) consensus: Consensus,
     pub(crate) leader: Leader,
-    pub(crate) heartbeats: Mutex<Heartbeats>,
+    pub(crate) heartbeats: Mutex<Timers>,
+    pub(crate) dispatches: Dispatches,
     pub(crate) reports: Reports,
     last_stamp: AtomicI64,
     ready: AtomicBool,
@@ -80,10 +82,12 @@ impl Server {
             });
         }
         let (reports, waiting) = Reports::new();
+        let (dispatches, asked) = Dispatches::new();
         let server = Self(Arc::new(Inner {
             leader: Leader::new(config.planted),
             heartbeats: Mutex::default(),
             reports,
+            dispatches,
             last_stamp: AtomicI64::new(region.snapshot().time().0),
             ready: AtomicBool::new(false),
             config,
@@ -94,6 +98,7 @@ impl Server {
         }));
         server.reach_level().await?;
         server.begin_leading(scope);
+        scope.spawn_until_stop("dispatches", dispatches::run(server.clone(), asked));
         scope.spawn_until_stop("reports of nodes", crate::reports::run(server.clone(), waiting));
         server.0.ready.store(true, Ordering::Release);
         Ok(server)
@@ -147,6 +152,11 @@ impl Server {
         self.0.consensus.shutdown().await;
     }
 
+    /// The time now, for deadlines.
+    pub(crate) fn moment(&self) -> crate::leader::Moment {
+        crate::leader::Moment { wall: self.0.clock.now(), monotonic: self.0.clock.monotonic() }
+    }
+
     /// The time to stamp a command with: the wall clock, but never earlier than an earlier stamp.
     pub(crate) fn stamp(&self) -> WallTime {
         let now = self.0.clock.now().0;
@@ -178,7 +188,7 @@ impl Server {
         Ok(reply.index)
     }
 
-    pub(crate) fn heartbeats(&self) -> std::sync::MutexGuard<'_, Heartbeats> {
+    pub(crate) fn heartbeats(&self) -> std::sync::MutexGuard<'_, Timers> {
         self.0.heartbeats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use drover_base::{AllocId, NodeId, Rng, WallTime};
 use drover_model::{
-    AllocUpdate, Allocation, ClientStatus, DeploymentHealth, Node, NodeAddress, NodeDriver, NodeNetwork, NodeResources,
+    AllocUpdate, Allocation, ClientStatus, DeploymentHealth, JobType, Node, NodeAddress, NodeDriver, NodeNetwork, NodeResources,
     ServiceRegistration, TaskState, TaskStatus,
 };
 use drover_rt::{Clock, TaskScope};
@@ -124,6 +124,15 @@ impl FakeClient {
                     network(clock, rng).await;
                     let Ok(answer) = server.heartbeat(self.id).await else { return };
                     heartbeat = clock.monotonic() + answer.ttl / 2;
+                    if answer.sync {
+                        // The servers lost sight of the node: everything is told again.
+                        let updates = self.everything(&wanted, clock.now());
+                        network(clock, rng).await;
+                        if server.update_allocs(self.id, updates).await.is_err() {
+                            return;
+                        }
+                        heartbeat = clock.monotonic() + Duration::from_secs(1);
+                    }
                 }
             }
         }
@@ -135,6 +144,14 @@ impl FakeClient {
 
     fn forget_all_but(&self, all: &[Arc<Allocation>]) {
         self.kept().running.retain(|id, _| all.iter().any(|alloc| alloc.id == *id));
+    }
+
+    /// How every allocation stands.
+    fn everything(&self, wanted: &BTreeMap<AllocId, Arc<Allocation>>, now: WallTime) -> Vec<AllocUpdate> {
+        let kept = self.kept();
+        let known = |id: &AllocId| kept.running.get(id).copied();
+        let told = wanted.iter().filter_map(|(id, alloc)| known(id).map(|(status, healthy)| (id, alloc, status, healthy)));
+        told.map(|(id, alloc, status, healthy)| report(*id, status, healthy && counts(alloc), now)).collect()
     }
 
     /// Moves every allocation on a little, and says what is to be reported.
@@ -159,7 +176,7 @@ impl FakeClient {
             let healthy = healthy || (next == ClientStatus::Running && status == ClientStatus::Running);
             kept.running.insert(*id, (next, healthy));
             if (next, healthy) != (status, healthy) || rng.chance(0.05) || (healthy && alloc.health_wanted) {
-                updates.push(report(*id, next, healthy && alloc.deployment.is_some(), now));
+                updates.push(report(*id, next, healthy && counts(alloc), now));
             }
             if next == ClientStatus::Running && alloc.job.id.id.starts_with("svc") {
                 services.push(ServiceRegistration {
@@ -176,6 +193,11 @@ impl FakeClient {
         }
         (updates, services)
     }
+}
+
+/// Whether somebody wants to know the allocation's health.
+fn counts(alloc: &Allocation) -> bool {
+    alloc.deployment.is_some() || alloc.job.kind == JobType::Service
 }
 
 fn report(id: AllocId, status: ClientStatus, healthy: bool, now: WallTime) -> AllocUpdate {

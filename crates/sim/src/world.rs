@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use drover_api as api;
-use drover_base::{Rng, WallTime};
-use drover_model::JobId;
+use drover_base::{NodeId, Rng, WallTime};
+use drover_model::{DrainSpec, JobId};
 use drover_raft::{DiskLogOptions, Storage};
 use drover_rt::{Clock, Entropy, TaskScope};
 use drover_server::state::Snapshot;
@@ -178,6 +178,10 @@ impl World {
         config.snapshot_every = 100;
         config.trailing_logs = 20;
         config.workers = 4;
+        config.gc_interval = Duration::from_secs(60);
+        config.gc_thresholds.eval = Duration::from_secs(120);
+        config.gc_thresholds.batch_eval = Duration::from_secs(120);
+        config.gc_thresholds.deployment = Duration::from_secs(120);
         config.observer = Some(Arc::new(move |state: &Snapshot| watch.lock().unwrap_or_else(PoisonError::into_inner).see(state)));
         config.planted = match self.scenario.bug {
             Some(Bug::DoubleDelivery) => Some(drover_server::PlantedBug::DoubleDelivery),
@@ -230,6 +234,24 @@ impl World {
                 match change {
                     Wish::Register(name, request) => server.register_job(*request, None).await.ok().map(|done| (name, Some(done.index))),
                     Wish::Stop(name, purge) => server.deregister_job(job_id(&name), purge, 0, false).await.ok().map(|_| (name, None)),
+                    Wish::Dispatch(name, token) => {
+                        let request = drover_server::DispatchRequest::default();
+                        let done = server.dispatch_job(&job_id(&name), request, &token).await.ok();
+                        done.map(|done| (done.id, Some(done.create_index)))
+                    }
+                    Wish::Drain(node, spec) => {
+                        // Nodes that are not there cannot be drained.
+                        let _ = server.drain_node(node, spec, true, BTreeMap::new()).await;
+                        None
+                    }
+                    Wish::Eligible(node, eligible) => {
+                        let _ = server.set_node_eligibility(node, eligible).await;
+                        None
+                    }
+                    Wish::Purge(node) => {
+                        let _ = server.purge_node(node).await;
+                        None
+                    }
                 }
             }
         });
@@ -251,8 +273,17 @@ impl World {
     }
 
     fn change(&mut self) -> Wish {
-        let batch = self.rng.chance(0.3);
-        let name = format!("{}{}", if batch { "batch" } else { "svc" }, self.rng.below(5));
+        if let Some(wish) = self.change_of_nodes() {
+            return wish;
+        }
+        let kind = *self.rng.pick(&["svc", "svc", "svc", "batch", "tick", "tmpl"]);
+        let batch = kind != "svc";
+        let name = format!("{kind}{}", self.rng.below(if matches!(kind, "tick" | "tmpl") { 2 } else { 5 }));
+        if kind == "tmpl" && self.rng.chance(0.7) {
+            // A caller that hears nothing asks again with the same token.
+            let token = if self.rng.chance(0.5) { format!("token-{}", self.rng.below(20)) } else { String::new() };
+            return Wish::Dispatch(name, token);
+        }
         if self.rng.chance(0.15) {
             return Wish::Stop(name, self.rng.chance(0.5));
         }
@@ -294,9 +325,35 @@ impl World {
             id: Some(name.clone()),
             r#type: Some(if batch { "batch" } else { "service" }.into()),
             task_groups: Some(vec![group]),
+            periodic: (kind == "tick").then(|| api::PeriodicConfig {
+                enabled: Some(true),
+                spec: Some("* * * * *".into()),
+                prohibit_overlap: Some(name.ends_with('0')),
+                ..Default::default()
+            }),
+            parameterized_job: (kind == "tmpl").then(api::ParameterizedJobConfig::default),
             ..Default::default()
         };
         Wish::Register(name, Box::new(api::JobRegisterRequest { job: Some(job), ..Default::default() }))
+    }
+
+    /// Operators drain nodes and take them out.
+    fn change_of_nodes(&mut self) -> Option<Wish> {
+        if !self.rng.chance(0.2) {
+            return None;
+        }
+        let position = usize::try_from(self.rng.below(self.clients.len() as u64)).unwrap_or(0);
+        let node = self.clients[position].0.id;
+        Some(match self.rng.below(10) {
+            0..=2 => {
+                let deadline_ns = *self.rng.pick(&[0, -1, 30_000_000_000]);
+                Wish::Drain(node, Some(DrainSpec { deadline_ns, ignore_system_jobs: false }))
+            }
+            3..=5 => Wish::Drain(node, None),
+            6 => Wish::Eligible(node, false),
+            7 | 8 => Wish::Eligible(node, true),
+            _ => Wish::Purge(node),
+        })
     }
 
     async fn misfortune(&mut self) {
@@ -332,6 +389,13 @@ impl World {
     /// Lets everything come to rest, and checks what must hold then.
     async fn settle(&mut self) {
         let Some(server) = self.server() else { return };
+        // What launches for ever never comes to rest.
+        for number in 0..2 {
+            let name = format!("tick{number}");
+            if server.deregister_job(job_id(&name), false, 0, false).await.is_ok() {
+                self.promised.remove(&name);
+            }
+        }
         // Long enough for heartbeats, rescheduling delays and deployments' deadlines.
         for _ in 0..240 {
             self.clock.sleep(Duration::from_secs(10)).await;
@@ -356,6 +420,10 @@ impl World {
 enum Wish {
     Register(String, Box<api::JobRegisterRequest>),
     Stop(String, bool),
+    Dispatch(String, String),
+    Drain(NodeId, Option<DrainSpec>),
+    Eligible(NodeId, bool),
+    Purge(NodeId),
 }
 
 fn job_id(name: &str) -> JobId {

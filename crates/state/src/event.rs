@@ -23,7 +23,7 @@ text_enum! {
         7 DeploymentAllocHealth = "DeploymentAllocHealth", 8 NodeRegistration = "NodeRegistration",
         9 NodeDeregistration = "NodeDeregistration", 10 NodeEligibility = "NodeEligibility", 11 NodeEvent = "NodeEvent",
         12 PlanResult = "PlanResult", 13 ServiceRegistration = "ServiceRegistration",
-        14 ServiceDeregistration = "ServiceDeregistration",
+        14 ServiceDeregistration = "ServiceDeregistration", 15 NodeDrain = "NodeDrain",
     }
 }
 

@@ -18,6 +18,6 @@ pub use fixture::Fixture;
 pub use persist::{RestoreError, SnapshotReader, write_snapshot};
 pub use rows::{Alloc, AllocSlot, DeploymentSlot, EvalSlot, JobRow, JobSlot, JobStatus, JobVersion, NodeRow, NodeSlot, Slot};
 pub use store::{Applied, ApplyError, Store, Touched};
-pub use summary::{GroupSummary, JobSummary};
+pub use summary::{ChildCounts, GroupSummary, JobSummary};
 pub use tables::{Snapshot, Table};
 pub use usage::{Ask, Fit, Misfit, Usage, fit};

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use drover_base::WallTime;
 use drover_model::command::FORMAT;
-use drover_model::{AllocatedResources, Deployment, Evaluation, Job, NodePool, PlacementMetrics, SchedulerConfig, ServiceRegistration};
+use drover_model::{
+    AllocatedResources, Deployment, Evaluation, Job, JobId, NodePool, PlacementMetrics, SchedulerConfig, ServiceRegistration,
+};
 use minicbor::decode::Error as CborError;
 use minicbor::{Decoder, Encoder};
 
@@ -369,6 +371,27 @@ fn pool<T: for<'b> minicbor::Decode<'b, ()>>(d: &mut Decoder<'_>) -> Result<Vec<
 
 /// Counts what follows from the rows.
 pub(crate) fn recount(state: &mut Snapshot) {
+    let jobs = state.jobs.clone();
+    for (slot, row) in &jobs {
+        state.index_job(*slot, row.job());
+        let job = row.job();
+        if job.parent_id.is_empty() {
+            continue;
+        }
+        let parent = JobId { namespace: job.id.namespace.clone(), id: job.parent_id.clone() };
+        let Some(parent) = state.job_ids.get(&parent).and_then(|slot| state.jobs.get_mut(slot)) else { continue };
+        let parent = Arc::make_mut(parent);
+        *parent.children.of(row.status) += 1;
+        // A child shares what it runs with the version that it was made from.
+        let groups = &row.job().task_groups;
+        let made_from = parent.versions.iter().find(|version| version.job.task_groups == *groups);
+        let shared = made_from.map(|version| Arc::clone(&version.job.task_groups)).filter(|shared| !Arc::ptr_eq(shared, groups));
+        if let (Some(shared), Some(child)) = (shared, state.jobs.get_mut(slot)) {
+            let newest = &mut Arc::make_mut(child).versions[0].job;
+            Arc::make_mut(newest).task_groups = shared;
+        }
+    }
+    state.draining = state.nodes.iter().filter(|(_, row)| row.drain.is_some()).map(|(slot, _)| (*slot, ())).collect();
     let allocs = state.allocs.clone();
     for (_, alloc) in &allocs {
         let ask = Ask::of(&alloc.resources);

@@ -7,15 +7,15 @@ use std::sync::Arc;
 
 use drover_base::{AllocId, DeploymentId, EvalId, NodeId, WallTime};
 use drover_model::{
-    AllocatedResources, ClientStatus, DeploymentHealth, DesiredStatus, DesiredTransition, Index, Job, JobId, Node, NodeEvent, NodeStatus,
-    PlacementMetrics, RescheduleEvent, RescheduleOutcome, StatusChange, TaskGroup, TaskState, VersionTag, command::ScalingEvent,
-    command::Submission, text_enum,
+    AllocatedResources, ClientStatus, DeploymentHealth, DesiredStatus, DesiredTransition, DrainStrategy, Index, Job, JobId, LastDrain,
+    Node, NodeEvent, NodeStatus, PlacementMetrics, RescheduleEvent, RescheduleOutcome, StatusChange, TaskGroup, TaskState, VersionTag,
+    command::ScalingEvent, command::Submission, text_enum,
 };
 use minicbor::decode::Error as DecodeError;
 use minicbor::encode::{Error as EncodeError, Write};
 use minicbor::{Decode, Decoder, Encode, Encoder};
 
-use crate::summary::GroupSummary;
+use crate::summary::{ChildCounts, GroupSummary};
 use crate::usage::Usage;
 
 /// The position of a row of kind `K` in its table; never used again after the row is gone.
@@ -134,9 +134,33 @@ pub struct JobRow {
     /// Evaluations that are pending or blocked; recounted when a snapshot is restored.
     #[cbor(skip)]
     pub open_evals: u32,
+    /// The newest time at which a child was launched.
+    #[n(6)]
+    #[cbor(default)]
+    pub last_launch: WallTime,
+    /// Children by status; recounted when a snapshot is restored.
+    #[cbor(skip)]
+    pub children: ChildCounts,
 }
 
 impl JobRow {
+    /// A job as it is when it is first registered at `index`.
+    pub fn new(job: Arc<Job>, submission: Option<Arc<Submission>>, index: Index) -> Self {
+        let summary = job.task_groups.iter().map(|group| (group.name.clone(), GroupSummary::default())).collect();
+        Self {
+            versions: vec![JobVersion { job, stable: false, tag: None, submission }],
+            status: JobStatus::Pending,
+            modify_index: index,
+            summary,
+            summary_index: index,
+            scaling: BTreeMap::new(),
+            live_allocs: 0,
+            open_evals: 0,
+            last_launch: WallTime::ZERO,
+            children: ChildCounts::default(),
+        }
+    }
+
     /// The newest version.
     pub fn job(&self) -> &Arc<Job> {
         &self.versions[0].job
@@ -216,12 +240,40 @@ pub struct NodeRow {
     #[n(10)]
     #[cbor(default)]
     pub class: u64,
+    /// The drain under way.
+    #[n(11)]
+    pub drain: Option<DrainStrategy>,
+    /// The drain under way, or the last one.
+    #[n(12)]
+    pub last_drain: Option<LastDrain>,
 }
 
 impl NodeRow {
+    /// A node as it is when it first registers at `index`.
+    pub fn new(node: Node, index: Index, time: WallTime) -> Self {
+        let class = node.computed_class();
+        Self {
+            node: Arc::new(node),
+            status: NodeStatus::Initializing,
+            status_description: String::new(),
+            status_time: time,
+            eligible: true,
+            events: Vec::new(),
+            create_index: index,
+            modify_index: index,
+            last_missed_heartbeat_index: 0,
+            last_alloc_update_index: 0,
+            live: Usage::default(),
+            held: Usage::default(),
+            class,
+            drain: None,
+            last_drain: None,
+        }
+    }
+
     /// Whether it may be given allocations (SCH-001).
     pub fn ready(&self) -> bool {
-        self.status == NodeStatus::Ready && self.eligible
+        self.status == NodeStatus::Ready && self.eligible && self.drain.is_none()
     }
 
     /// The computed class as text, the way the API shows it.
@@ -341,6 +393,11 @@ impl Alloc {
         finished.filter(|time| !time.is_zero()).unwrap_or(self.modify_time)
     }
 
+    /// Whether its health matters: to its deployment, or to the pace at which its group leaves nodes (DEP-018).
+    pub fn has_health(&self) -> bool {
+        self.deployment.is_some() || self.job.kind == drover_model::JobType::Service
+    }
+
     /// Healthy, unhealthy, or not known.
     pub fn is_healthy(&self) -> Option<bool> {
         self.health.map(|(health, _)| health.healthy)
@@ -361,7 +418,7 @@ impl Alloc {
             client_status: self.client_status,
             deployment: self.deployment,
             canary: self.canary,
-            health_wanted: self.deployment.is_some() && self.health.is_none(),
+            health_wanted: self.has_health() && self.health.is_none(),
             previous: self.previous,
             create_index: self.create_index,
             alloc_modify_index: self.alloc_modify_index,

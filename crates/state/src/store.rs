@@ -149,6 +149,12 @@ impl Transaction<'_> {
                 Ok(())
             }
             Change::Scaling { id, group, event } => self.scaling(&id, &group, event),
+            Change::Children(children) => self.children(children),
+            Change::NodeDrain { id, spec, mark_eligible, meta, accessor, evals } => {
+                self.node_drain(id, spec, mark_eligible, meta, accessor, evals)
+            }
+            Change::DrainsDone { nodes, deadline_reached } => self.drains_done(&nodes, deadline_reached),
+            Change::PurgeNode { id, evals } => self.purge_node(id, evals),
             Change::SchedulerConfig { config, enforce_index } => self.scheduler_config(config, enforce_index),
             Change::UpsertNodePools(pools) => self.upsert_node_pools(pools),
             Change::DeleteNodePools(names) => self.delete_node_pools(&names),

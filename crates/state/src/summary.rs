@@ -43,5 +43,27 @@ impl GroupSummary {
     }
 }
 
+/// Counts of a job's children by their status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChildCounts {
+    /// Not placed yet.
+    pub pending: u32,
+    /// At work.
+    pub running: u32,
+    /// Done.
+    pub dead: u32,
+}
+
+impl ChildCounts {
+    /// The count for children of this status.
+    pub fn of(&mut self, status: crate::rows::JobStatus) -> &mut u32 {
+        match status {
+            crate::rows::JobStatus::Pending => &mut self.pending,
+            crate::rows::JobStatus::Running => &mut self.running,
+            crate::rows::JobStatus::Dead => &mut self.dead,
+        }
+    }
+}
+
 /// Counts of a job.
 pub type JobSummary = std::collections::BTreeMap<String, GroupSummary>;

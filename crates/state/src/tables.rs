@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use drover_base::{AllocId, DeploymentId, EvalId, NodeId, WallTime};
 use drover_model::{
-    Deployment, Evaluation, Index, JobId, NODE_POOL_ALL, NODE_POOL_DEFAULT, NodePool, SchedulerConfig, ServiceRegistration, text_enum,
+    Deployment, Evaluation, Index, Job, JobId, JobType, NODE_POOL_ALL, NODE_POOL_DEFAULT, NodePool, SchedulerConfig, ServiceRegistration,
+    text_enum,
 };
 use imbl::OrdMap;
 
@@ -35,8 +36,18 @@ pub struct Snapshot {
     pub(crate) table_index: [Index; Table::ALL.len()],
     pub(crate) jobs: OrdMap<JobSlot, Arc<JobRow>>,
     pub(crate) job_ids: OrdMap<JobId, JobSlot>,
+    /// Children by their parent.
+    pub(crate) children: Set<(JobId, JobSlot)>,
+    /// Dispatched children by their parent and the token that makes them unique.
+    pub(crate) dispatch_tokens: OrdMap<(JobId, Arc<str>), JobSlot>,
+    /// Jobs that run on every node.
+    pub(crate) system_jobs: Set<JobSlot>,
+    /// Jobs whose children run at set times.
+    pub(crate) periodic_jobs: Set<JobSlot>,
     pub(crate) nodes: OrdMap<NodeSlot, Arc<NodeRow>>,
     pub(crate) node_ids: OrdMap<NodeId, NodeSlot>,
+    /// Nodes with a drain under way.
+    pub(crate) draining: Set<NodeSlot>,
     pub(crate) allocs: OrdMap<AllocSlot, Arc<Alloc>>,
     pub(crate) alloc_ids: OrdMap<AllocId, AllocSlot>,
     pub(crate) allocs_by_job: Set<(JobSlot, AllocSlot)>,
@@ -104,6 +115,69 @@ impl Snapshot {
     /// All jobs by namespace and id.
     pub fn jobs(&self) -> impl DoubleEndedIterator<Item = &Arc<JobRow>> {
         self.job_ids.iter().filter_map(|(_, slot)| self.jobs.get(slot))
+    }
+
+    /// The children of a job in the order of their making.
+    pub fn children(&self, parent: &JobId) -> impl DoubleEndedIterator<Item = &Arc<JobRow>> {
+        self.children.range((parent.clone(), first())..=(parent.clone(), last())).filter_map(|((_, slot), ())| self.jobs.get(slot))
+    }
+
+    /// The child that was dispatched with this token.
+    pub fn dispatched(&self, parent: &JobId, token: &str) -> Option<&Arc<JobRow>> {
+        self.jobs.get(self.dispatch_tokens.get(&(parent.clone(), Arc::from(token)))?)
+    }
+
+    /// How many nodes there are.
+    pub fn node_count(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// The jobs that run on every node.
+    pub fn system_jobs(&self) -> impl Iterator<Item = &Arc<JobRow>> {
+        self.system_jobs.iter().filter_map(|(slot, ())| self.jobs.get(slot))
+    }
+
+    /// The jobs whose children run at set times.
+    pub fn periodic_jobs(&self) -> impl Iterator<Item = &Arc<JobRow>> {
+        self.periodic_jobs.iter().filter_map(|(slot, ())| self.jobs.get(slot))
+    }
+
+    /// The nodes with a drain under way.
+    pub fn draining(&self) -> impl Iterator<Item = (NodeSlot, &Arc<NodeRow>)> {
+        self.draining.iter().filter_map(|(slot, ())| self.nodes.get(slot).map(|row| (*slot, row)))
+    }
+
+    /// Enters a job into the indexes over jobs, as it is now.
+    pub(crate) fn index_job(&mut self, slot: JobSlot, job: &Job) {
+        if matches!(job.kind, JobType::System | JobType::Sysbatch) && !job.is_parent() {
+            self.system_jobs.insert(slot, ());
+        }
+        if job.is_periodic() {
+            self.periodic_jobs.insert(slot, ());
+        } else {
+            self.periodic_jobs.remove(&slot);
+        }
+        if !job.parent_id.is_empty() {
+            let parent = JobId { namespace: job.id.namespace.clone(), id: job.parent_id.clone() };
+            if !job.dispatch_idempotency_token.is_empty() {
+                let token = Arc::from(job.dispatch_idempotency_token.as_str());
+                self.dispatch_tokens.insert((parent.clone(), token), slot);
+            }
+            self.children.insert((parent, slot), ());
+        }
+    }
+
+    /// Takes a job out of the indexes over jobs.
+    pub(crate) fn unindex_job(&mut self, slot: JobSlot, job: &Job) {
+        self.system_jobs.remove(&slot);
+        self.periodic_jobs.remove(&slot);
+        if !job.parent_id.is_empty() {
+            let parent = JobId { namespace: job.id.namespace.clone(), id: job.parent_id.clone() };
+            if !job.dispatch_idempotency_token.is_empty() {
+                self.dispatch_tokens.remove(&(parent.clone(), Arc::from(job.dispatch_idempotency_token.as_str())));
+            }
+            self.children.remove(&(parent, slot));
+        }
     }
 
     /// A node.

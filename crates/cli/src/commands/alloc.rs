@@ -111,6 +111,7 @@ async fn one(context: &Context, client: &Client, id: &str) -> Outcome {
             Ok(crate::sdk::Answer { value: None, meta: crate::sdk::Meta::default() })
         };
         context.ui.output(header(context, &alloc));
+        super::why(context, alloc.why.as_ref());
         if let Some(addresses) = addresses(&alloc) {
             context.ui.output(format!("\n{addresses}"));
         }

@@ -52,6 +52,7 @@ pub(super) async fn status(context: &mut Context) -> Outcome {
     let answer = client.get::<Vec<AllocationListStub>>(&format!("{path}/allocations"), &query).await;
     let allocs = answer.attempt("Error querying related allocations")?.value;
     context.ui.output(header(context, &eval));
+    super::why(context, eval.why.as_ref());
     related(context, &eval);
     annotations(context, &eval);
     let (evicted, placed): (Vec<_>, Vec<_>) = allocs.into_iter().partition(|alloc| !alloc.preempted_by_allocation.is_empty());

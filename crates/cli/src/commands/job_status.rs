@@ -186,6 +186,7 @@ async fn runs(context: &Context, client: &Client, job: &Job, found: &FoundJob) -
         context.ui.output(format!("\n{}\n{}", context.title("Evaluations"), evaluations(context, &evals)));
     }
     placement_failures(context, &evals);
+    super::why(context, summary.why.as_ref());
     reschedules(context, client, &allocs).await;
     if let Some(deployment) = deployment {
         let rows = [

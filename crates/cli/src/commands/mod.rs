@@ -7,13 +7,18 @@ mod alloc_files;
 pub(crate) mod deployment;
 pub(crate) mod eval;
 mod job_init;
+mod job_launch;
 mod job_more;
 mod job_plan;
+mod job_restart;
 mod job_run;
 mod job_status;
 mod job_stop;
 mod misc;
 mod node;
+mod node_drain;
+mod node_pool;
+mod operator;
 mod service;
 
 use std::future::Future;
@@ -51,6 +56,14 @@ fn next_page(context: &Context, command: &str, flags: &[&str], token: &str) {
         }
     }
     context.ui.output(format!("\nResults have been paginated. To get the next page run:\n\n{line} -page-token {token}"));
+}
+
+/// Says why something waits, if it does: one sentence, and until when.
+fn why(context: &Context, why: Option<&drover_api::Why>) {
+    let Some(why) = why else { return };
+    let deadline = crate::text::parse_time(why.deadline.as_deref());
+    let until = deadline.map(|time| format!(" (until {})", context.zone.time(time))).unwrap_or_default();
+    context.ui.output(format!("\n{}\n{}{until}", context.title("Why It Waits"), why.message));
 }
 
 /// Runs until done, or, where that has no end of its own, until interrupted.
@@ -104,7 +117,11 @@ pub const GROUPS: &[(&str, &str)] = &[
     ("server", "Look at servers"),
     ("service", "Look at registered services"),
     ("system", "Act on the whole cluster"),
+    ("job periodic", "Act on periodic jobs"),
     ("job tag", "Name versions of a job"),
+    ("node pool", "Look at and change node pools"),
+    ("operator scheduler", "Settings of the scheduler"),
+    ("system reconcile", "Count again"),
 ];
 
 /// Every command.
@@ -261,6 +278,15 @@ pub static COMMANDS: &[Command] = &[
         ..BASE
     },
     Command {
+        path: "job dispatch",
+        arguments: "[options] <job> [<payload>]",
+        about: "Run an instance of a parameterized job",
+        details: "The payload is a file, or \"-\" for the input. With -wait the exit code is 2 if allocations failed.",
+        flags: job_launch::DISPATCH_FLAGS,
+        run: run!(job_launch::dispatch),
+        ..BASE
+    },
+    Command {
         path: "job eval",
         arguments: "[options] <job>",
         about: "Evaluate a job again",
@@ -295,6 +321,14 @@ pub static COMMANDS: &[Command] = &[
         ..BASE
     },
     Command {
+        path: "job periodic force",
+        arguments: "[options] <job>",
+        about: "Launch a periodic job now",
+        flags: job_launch::FORCE_FLAGS,
+        run: run!(job_launch::force),
+        ..BASE
+    },
+    Command {
         path: "job plan",
         aliases: &["plan"],
         arguments: "[options] <path>",
@@ -311,6 +345,15 @@ pub static COMMANDS: &[Command] = &[
         about: "Promote the canaries of a job",
         flags: job_more::PROMOTE_FLAGS,
         run: run!(job_more::promote),
+        ..BASE
+    },
+    Command {
+        path: "job restart",
+        arguments: "[options] <job>",
+        about: "Restart the allocations of a job, a few at a time",
+        details: "Restarts tasks where they run or, with -reschedule, replaces allocations. Each batch waits for the one before to run.",
+        flags: job_restart::FLAGS,
+        run: run!(job_restart::run),
         ..BASE
     },
     Command {
@@ -406,11 +449,63 @@ pub static COMMANDS: &[Command] = &[
         ..BASE
     },
     Command {
+        path: "node drain",
+        aliases: &["node-drain"],
+        arguments: "[options] <node>",
+        about: "Move what runs on a node elsewhere",
+        details: "The node takes no new allocations; those it has leave a few at a time, as their groups allow, and at the deadline all at once.",
+        flags: node_drain::FLAGS,
+        run: run!(node_drain::run),
+        ..BASE
+    },
+    Command {
         path: "node eligibility",
         arguments: "[options] <node>",
         about: "Allow or forbid new allocations on a node",
         flags: node::ELIGIBILITY_FLAGS,
         run: run!(node::eligibility),
+        ..BASE
+    },
+    Command {
+        path: "node pool apply",
+        arguments: "[options] <path>",
+        about: "Make a node pool, or change it",
+        flags: node_pool::APPLY_FLAGS,
+        run: run!(node_pool::apply),
+        ..BASE
+    },
+    Command { path: "node pool delete", arguments: "[options] <pool>", about: "Delete a node pool", run: run!(node_pool::delete), ..BASE },
+    Command {
+        path: "node pool info",
+        arguments: "[options] <pool>",
+        about: "Show a node pool",
+        flags: node_pool::INFO_FLAGS,
+        run: run!(node_pool::info),
+        ..BASE
+    },
+    Command {
+        path: "node pool init",
+        arguments: "[options] [<filename>]",
+        about: "Write an example of a node pool",
+        flags: node_pool::INIT_FLAGS,
+        run: run!(node_pool::init),
+        ..BASE
+    },
+    Command {
+        path: "node pool jobs",
+        arguments: "[options] <pool>",
+        about: "List the jobs of a node pool",
+        flags: node_pool::LIST_FLAGS,
+        run: run!(node_pool::jobs),
+        ..BASE
+    },
+    Command { path: "node pool list", about: "List node pools", flags: node_pool::LIST_FLAGS, run: run!(node_pool::list), ..BASE },
+    Command {
+        path: "node pool nodes",
+        arguments: "[options] <pool>",
+        about: "List the nodes of a node pool",
+        flags: node_pool::NODES_FLAGS,
+        run: run!(node_pool::nodes),
         ..BASE
     },
     Command {
@@ -428,6 +523,21 @@ pub static COMMANDS: &[Command] = &[
         about: "Send a request to the API",
         flags: misc::API_FLAGS,
         run: run!(misc::api),
+        ..BASE
+    },
+    Command {
+        path: "operator scheduler get-config",
+        about: "Show the settings of the scheduler",
+        flags: operator::GET_FLAGS,
+        run: run!(operator::get_config),
+        ..BASE
+    },
+    Command {
+        path: "operator scheduler set-config",
+        about: "Change settings of the scheduler",
+        details: "Settings that are not named stay as they are.",
+        flags: operator::SET_FLAGS,
+        run: run!(operator::set_config),
         ..BASE
     },
     Command {
@@ -464,5 +574,11 @@ pub static COMMANDS: &[Command] = &[
         ..BASE
     },
     Command { path: "system gc", about: "Collect garbage now", run: run!(misc::gc), ..BASE },
+    Command {
+        path: "system reconcile summaries",
+        about: "Count allocations of jobs again",
+        run: run!(operator::reconcile_summaries),
+        ..BASE
+    },
     Command { path: "version", about: "Show the version", general: false, run: run!(misc::version), ..BASE },
 ];

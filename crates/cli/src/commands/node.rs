@@ -35,7 +35,7 @@ pub(super) const ELIGIBILITY_FLAGS: &[Flag] = &[
 ];
 
 /// The id of the node that the asked agent is.
-async fn own_id(client: &Client) -> Result<String, Failure> {
+pub(super) async fn own_id(client: &Client) -> Result<String, Failure> {
     let agent = client.get::<Value>("/v1/agent/self", &Query::new()).await.attempt("Error querying agent info")?.value;
     let id = agent["stats"]["client"]["node_id"].as_str().unwrap_or("").to_owned();
     if id.is_empty() { Err(Failure::new("Drover not running in client mode")) } else { Ok(id) }
@@ -159,6 +159,7 @@ async fn one(context: &Context, client: &Client, node: &Node) -> Outcome {
         None
     };
     context.ui.output(header(context, node, stats.as_ref()));
+    super::why(context, node.why.as_ref());
     let mut allocs = node_allocs(client, &node.id).await?;
     if !brief {
         if context.verbose() {

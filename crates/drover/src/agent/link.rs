@@ -26,6 +26,7 @@ impl LocalLink {
 fn link_error(error: EndpointError) -> LinkError {
     match error.text.as_str() {
         "node not found" => LinkError::UnknownNode,
+        _ if error.status == 503 || error.status == 429 => LinkError::Unreachable(error.text),
         text if text.contains("No cluster leader") || text.contains("raft stopped") => LinkError::Unreachable(error.text),
         _ => LinkError::Refused(error.text),
     }
@@ -35,14 +36,14 @@ impl ServerLink for LocalLink {
     fn register_node(&self, node: Node) -> BoxFuture<'_, Result<Registered, LinkError>> {
         Box::pin(async move {
             let heartbeat = self.server.register_node(node).await.map_err(link_error)?;
-            Ok(Registered { heartbeat_ttl: heartbeat.ttl })
+            Ok(Registered { heartbeat_ttl: heartbeat.ttl, sync: heartbeat.sync })
         })
     }
 
     fn heartbeat(&self, node: NodeId) -> BoxFuture<'_, Result<Registered, LinkError>> {
         Box::pin(async move {
             match self.server.heartbeat(node).await {
-                Ok(heartbeat) => Ok(Registered { heartbeat_ttl: heartbeat.ttl }),
+                Ok(heartbeat) => Ok(Registered { heartbeat_ttl: heartbeat.ttl, sync: heartbeat.sync }),
                 Err(HeartbeatError::UnknownNode) => Err(LinkError::UnknownNode),
                 Err(HeartbeatError::Endpoint(error)) => Err(link_error(error)),
             }

@@ -171,6 +171,19 @@ fn server_config(settings: &Settings, data_dir: &Path) -> Config {
     };
     config.heartbeat_grace = duration(told.heartbeat_grace.0, config.heartbeat_grace);
     config.heartbeat_min = duration(told.min_heartbeat_ttl.0, config.heartbeat_min);
+    if told.max_heartbeats_per_second > 0.0 {
+        config.heartbeats_per_second = told.max_heartbeats_per_second;
+    }
+    let age = |text: &str, default: Duration| drover_lang::duration::parse_duration(text).ok().map_or(default, |ns| duration(ns, default));
+    let ages = &mut config.gc_thresholds;
+    ages.node = age(&told.node_gc_threshold, ages.node);
+    ages.job = age(&told.job_gc_threshold, ages.job);
+    ages.eval = age(&told.eval_gc_threshold, ages.eval);
+    ages.batch_eval = age(&told.batch_eval_gc_threshold, ages.batch_eval);
+    ages.deployment = age(&told.deployment_gc_threshold, ages.deployment);
+    if let Some(priority) = told.job_max_priority.and_then(|priority| u8::try_from(priority).ok()).filter(|priority| *priority > 0) {
+        config.job_max_priority = priority;
+    }
     config.failover_heartbeat = duration(told.failover_heartbeat_ttl.0, config.failover_heartbeat);
     if let Ok(size) = usize::try_from(told.event_buffer_size)
         && size > 0

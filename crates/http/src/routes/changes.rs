@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use drover_api as api;
 use drover_base::{AllocId, EvalId};
+use drover_model::DrainSpec;
 use drover_server::UpdatedDeployment;
 use http::StatusCode;
 use serde_json::json;
@@ -104,6 +105,34 @@ pub async fn eligibility(agent: Arc<Agent>, mut request: Request) -> Result<Repl
         eval_create_index: if evals.is_empty() { 0 } else { index },
         eval_ids: eval_ids(&evals),
         index,
+    };
+    Ok(Reply::json(&response)?.index(index))
+}
+
+/// `PUT /v1/node/{node_id}/drain`: without a spec the drain is cancelled.
+pub async fn drain(agent: Arc<Agent>, mut request: Request) -> Result<Reply, ApiError> {
+    let body: api::NodeUpdateDrainRequest = request.json().await?;
+    let id = nodes::id(&request)?;
+    let spec = body.drain_spec.map(|spec| DrainSpec { deadline_ns: spec.deadline, ignore_system_jobs: spec.ignore_system_jobs });
+    let (evals, index) = agent.server()?.drain_node(id, spec, body.mark_eligible, body.meta.unwrap_or_default()).await?;
+    let response = api::NodeDrainUpdateResponse {
+        node_modify_index: index,
+        eval_ids: eval_ids(&evals),
+        eval_create_index: if evals.is_empty() { 0 } else { index },
+        index,
+    };
+    Ok(Reply::json(&response)?.index(index))
+}
+
+/// `PUT /v1/node/{node_id}/purge`.
+pub async fn purge(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiError> {
+    let (evals, index) = agent.server()?.purge_node(nodes::id(&request)?).await?;
+    let response = api::NodePurgeResponse {
+        eval_ids: eval_ids(&evals),
+        eval_create_index: if evals.is_empty() { 0 } else { index },
+        node_modify_index: index,
+        index,
+        ..api::NodePurgeResponse::default()
     };
     Ok(Reply::json(&response)?.index(index))
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use drover_api as api;
 use drover_base::DeploymentId;
 use drover_model::Deployment;
+use drover_server::why;
 use drover_state::{Snapshot, Table};
 
 use super::{List, State, in_namespace, one, value};
@@ -48,7 +49,9 @@ pub async fn read<S: State>(source: Arc<S>, request: Request) -> Result<Reply, A
     one(&*source, &request, "deployment not found", |snapshot| {
         let found = snapshot.deployment(id);
         let index = found.map_or_else(|| snapshot.table_index(Table::Deployments), |deployment| deployment.modify_index);
-        Ok(At { index, value: found.map(|deployment| view::deployment(deployment)) })
+        let value = found
+            .map(|deployment| api::Deployment { why: view::why(why::deployment(snapshot, deployment)), ..view::deployment(deployment) });
+        Ok(At { index, value })
     })
     .await
 }

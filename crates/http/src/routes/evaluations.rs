@@ -5,6 +5,7 @@ use std::sync::Arc;
 use drover_api as api;
 use drover_base::EvalId;
 use drover_model::Evaluation;
+use drover_server::why;
 use drover_state::{Snapshot, Table};
 use http::StatusCode;
 
@@ -84,6 +85,7 @@ pub async fn read<S: State>(source: Arc<S>, request: Request) -> Result<Reply, A
             return Ok(At { index: snapshot.table_index(Table::Evals), value: None });
         };
         let mut shown = view::evaluation(eval);
+        shown.why = view::why(why::evaluation(snapshot, eval));
         if related {
             let stubs: Vec<api::EvaluationStub> = relatives(snapshot, eval).iter().map(|eval| view::evaluation_stub(eval)).collect();
             shown.related_evals = Some(stubs);

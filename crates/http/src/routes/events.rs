@@ -65,6 +65,7 @@ fn shown(snapshot: &Snapshot, event: &Event) -> Value {
             let mut shown = view::alloc(snapshot, alloc);
             // The job would be most of the stream; it has events of its own.
             shown.job = None;
+            shown.why = None;
             json!({ "Allocation": shown })
         }
         Payload::Deployment(deployment) => json!({ "Deployment": view::deployment(deployment) }),

@@ -77,7 +77,7 @@ pub async fn plan(agent: Arc<Agent>, mut request: Request) -> Result<Reply, ApiE
         diff,
         annotations: Some(api::PlanAnnotations { desired_tg_updates: Some(updates), preempted_allocs: None }),
         failed_tg_allocs: (!planned.failed_groups.is_empty()).then(|| failed.collect()),
-        next_periodic_launch: None,
+        next_periodic_launch: planned.next_launch.map(drover_base::WallTime::rfc3339),
         warnings: planned.warnings,
         index: planned.job_modify_index,
     };
@@ -195,4 +195,46 @@ pub async fn scale(agent: Arc<Agent>, mut request: Request) -> Result<Reply, Api
         return Err(ApiError::bad_request("job ID in payload did not match URL"));
     }
     registered(&agent.server()?.scale_job(&job_id(&request), body).await?, true)
+}
+
+/// The request in the body and the token in the query, as the server takes them.
+async fn dispatched(agent: &Agent, request: &Request, body: api::JobDispatchRequest) -> Result<Reply, ApiError> {
+    let wanted = drover_server::DispatchRequest {
+        payload: body.payload.unwrap_or_default().0,
+        meta: body.meta.unwrap_or_default(),
+        id_prefix: body.id_prefix_template,
+        priority: body.priority,
+    };
+    let done = agent.server()?.dispatch_job(&job_id(request), wanted, request.query.get("idempotency_token")).await?;
+    let response = api::JobDispatchResponse {
+        dispatched_job_id: done.id,
+        eval_id: view::id(done.eval_id),
+        eval_create_index: done.eval_id.map_or(0, |_| done.index),
+        job_create_index: done.create_index,
+        index: done.index,
+    };
+    Ok(Reply::json(&response)?.index(done.index))
+}
+
+/// `PUT /v1/job/{job_id}/dispatch`.
+pub async fn dispatch(agent: Arc<Agent>, mut request: Request) -> Result<Reply, ApiError> {
+    let body: api::JobDispatchRequest = request.json().await?;
+    if !body.job_id.is_empty() && body.job_id != request.parameter("job_id") {
+        return Err(ApiError::bad_request("Job ID does not match"));
+    }
+    dispatched(&agent, &request, body).await
+}
+
+/// `PUT /v1/job/{job_id}/dispatch/payload`: the whole body is the payload.
+pub async fn dispatch_payload(agent: Arc<Agent>, mut request: Request) -> Result<Reply, ApiError> {
+    let payload = request.bytes().await?;
+    let payload = (!payload.is_empty()).then(|| api::wire::Base64(payload.to_vec()));
+    dispatched(&agent, &request, api::JobDispatchRequest { payload, ..Default::default() }).await
+}
+
+/// `PUT /v1/job/{job_id}/periodic/force`.
+pub async fn force_periodic(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiError> {
+    let (eval_id, index) = agent.server()?.force_periodic(&job_id(&request)).await?;
+    let response = api::PeriodicForceResponse { eval_id: eval_id.to_string(), eval_create_index: index, index };
+    Ok(Reply::json(&response)?.index(index))
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use drover_api as api;
 use drover_model::JobId;
+use drover_server::why;
 use drover_state::{JobRow, Snapshot, Table};
 use http::StatusCode;
 
@@ -59,7 +60,8 @@ pub async fn summary<S: State>(source: Arc<S>, request: Request) -> Result<Reply
     one(&*source, &request, "job not found", |snapshot| {
         let found = row(snapshot, &id);
         let index = found.map_or_else(|| snapshot.table_index(Table::Summaries), |row| row.summary_index);
-        Ok(At { index, value: found.map(|row| view::summary(snapshot, row)) })
+        let value = found.map(|row| api::JobSummary { why: view::why(why::job(snapshot, row)), ..view::summary(row) });
+        Ok(At { index, value })
     })
     .await
 }
@@ -193,7 +195,9 @@ pub async fn deployment<S: State>(source: Arc<S>, request: Request) -> Result<Re
     value(&*source, &request, |snapshot| {
         let found = snapshot.latest_deployment(&id);
         let index = found.map_or_else(|| snapshot.table_index(Table::Deployments), |deployment| deployment.modify_index);
-        Ok(At { index, value: found.map(|deployment| view::deployment(deployment)) })
+        let value = found
+            .map(|deployment| api::Deployment { why: view::why(why::deployment(snapshot, deployment)), ..view::deployment(deployment) });
+        Ok(At { index, value })
     })
     .await
 }

@@ -10,6 +10,7 @@ pub mod events;
 pub mod job_changes;
 pub mod jobs;
 pub mod nodes;
+pub mod pools;
 pub mod search;
 pub mod services;
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use drover_api as api;
 use drover_base::NodeId;
+use drover_server::why;
 use drover_state::{NodeRow, Snapshot, Table};
 use http::StatusCode;
 
@@ -52,7 +53,8 @@ pub async fn read<S: State>(source: Arc<S>, request: Request) -> Result<Reply, A
     one(&*source, &request, "node not found", |snapshot| {
         let found = snapshot.node(id);
         let index = found.map_or_else(|| snapshot.table_index(Table::Nodes), |row| row.modify_index);
-        Ok(At { index, value: found.map(|row| view::node(row)) })
+        let value = found.map(|row| api::Node { why: view::why(why::node(snapshot, row)), ..view::node(row) });
+        Ok(At { index, value })
     })
     .await
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use drover_api as api;
 use drover_model::{AllocatedResources, JobView, mirror::Mirror};
+use drover_server::why;
 use drover_state::{Alloc, Snapshot};
 
 use super::{id, list, time};
@@ -165,6 +166,7 @@ pub fn alloc(snapshot: &Snapshot, alloc: &Alloc) -> api::Allocation {
         alloc_modify_index: alloc.alloc_modify_index,
         create_time: alloc.create_time.0,
         modify_time: alloc.modify_time.0,
+        why: super::why(why::alloc(snapshot, alloc)),
         ..api::Allocation::default()
     }
 }

@@ -40,5 +40,6 @@ pub fn deployment(deployment: &Deployment) -> api::Deployment {
         create_time: deployment.create_time.0,
         modify_time: deployment.modify_time.0,
         eval_priority: i64::from(deployment.eval_priority),
+        why: None,
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use drover_api as api;
 use drover_model::command::Submission;
-use drover_state::{JobRow, JobStatus, JobVersion, Snapshot};
+use drover_state::{JobRow, JobVersion, Snapshot};
 
 /// The newest version of a job.
 pub fn job(row: &JobRow) -> api::Job {
@@ -17,7 +17,7 @@ pub fn version(row: &JobRow, version: &JobVersion) -> api::Job {
 }
 
 /// The counts of a job's allocations, and of its children if it is a parent.
-pub fn summary(snapshot: &Snapshot, row: &JobRow) -> api::JobSummary {
+pub fn summary(row: &JobRow) -> api::JobSummary {
     let groups = row.summary.iter().map(|(name, counts)| {
         let counts = api::TaskGroupSummary {
             queued: i64::from(counts.queued),
@@ -31,17 +31,11 @@ pub fn summary(snapshot: &Snapshot, row: &JobRow) -> api::JobSummary {
         (name.clone(), counts)
     });
     let job = row.job();
-    let mut children = api::JobChildrenSummary::default();
-    if job.is_parent() {
-        let own = snapshot.jobs().filter(|child| child.job().parent_id == job.id.id && child.id().namespace == job.id.namespace);
-        for child in own {
-            match child.status {
-                JobStatus::Pending => children.pending += 1,
-                JobStatus::Running => children.running += 1,
-                JobStatus::Dead => children.dead += 1,
-            }
-        }
-    }
+    let children = api::JobChildrenSummary {
+        pending: i64::from(row.children.pending),
+        running: i64::from(row.children.running),
+        dead: i64::from(row.children.dead),
+    };
     api::JobSummary {
         job_id: job.id.id.clone(),
         namespace: job.id.namespace.clone(),
@@ -49,11 +43,12 @@ pub fn summary(snapshot: &Snapshot, row: &JobRow) -> api::JobSummary {
         children: Some(children),
         create_index: job.create_index,
         modify_index: row.summary_index,
+        why: None,
     }
 }
 
 /// A job as a list entry, with its meta if wanted.
-pub fn job_stub(snapshot: &Snapshot, row: &JobRow, with_meta: bool) -> api::JobListStub {
+pub fn job_stub(_: &Snapshot, row: &JobRow, with_meta: bool) -> api::JobListStub {
     let job = row.job();
     api::JobListStub {
         id: job.id.id.clone(),
@@ -64,11 +59,11 @@ pub fn job_stub(snapshot: &Snapshot, row: &JobRow, with_meta: bool) -> api::JobL
         r#type: job.kind.text().to_owned(),
         priority: i64::from(job.priority),
         periodic: job.is_periodic(),
-        parameterized_job: job.parameterized.is_some() && !job.dispatched,
+        parameterized_job: job.is_parameterized(),
         stop: job.stop,
         status: row.status.text().to_owned(),
         status_description: String::new(),
-        job_summary: Some(summary(snapshot, row)),
+        job_summary: Some(summary(row)),
         create_index: job.create_index,
         modify_index: row.modify_index,
         job_modify_index: job.job_modify_index,
@@ -98,7 +93,7 @@ pub fn submission(row: &JobRow, version: &JobVersion, source: &Submission) -> ap
 pub fn scale_status(snapshot: &Snapshot, row: &JobRow) -> api::JobScaleStatusResponse {
     let job = row.job();
     let mut groups: BTreeMap<String, api::TaskGroupScaleStatus> = BTreeMap::new();
-    for group in &job.task_groups {
+    for group in job.task_groups.iter() {
         let events = row.scaling.get(&group.name).into_iter().flatten().map(|event| api::ScalingEvent {
             count: event.count,
             previous_count: event.previous_count,

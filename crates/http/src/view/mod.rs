@@ -8,6 +8,7 @@ mod deployment;
 mod evaluation;
 mod job;
 mod node;
+mod pool;
 mod service;
 mod task_event;
 
@@ -16,12 +17,24 @@ pub use deployment::deployment;
 pub use evaluation::{evaluation, evaluation_stub, metrics, updates};
 pub use job::{job, job_stub, scale_status, submission, summary, version};
 pub use node::{node, node_stub};
+pub use pool::node_pool;
 pub use service::{service, service_stubs};
 pub use task_event::{task_event, task_state};
 
 use std::collections::BTreeMap;
 
 use drover_base::WallTime;
+
+/// Why something waits, as the API shows it.
+pub fn why(why: Option<drover_server::why::Why>) -> Option<drover_api::Why> {
+    why.map(|why| drover_api::Why {
+        code: why.code.to_owned(),
+        message: why.message,
+        since: time(why.since),
+        deadline: time(why.deadline),
+        counts: (!why.counts.is_empty()).then(|| why.counts.into_iter().map(|(name, count)| (name.to_owned(), count)).collect()),
+    })
+}
 
 /// A time, or null for none.
 pub(crate) fn time(time: WallTime) -> Option<String> {

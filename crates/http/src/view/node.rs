@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use drover_api as api;
-use drover_model::{Node, NodeDriver, NodeNetwork, NodeResources};
+use drover_model::{LastDrain, Node, NodeDriver, NodeNetwork, NodeResources};
 use drover_state::NodeRow;
 
 use super::{list, time};
@@ -106,6 +106,16 @@ fn host_networks(node: &Node) -> Option<BTreeMap<String, Option<api::HostNetwork
     (!node.host_networks.is_empty()).then(|| node.host_networks.iter().map(info).collect())
 }
 
+fn last_drain(last: &LastDrain) -> api::DrainMetadata {
+    api::DrainMetadata {
+        started_at: time(last.started_at),
+        updated_at: time(last.updated_at),
+        status: last.status.text().to_owned(),
+        accessor_id: last.accessor.clone(),
+        meta: (!last.meta.is_empty()).then(|| last.meta.clone()),
+    }
+}
+
 /// A node in full; its secret stays here.
 pub fn node(row: &NodeRow) -> api::Node {
     let node = &row.node;
@@ -130,8 +140,13 @@ pub fn node(row: &NodeRow) -> api::Node {
         node_class: node.node_class.clone(),
         node_pool: node.node_pool.clone(),
         cgroup_parent: node.cgroup_parent.clone(),
-        drain: false,
-        drain_strategy: None,
+        drain: row.drain.is_some(),
+        drain_strategy: row.drain.map(|drain| api::DrainStrategy {
+            deadline: drain.spec.deadline_ns,
+            ignore_system_jobs: drain.spec.ignore_system_jobs,
+            force_deadline: time(drain.force_deadline),
+            started_at: time(drain.started_at),
+        }),
         scheduling_eligibility: eligibility(row).to_owned(),
         status: row.status.text().to_owned(),
         status_description: row.status_description.clone(),
@@ -143,7 +158,7 @@ pub fn node(row: &NodeRow) -> api::Node {
         host_networks: host_networks(node),
         csi_controller_plugins: Some(BTreeMap::new()),
         csi_node_plugins: Some(BTreeMap::new()),
-        last_drain: None,
+        last_drain: row.last_drain.as_ref().map(last_drain),
         create_index: row.create_index,
         modify_index: row.modify_index,
         node_max_allocs: i64::from(node.max_allocs),
@@ -152,6 +167,7 @@ pub fn node(row: &NodeRow) -> api::Node {
         identity_signing_key_id: String::new(),
         last_missed_heartbeat_index: row.last_missed_heartbeat_index,
         last_alloc_update_index: row.last_alloc_update_index,
+        why: None,
     }
 }
 
@@ -171,14 +187,14 @@ pub fn node_stub(row: &NodeRow, with_resources: bool, with_os: bool) -> api::Nod
         node_class: node.node_class.clone(),
         node_pool: node.node_pool.clone(),
         version: node.attributes.get("nomad.version").cloned().unwrap_or_default(),
-        drain: false,
+        drain: row.drain.is_some(),
         scheduling_eligibility: eligibility(row).to_owned(),
         status: row.status.text().to_owned(),
         status_description: row.status_description.clone(),
         drivers: Some(drivers(&node.drivers)),
         node_resources: with_resources.then(|| resources(node)),
         reserved_resources: with_resources.then(|| reserved(&node.resources)),
-        last_drain: None,
+        last_drain: row.last_drain.as_ref().map(last_drain),
         create_index: row.create_index,
         modify_index: row.modify_index,
         host_volumes: Some(BTreeMap::new()),

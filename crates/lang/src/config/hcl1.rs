@@ -66,6 +66,39 @@ pub(super) fn parse(source: &Source) -> Result<Vec<Item>, Vec<Problem>> {
     }
 }
 
+/// The tree as JSON.
+pub(super) fn json(items: &[Item]) -> serde_json::Value {
+    use serde_json::Value as Json;
+    let mut object = serde_json::Map::new();
+    for item in items {
+        let Some(((first, _), labels)) = item.keys.split_first() else { continue };
+        let labelled = labels
+            .iter()
+            .rev()
+            .fold(json_of(&item.value), |inner, (label, _)| Json::Object([(label.clone(), inner)].into_iter().collect()));
+        match object.get_mut(first) {
+            None => {
+                object.insert(first.clone(), labelled);
+            }
+            Some(Json::Array(several)) => several.push(labelled),
+            Some(one) => *one = Json::Array(vec![one.take(), labelled]),
+        }
+    }
+    Json::Object(object)
+}
+
+fn json_of(node: &Node) -> serde_json::Value {
+    use serde_json::Value as Json;
+    match &node.kind {
+        Kind::Null => Json::Null,
+        Kind::Bool(value) => Json::Bool(*value),
+        Kind::Number(text) => serde_json::from_str(text).unwrap_or_else(|_| Json::String(text.clone())),
+        Kind::Text(text) => Json::String(text.clone()),
+        Kind::List(nodes) => nodes.iter().map(json_of).collect(),
+        Kind::Object(items) => json(items),
+    }
+}
+
 fn json_items(key: &(String, Span), node: &JsonNode) -> Vec<Item> {
     match &node.kind {
         JsonKind::Array(members) if !members.is_empty() && members.iter().all(|member| matches!(member.kind, JsonKind::Object(_))) => {

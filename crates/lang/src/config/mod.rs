@@ -56,6 +56,16 @@ pub fn parse(source: &Source) -> Result<ParsedConfig, Vec<Problem>> {
     Ok(ParsedConfig { partial: Partial { values }, warnings: problems })
 }
 
+/// What a file in the same language says that is no agent configuration: labels become keys, and a block that comes more
+/// than once becomes a list.
+///
+/// # Errors
+///
+/// All problems found.
+pub fn document(source: &Source) -> Result<Json, Vec<Problem>> {
+    hcl1::parse(source).map(|items| hcl1::json(&items))
+}
+
 impl Partial {
     /// The built-in defaults.
     pub fn defaults() -> Self {

@@ -35,7 +35,7 @@ fn job() -> Arc<Job> {
         priority: 50,
         datacenters: vec!["*".into()],
         node_pool: "default".into(),
-        task_groups: vec![group],
+        task_groups: Arc::new(vec![group]),
         version: 3,
         submit_time: WallTime(5),
         ..Job::default()
@@ -215,9 +215,14 @@ fn kind(change: &Change) -> &'static str {
         Change::JobStability { .. } => "job-stability",
         Change::FeatureLevel(_) => "feature-level",
         Change::Scaling { .. } => "scaling",
-        Change::SharedPlans(_) | Change::SchedulerConfig { .. } | Change::UpsertNodePools(_) | Change::DeleteNodePools(_) => {
-            unreachable!("not of level 1")
-        }
+        Change::SharedPlans(_)
+        | Change::SchedulerConfig { .. }
+        | Change::UpsertNodePools(_)
+        | Change::DeleteNodePools(_)
+        | Change::Children(_)
+        | Change::NodeDrain { .. }
+        | Change::DrainsDone { .. }
+        | Change::PurgeNode { .. } => unreachable!("not of level 1"),
     }
 }
 
@@ -282,6 +287,41 @@ fn samples_of_level_2() -> Vec<(&'static str, Change)> {
         ("scheduler-config", Change::SchedulerConfig { config: SchedulerConfig::initial(), enforce_index: Some(3) }),
         ("upsert-node-pools", Change::UpsertNodePools(vec![pool])),
         ("delete-node-pools", Change::DeleteNodePools(vec!["gpu".into()])),
+        (
+            "children",
+            Change::Children(vec![
+                NewChild {
+                    parent: web(),
+                    id: "web/dispatch-1-aa".into(),
+                    kind: ChildKind::Dispatch {
+                        payload: b"hello".to_vec(),
+                        meta: BTreeMap::from([("to".to_owned(), "ewe".to_owned())]),
+                        token: "once".into(),
+                        priority: 70,
+                    },
+                    eval_id: EvalId::from_random(6),
+                },
+                NewChild {
+                    parent: web(),
+                    id: "web/periodic-1".into(),
+                    kind: ChildKind::Launch { at: WallTime(1_000_000_000) },
+                    eval_id: EvalId::from_random(7),
+                },
+            ]),
+        ),
+        (
+            "node-drain",
+            Change::NodeDrain {
+                id: NodeId::from_random(4),
+                spec: Some(DrainSpec { deadline_ns: 30, ignore_system_jobs: true }),
+                mark_eligible: false,
+                meta: BTreeMap::from([("ticket".to_owned(), "T-9".to_owned())]),
+                accessor: "someone".into(),
+                evals: vec![eval()],
+            },
+        ),
+        ("drains-done", Change::DrainsDone { nodes: vec![NodeId::from_random(4)], deadline_reached: true }),
+        ("purge-node", Change::PurgeNode { id: NodeId::from_random(4), evals: vec![eval()] }),
     ]
 }
 

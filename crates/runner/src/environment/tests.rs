@@ -28,7 +28,7 @@ fn census() -> Allocation {
         name: "census".to_owned(),
         region: "global".to_owned(),
         meta: map(&[("Mixed-Case", "x"), ("colour", "tan")]),
-        task_groups: vec![TaskGroup {
+        task_groups: Arc::new(vec![TaskGroup {
             name: "folk".to_owned(),
             tasks: vec![
                 task("raw", &[("CUSTOM", "raw-v"), ("FROM_NODE", "${node.class}")]),
@@ -37,7 +37,7 @@ fn census() -> Allocation {
             ],
             meta: map(&[("grp", "g1")]),
             ..TaskGroup::default()
-        }],
+        }]),
         ..Job::default()
     };
     let given = AllocatedTask { cpu_mhz: 100, memory_mb: 64, memory_max_mb: 96, ..AllocatedTask::default() };

@@ -191,7 +191,7 @@ impl Reconciler<'_> {
         let Some(job) = self.job.filter(|job| !job.stop) else { return self.stop_everything(by_group) };
         let mut result = Reconciled::default();
         let mut deployments = Deployments::of(self, job);
-        for group in &job.task_groups {
+        for group in job.task_groups.iter() {
             let own = by_group.remove(&group.name).unwrap_or_default();
             let outcome = self.group(job, group, own, &mut deployments, fits);
             result.groups.insert(group.name.clone(), outcome);

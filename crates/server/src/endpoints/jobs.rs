@@ -7,7 +7,8 @@ use drover_api as api;
 use drover_base::{EvalId, Rng};
 use drover_model::admission::{JobProblems, Surroundings, canonicalize, imply_constraints, validate, warnings};
 use drover_model::command::{Change, RegisterJob, ScalingEvent, Submission};
-use drover_model::{DesiredUpdates, Evaluation, Job, JobId, JobType, PlacementMetrics, Trigger};
+use drover_model::{DesiredUpdates, Evaluation, Job, JobId, PlacementMetrics, Trigger};
+use drover_scheduler::periodic::next_launch;
 use drover_scheduler::{Context, process};
 use drover_state::{JobRow, Snapshot};
 
@@ -51,6 +52,8 @@ pub struct Planned {
     pub failed_groups: BTreeMap<String, PlacementMetrics>,
     /// Evaluations that would follow.
     pub evals: Vec<Evaluation>,
+    /// When its next child is due.
+    pub next_launch: Option<drover_base::WallTime>,
     /// The index to hold against a registration.
     pub job_modify_index: u64,
     /// Things accepted that were probably not meant.
@@ -81,19 +84,16 @@ impl Server {
         canonicalize(&mut job, &Surroundings { region: &self.0.config.region, namespace });
         imply_constraints(&mut job);
         let mut problems = validate(&job);
-        let kind = job.r#type.as_deref().unwrap_or_default();
-        if matches!(kind, "system" | "sysbatch") {
-            problems.0.push(format!("jobs of type {kind:?} are not supported by this version of Drover yet; use service or batch"));
-        }
-        if job.periodic.is_some() || job.parameterized_job.is_some() {
-            problems.0.push("periodic and parameterized jobs are not supported by this version of Drover yet".to_owned());
+        let highest = i64::from(self.0.config.job_max_priority);
+        if job.priority.is_some_and(|priority| priority > highest && priority <= 100) {
+            problems.0.push(format!("job priority must be between [1, {highest}]"));
         }
         let (namespace, pool) = (job.namespace.as_deref().unwrap_or_default(), job.node_pool.as_deref().unwrap_or_default());
         let id = job.id.as_deref().unwrap_or_default();
         if namespace != "default" {
             problems.0.push(format!("job {id:?} is in nonexistent namespace {namespace:?}"));
         }
-        if !matches!(pool, "default" | "all") {
+        if self.snapshot().node_pool(pool).is_none() {
             problems.0.push(format!("job {id:?} is in nonexistent node pool {pool:?}"));
         }
         let warnings = warnings(&job);
@@ -109,6 +109,8 @@ impl Server {
         if job.id.as_deref().unwrap_or_default().is_empty() {
             return Err(EndpointError::bad_request("Job ID hasn't been provided"));
         }
+        self.admit_load()?;
+        self.may_register(true)?;
         let priority = check_priority(request.eval_priority)?;
         self.check_region(&request.region, job.region.as_deref())?;
         let namespace = namespace.filter(|text| !text.is_empty()).or(Some(request.namespace.as_str()).filter(|text| !text.is_empty()));
@@ -126,6 +128,9 @@ impl Server {
             keep_from_current(&mut job, row, request.preserve_counts, request.preserve_resources);
         }
         let mut job = Job::from_api(job);
+        if let Some(row) = state.job(&id) {
+            same_nature(row.job(), &job)?;
+        }
         job.stop = false;
         let submission = request.submission.filter(|submission| !submission.source.is_empty()).and_then(|submission| {
             if submission.source.len() > self.0.config.job_source_max {
@@ -145,6 +150,15 @@ impl Server {
         });
         let enforce_index = request.enforce_index.then_some(request.job_modify_index);
         self.commit_registration(job, submission, enforce_index, priority, Trigger::JobRegister, None, &warnings).await
+    }
+
+    /// Whether jobs may be registered, dispatched and scaled: not while the scheduler's settings forbid it to everybody but
+    /// managers.
+    pub(crate) fn may_register(&self, manager: bool) -> Result<(), EndpointError> {
+        if self.snapshot().scheduler_config().reject_job_registration && !manager {
+            return Err(EndpointError::internal("Job registration, dispatch, and scale are disabled by the scheduler configuration"));
+        }
+        Ok(())
     }
 
     fn check_region(&self, wrapper: &str, job: Option<&str>) -> Result<(), EndpointError> {
@@ -228,7 +242,9 @@ impl Server {
         let outcome = process(&planned, &eval, &mut Context { now, rng: Rng::new(self.0.entropy.seed()) });
         let mut evals = outcome.followups;
         evals.extend(outcome.blocked);
+        let next_launch = job.periodic.as_ref().filter(|_| job.launches()).and_then(|periodic| next_launch(periodic, now));
         Ok(Planned {
+            next_launch,
             new: planned.job(&job.id).map_or(job, |row| Job::clone(row.job())),
             job_modify_index: old.as_ref().map_or(0, |row| row.job().job_modify_index),
             old,
@@ -353,10 +369,12 @@ impl Server {
         if request.count.is_some_and(|count| count < 0) {
             return Err(EndpointError::bad_request("scaling action count can't be negative"));
         }
+        self.admit_load()?;
+        self.may_register(true)?;
         let state = self.snapshot();
         let row = state.job(id).ok_or_else(|| EndpointError::not_found(format!("job {:?} not found", id.id)))?;
         let mut job = Job::clone(row.job());
-        let Some(spec) = job.task_groups.iter_mut().find(|spec| spec.name == *group) else {
+        let Some(spec) = job.groups_mut().iter_mut().find(|spec| spec.name == *group) else {
             return Err(EndpointError::bad_request(format!("task group {group:?} specified for scaling does not exist in job")));
         };
         let event = ScalingEvent {
@@ -393,11 +411,24 @@ impl Server {
     fn find_job<'a>(&self, state: &'a Snapshot, id: &JobId) -> Result<&'a Arc<JobRow>, EndpointError> {
         state.job(id).ok_or_else(|| EndpointError::internal(format!("job {:?} in namespace {:?} not found", id.id, id.namespace)))
     }
+}
 
-    /// The types of jobs that this build runs.
-    pub fn supported_types() -> &'static [JobType] {
-        &[JobType::Service, JobType::Batch]
+/// A job stays what it is: its type never changes, and neither does whether children do its work (PER-027).
+fn same_nature(old: &Job, new: &Job) -> Result<(), EndpointError> {
+    let turned = |what: &str, from: bool| {
+        let (from, to) = if from { ("", "non-") } else { ("non-", "") };
+        Err(EndpointError::internal(format!("cannot update {from}{what} job to being {to}{what}")))
+    };
+    if old.kind != new.kind {
+        return Err(EndpointError::internal(format!("cannot update job from type {:?} to {:?}", old.kind.text(), new.kind.text())));
     }
+    if old.is_periodic() != new.is_periodic() {
+        return turned("periodic", old.is_periodic());
+    }
+    if old.is_parameterized() != new.is_parameterized() {
+        return turned("parameterized", old.is_parameterized());
+    }
+    Ok(())
 }
 
 /// Keeps counts and resources of the groups and tasks that are there, when the request asks for that.

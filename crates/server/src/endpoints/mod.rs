@@ -4,6 +4,7 @@ mod allocs;
 mod deployments;
 mod jobs;
 mod nodes;
+mod operator;
 
 pub use deployments::UpdatedDeployment;
 pub use jobs::{Deregistered, Planned, Registered, format_warnings};

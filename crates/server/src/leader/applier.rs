@@ -1,7 +1,7 @@
 //! The plan applier: verifies plans against the newest state plus what it has just let through, and commits what arrived
 //! meanwhile in one entry.
 
-use drover_base::EvalId;
+use drover_base::{AllocId, EvalId};
 use drover_model::Plan;
 use drover_model::command::Change;
 use drover_scheduler::broker::Token;
@@ -64,13 +64,18 @@ async fn commit(server: &Server, batch: Vec<PlanRequest>) {
             in_flight = InFlight::default();
         }
         let verified = verify(&state, &mut in_flight, request.plan);
-        replies.push((request.reply, Committed { partial: verified.partial, progress: !verified.plan.is_empty() }));
+        let placed: Vec<AllocId> = verified.plan.placements.iter().map(|placement| placement.id).collect();
+        let committed = Committed { partial: verified.partial, progress: !verified.plan.is_empty() };
+        replies.push((request.reply, committed, placed));
         if !verified.plan.is_empty() {
             plans.push(verified.plan);
         }
     }
     let result = if plans.is_empty() { Ok(0) } else { server.propose(Change::SharedPlans(plans)).await };
-    for (reply, committed) in replies {
+    // What changed between the check and the entry was left out there: a job that was stopped, a node that was taken out.
+    let newest = server.snapshot();
+    for (reply, mut committed, placed) in replies {
+        committed.partial |= result.is_ok() && placed.iter().any(|id| newest.alloc(*id).is_none());
         // A worker that is gone has no use for the answer.
         let _ = reply.send(result.clone().map(|_| committed));
     }

@@ -2,11 +2,13 @@
 
 mod applier;
 mod dispatch;
+mod drains;
+mod periodic;
 mod watch;
 mod worker;
 
 pub(crate) use applier::PlanRequest;
-pub(crate) use dispatch::{Answer, Leader};
+pub(crate) use dispatch::{Answer, Leader, Moment};
 
 use drover_rt::TaskScope;
 use tokio::sync::mpsc;
@@ -20,7 +22,10 @@ impl Server {
     /// Starts the services. Everything pending in the state is taken up again.
     pub(crate) fn begin_leading(&self, scope: &TaskScope) {
         let (plans, waiting) = mpsc::channel(PLANS_WAITING_MAX);
-        self.0.leader.take_up(&self.snapshot(), self.0.clock.now(), self.0.clock.monotonic());
+        if self.snapshot().scheduler_config().pause_eval_broker {
+            self.0.leader.pause_broker();
+        }
+        self.0.leader.take_up(&self.snapshot(), self.moment());
         {
             let grace = self.0.clock.monotonic() + self.0.config.failover_heartbeat;
             let state = self.snapshot();
@@ -36,6 +41,11 @@ impl Server {
         }
         scope.spawn_until_stop("deployment watcher", watch::deployments(self.clone()));
         scope.spawn_until_stop("heartbeat watcher", watch::heartbeats(self.clone()));
+        scope.spawn_until_stop("drains", drains::run(self.clone()));
+        scope.spawn_until_stop("periodic jobs", periodic::run(self.clone()));
         scope.spawn_until_stop("garbage collector", watch::garbage(self.clone()));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -83,17 +83,17 @@ impl Server {
         std::sync::Arc::new(Job { submit_time: self.stamp(), stop: false, ..job.clone() })
     }
 
-    /// Collects garbage; `force` ignores ages.
+    /// Collects garbage in bounded entries; `force` ignores ages.
     ///
     /// # Errors
-    /// When the change cannot be committed.
+    /// When a change cannot be committed.
     pub async fn collect_garbage(&self, force: bool) -> Result<(), crate::EndpointError> {
-        let garbage = gc::find(&self.snapshot(), self.0.clock.now(), &gc::Thresholds::default(), force);
-        if garbage.is_empty() {
-            return Ok(());
+        let thresholds = if force { gc::Thresholds::none() } else { self.0.config.gc_thresholds };
+        let garbage = gc::find(&self.snapshot(), self.0.clock.now(), &thresholds);
+        for gc::Garbage { evals, allocs, jobs, deployments, nodes } in garbage.batches(gc::REMOVED_MAX) {
+            self.propose(Change::Collect { evals, allocs, jobs, deployments, nodes }).await?;
         }
-        let gc::Garbage { evals, allocs, jobs, deployments, nodes } = garbage;
-        self.propose(Change::Collect { evals, allocs, jobs, deployments, nodes }).await.map(|_| ())
+        Ok(())
     }
 
     /// Evaluations and where they are: ready, waiting behind their job, with a worker, delayed, blocked.

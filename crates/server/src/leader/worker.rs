@@ -25,7 +25,7 @@ pub(super) async fn run(server: Server, plans: mpsc::Sender<PlanRequest>) {
                 Answer::Again
             }
         };
-        server.0.leader.answer(server.0.clock.monotonic(), eval.id, token, &answer);
+        server.0.leader.answer(server.moment(), eval.id, token, &answer);
     }
 }
 
@@ -55,8 +55,13 @@ async fn evaluate(server: &Server, plans: &mpsc::Sender<PlanRequest>, eval: &Arc
         let placed = outcome.plan.placements.len();
         let (reply, answer) = oneshot::channel();
         let request = PlanRequest { plan: outcome.take_plan(), eval_id: eval.id, token, reply };
-        plans.send(request).await.map_err(|_| EndpointError::internal("the plan applier has stopped"))?;
-        let committed = answer.await.map_err(|_| EndpointError::internal("the plan applier has stopped"))??;
+        // While the plan is in the queue, its evaluation cannot be late (EVL-012).
+        server.0.leader.plan_waits(eval.id, token);
+        let sent = plans.send(request).await;
+        let answered = answer.await;
+        server.0.leader.plan_answered(server.0.clock.monotonic(), eval.id, token);
+        sent.map_err(|_| EndpointError::internal("the plan applier has stopped"))?;
+        let committed = answered.map_err(|_| EndpointError::internal("the plan applier has stopped"))??;
         tracing::debug!(eval_id = %eval.id, job_id = %eval.job_id, placed, partial = committed.partial, "plan committed");
         if !committed.partial {
             let evals = conclude(&state, eval, outcome, ending(server));

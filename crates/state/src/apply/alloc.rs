@@ -139,7 +139,7 @@ impl Transaction<'_> {
             alloc.client_description = (!update.description.is_empty()).then(|| Arc::from(update.description.as_str()));
             alloc.tasks = Some(Arc::new(update.tasks));
             if let Some(health) = update.health
-                && alloc.deployment.is_some()
+                && alloc.has_health()
                 && alloc.is_healthy() != Some(false)
                 && alloc.is_healthy() != Some(health.healthy)
             {

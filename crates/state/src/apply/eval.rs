@@ -22,7 +22,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    fn upsert_eval(&mut self, mut eval: Evaluation) {
+    pub(crate) fn upsert_eval(&mut self, mut eval: Evaluation) {
         let index = self.index();
         eval.modify_index = index;
         self.touch(Table::Evals);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use drover_model::command::{RegisterJob, ScalingEvent};
-use drover_model::{Evaluation, Job, JobId};
+use drover_model::{Evaluation, Job, JobId, JobType};
 
 use crate::event::{EventKind, Payload};
 use crate::rows::{JobRow, JobSlot, JobStatus, JobVersion};
@@ -74,8 +74,10 @@ impl Transaction<'_> {
                 let submission = submission
                     .or_else(|| row.versions.iter().find(|old| !spec_changed(&old.job, &job)).and_then(|old| old.submission.clone()));
                 add_groups(&mut row.summary, &job);
-                row.versions.insert(0, JobVersion { job: Arc::new(job), stable: false, tag: None, submission });
+                let job = Arc::new(job);
+                row.versions.insert(0, JobVersion { job: Arc::clone(&job), stable: false, tag: None, submission });
                 prune(&mut row.versions);
+                self.state.index_job(slot, &job);
             } else {
                 // The same again keeps its version and index; only the text may be another.
                 let newest = &mut row.versions[0];
@@ -83,33 +85,33 @@ impl Transaction<'_> {
             }
             self.refresh_status(slot);
         } else {
-            job.create_index = index;
-            job.version = 0;
-            let mut summary = JobSummary::new();
-            add_groups(&mut summary, &job);
-            let slot: JobSlot = self.slot();
-            let row = JobRow {
-                versions: vec![JobVersion { job: Arc::new(job), stable: false, tag: None, submission }],
-                status: JobStatus::Pending,
-                modify_index: index,
-                summary,
-                summary_index: index,
-                scaling: Default::default(),
-                live_allocs: 0,
-                open_evals: 0,
-            };
-            self.state.job_ids.insert(id, slot);
-            self.state.jobs.insert(slot, Arc::new(row));
-            self.touch(Table::Summaries);
-            self.refresh_status(slot);
+            self.insert_job(job, submission);
         }
+    }
+
+    /// Puts a job in that was not there.
+    pub(crate) fn insert_job(&mut self, mut job: Job, submission: Option<Arc<drover_model::command::Submission>>) {
+        let index = self.index();
+        job.job_modify_index = index;
+        job.create_index = index;
+        job.version = 0;
+        let slot: JobSlot = self.slot();
+        let job = Arc::new(job);
+        self.touch(Table::Jobs);
+        self.touch(Table::Summaries);
+        self.touched.jobs.insert(job.id.clone());
+        self.state.index_job(slot, &job);
+        self.state.job_ids.insert(job.id.clone(), slot);
+        self.state.jobs.insert(slot, Arc::new(JobRow::new(Arc::clone(&job), submission, index)));
+        self.count_child(&job, None, Some(JobStatus::Pending));
+        self.refresh_status(slot);
     }
 
     pub(crate) fn job_mut(&mut self, slot: JobSlot) -> &mut JobRow {
         Arc::make_mut(self.state.jobs.get_mut(&slot).expect("callers found the slot in the table"))
     }
 
-    fn job_event(&mut self, kind: EventKind, id: &JobId) {
+    pub(crate) fn job_event(&mut self, kind: EventKind, id: &JobId) {
         if let Some(row) = self.state.job(id).cloned() {
             self.event(kind, Payload::Job(row));
         }
@@ -149,7 +151,10 @@ impl Transaction<'_> {
         for deployment in deployments {
             self.remove_deployment(deployment);
         }
-        self.state.jobs.remove(&slot);
+        if let Some(row) = self.state.jobs.remove(&slot) {
+            self.state.unindex_job(slot, row.job());
+            self.count_child(row.job(), Some(row.status), None);
+        }
         self.state.job_ids.remove(id);
     }
 
@@ -194,10 +199,12 @@ impl Transaction<'_> {
     /// Works out whether the job is pending, running or dead.
     pub(crate) fn refresh_status(&mut self, slot: JobSlot) {
         let Some(row) = self.state.jobs.get(&slot) else { return };
-        let job = row.job();
-        let deploying = || self.state.latest_deployment(row.id()).is_some_and(|deployment| deployment.status.is_active());
-        let always_on = job.is_parent() || matches!(job.kind, drover_model::JobType::System);
-        let status = if (always_on && !job.stop) || row.live_allocs > 0 || (!job.stop && deploying()) {
+        let (job, before) = (Arc::clone(row.job()), row.status);
+        let deploying = || self.state.latest_deployment(&job.id).is_some_and(|deployment| deployment.status.is_active());
+        let status = if job.is_parent() || job.kind == JobType::System {
+            // What they do is to be there: for nodes, for their time, for dispatches.
+            if job.stop { JobStatus::Dead } else { JobStatus::Running }
+        } else if row.live_allocs > 0 || (!job.stop && deploying()) {
             JobStatus::Running
         } else if row.open_evals > 0 {
             JobStatus::Pending
@@ -206,13 +213,13 @@ impl Transaction<'_> {
         } else {
             JobStatus::Pending
         };
-        if status != row.status {
+        if status != before {
             let index = self.index();
             let row = self.job_mut(slot);
             row.status = status;
             row.modify_index = index;
-            let id = row.id().clone();
-            self.touched.jobs.insert(id);
+            self.count_child(&job, Some(before), Some(status));
+            self.touched.jobs.insert(job.id.clone());
             self.touch(Table::Jobs);
         }
     }
@@ -242,15 +249,20 @@ fn check_index(wanted: u64, existing: Option<&JobRow>) -> Result<(), ApplyError>
 }
 
 fn add_groups(summary: &mut JobSummary, job: &Job) {
-    for group in &job.task_groups {
+    for group in job.task_groups.iter() {
         summary.entry(group.name.clone()).or_default();
     }
 }
 
+/// Keeps the newest versions, the newest stable one, and tagged ones.
 fn prune(versions: &mut Vec<JobVersion>) {
-    let mut untagged = 0;
+    let stable = versions.iter().find(|version| version.stable).map(|version| version.job.version);
+    let mut kept = 0;
     versions.retain(|version| {
-        untagged += usize::from(version.tag.is_none());
-        version.tag.is_some() || untagged <= VERSIONS_KEPT
+        if version.tag.is_some() {
+            return true;
+        }
+        kept += 1;
+        kept <= VERSIONS_KEPT || Some(version.job.version) == stable
     });
 }

@@ -1,6 +1,7 @@
 //! One file per kind of change; each is a method of the transaction that is under way.
 
 mod alloc;
+mod child;
 mod collect;
 mod deployment;
 mod eval;
@@ -9,3 +10,5 @@ mod node;
 mod plan;
 mod scheduling;
 mod service;
+#[cfg(test)]
+mod tests;

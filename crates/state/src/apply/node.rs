@@ -1,9 +1,11 @@
-//! Nodes: registration, status, eligibility.
+//! Nodes: registration, status, eligibility, drains.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use drover_base::NodeId;
-use drover_model::{Evaluation, Node, NodeEvent, NodeStatus};
+use drover_base::{NodeId, WallTime};
+use drover_model::{DrainSpec, DrainStatus, DrainStrategy, Evaluation, LastDrain, Node, NodeEvent, NodeStatus};
 
 use crate::event::{EventKind, Payload};
 use crate::rows::{NodeRow, NodeSlot};
@@ -12,11 +14,12 @@ use crate::tables::Table;
 
 /// How many events of a node are kept.
 const EVENTS_KEPT: usize = 10;
+/// Why a node cannot take placements now.
+const DRAINING: &str = "can not set node's scheduling eligibility to eligible while it is draining";
 
 impl Transaction<'_> {
     pub(crate) fn register_node(&mut self, node: Node, evals: Vec<Evaluation>) -> Result<(), ApplyError> {
         let (index, time, id) = (self.index(), self.state.time, node.id);
-        let class = node.computed_class();
         self.ensure_node_pool(&node.node_pool);
         let slot = match self.state.node_slot(id) {
             Some(slot) => {
@@ -24,34 +27,19 @@ impl Transaction<'_> {
                 if row.node.secret_id != node.secret_id {
                     return Err(ApplyError::Refused("node secret ID does not match. Not registering node.".to_owned()));
                 }
+                // What the servers hold about a node outlives its registrations (NOD-003); its status changes by heartbeats.
+                row.class = node.computed_class();
                 row.node = Arc::new(node);
-                row.class = class;
                 row.modify_index = index;
-                if row.status == NodeStatus::Down {
-                    row.status = NodeStatus::Initializing;
-                    row.status_time = time;
+                if row.status != NodeStatus::Ready {
+                    push_event(row, event("Node re-registered", "Cluster", index, time));
                 }
-                push_event(row, event("Node re-registered", index, time));
                 slot
             }
             None => {
                 let slot: NodeSlot = self.slot();
-                let mut row = NodeRow {
-                    node: Arc::new(node),
-                    status: NodeStatus::Initializing,
-                    status_description: String::new(),
-                    status_time: time,
-                    eligible: true,
-                    events: Vec::new(),
-                    create_index: index,
-                    modify_index: index,
-                    last_missed_heartbeat_index: 0,
-                    last_alloc_update_index: 0,
-                    live: Default::default(),
-                    held: Default::default(),
-                    class,
-                };
-                push_event(&mut row, event("Node registered", index, time));
+                let mut row = NodeRow::new(node, index, time);
+                push_event(&mut row, event("Node registered", "Cluster", index, time));
                 self.state.nodes.insert(slot, Arc::new(row));
                 self.state.node_ids.insert(id, slot);
                 slot
@@ -88,12 +76,13 @@ impl Transaction<'_> {
         let slot = self.find_node(id)?;
         let (index, time) = (self.index(), self.state.time);
         let row = self.node_mut(slot);
+        let out_of_contact = |status| matches!(status, NodeStatus::Down | NodeStatus::Disconnected);
+        if out_of_contact(status) && !out_of_contact(row.status) {
+            row.last_missed_heartbeat_index = index;
+        }
         row.status = status;
         row.status_time = time;
         row.modify_index = index;
-        if matches!(status, NodeStatus::Down | NodeStatus::Disconnected) {
-            row.last_missed_heartbeat_index = index;
-        }
         if let Some(mut event) = event {
             event.create_index = index;
             push_event(row, event);
@@ -115,6 +104,9 @@ impl Transaction<'_> {
         let slot = self.find_node(id)?;
         let index = self.index();
         let row = self.node_mut(slot);
+        if eligible && row.drain.is_some() {
+            return Err(ApplyError::Refused(DRAINING.to_owned()));
+        }
         row.eligible = eligible;
         row.modify_index = index;
         if let Some(mut event) = event {
@@ -128,10 +120,97 @@ impl Transaction<'_> {
         self.upsert_evals(evals)
     }
 
+    /// Starts, changes or cancels a drain (NOD-028, NOD-030, NOD-038).
+    pub(crate) fn node_drain(
+        &mut self,
+        id: NodeId,
+        spec: Option<DrainSpec>,
+        mark_eligible: bool,
+        meta: BTreeMap<String, String>,
+        accessor: String,
+        evals: Vec<Evaluation>,
+    ) -> Result<(), ApplyError> {
+        let slot = self.find_node(id)?;
+        let (index, time) = (self.index(), self.state.time);
+        let row = self.node_mut(slot);
+        let before = row.drain.take();
+        row.modify_index = index;
+        let message = match (spec, before) {
+            (Some(spec), before) => {
+                let deadline = u64::try_from(spec.deadline_ns).ok().filter(|nanoseconds| *nanoseconds > 0);
+                let force_deadline = deadline.map_or(WallTime::ZERO, |nanoseconds| time + Duration::from_nanos(nanoseconds));
+                let started_at = before.map_or(time, |drain| drain.started_at);
+                row.drain = Some(DrainStrategy { spec, force_deadline, started_at });
+                row.eligible = false;
+                let kept = row.last_drain.take().filter(|_| before.is_some());
+                let mut last = kept.unwrap_or(LastDrain { started_at: time, ..LastDrain::default() });
+                last.status = DrainStatus::Draining;
+                row.last_drain = Some(noted(last, meta, accessor, time));
+                Some(if before.is_some() { "Node drain strategy updated" } else { "Node drain strategy set" })
+            }
+            (None, Some(_)) => {
+                row.eligible = mark_eligible;
+                let mut last = row.last_drain.take().unwrap_or_default();
+                last.status = DrainStatus::Canceled;
+                row.last_drain = Some(noted(last, meta, accessor, time));
+                Some("Node drain disabled")
+            }
+            (None, None) => {
+                row.eligible = mark_eligible || row.eligible;
+                None
+            }
+        };
+        if let Some(message) = message {
+            push_event(row, event(message, "Drain", index, time));
+        }
+        if row.eligible {
+            self.touched.freed.insert(id);
+        }
+        if spec.is_some() {
+            self.state.draining.insert(slot, ());
+        } else {
+            self.state.draining.remove(&slot);
+        }
+        self.node_changed(slot, EventKind::NodeDrain);
+        self.upsert_evals(evals)
+    }
+
+    /// Nodes have been left by all that had to leave; they stay without new placements.
+    pub(crate) fn drains_done(&mut self, nodes: &[NodeId], deadline_reached: bool) -> Result<(), ApplyError> {
+        let (index, time) = (self.index(), self.state.time);
+        for id in nodes {
+            let Some(slot) = self.state.node_slot(*id) else { continue };
+            let row = self.node_mut(slot);
+            if row.drain.take().is_none() {
+                continue;
+            }
+            row.modify_index = index;
+            if let Some(last) = &mut row.last_drain {
+                last.status = DrainStatus::Complete;
+                last.updated_at = time;
+            }
+            let mut done = event("Node drain complete", "Drain", index, time);
+            if deadline_reached {
+                done.details.insert("deadline_reached".to_owned(), "true".to_owned());
+            }
+            push_event(row, done);
+            self.state.draining.remove(&slot);
+            self.node_changed(slot, EventKind::NodeDrain);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn purge_node(&mut self, id: NodeId, evals: Vec<Evaluation>) -> Result<(), ApplyError> {
+        self.find_node(id)?;
+        self.remove_node(id);
+        self.upsert_evals(evals)
+    }
+
     pub(crate) fn remove_node(&mut self, id: NodeId) {
         if let Some(slot) = self.state.node_ids.remove(&id)
             && let Some(row) = self.state.nodes.remove(&slot)
         {
+            self.state.draining.remove(&slot);
             self.touch(Table::Nodes);
             self.touched.nodes.insert(id);
             self.event(EventKind::NodeDeregistration, Payload::Node(row));
@@ -139,8 +218,20 @@ impl Transaction<'_> {
     }
 }
 
-fn event(message: &str, index: u64, time: drover_base::WallTime) -> NodeEvent {
-    NodeEvent { message: message.to_owned(), subsystem: "Cluster".to_owned(), details: Default::default(), time, create_index: index }
+/// The record of a drain with what was noted now; what was noted before stays unless something else is.
+fn noted(mut last: LastDrain, meta: BTreeMap<String, String>, accessor: String, time: WallTime) -> LastDrain {
+    last.updated_at = time;
+    if !meta.is_empty() {
+        last.meta = meta;
+    }
+    if !accessor.is_empty() {
+        last.accessor = accessor;
+    }
+    last
+}
+
+fn event(message: &str, subsystem: &str, index: u64, time: WallTime) -> NodeEvent {
+    NodeEvent { message: message.to_owned(), subsystem: subsystem.to_owned(), details: BTreeMap::new(), time, create_index: index }
 }
 
 fn push_event(row: &mut NodeRow, event: NodeEvent) {

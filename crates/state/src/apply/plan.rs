@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use drover_base::AllocId;
-use drover_model::{ClientStatus, Contact, DesiredStatus, DesiredTransition, Plan, RescheduleOutcome, StatusChange};
+use drover_model::{ClientStatus, Contact, DesiredStatus, DesiredTransition, NodeStatus, Plan, RescheduleOutcome, StatusChange};
 
 use crate::event::EventKind;
-use crate::rows::{Alloc, JobRow, JobSlot};
+use crate::rows::{Alloc, JobRow, JobSlot, NodeRow};
 use crate::store::{ApplyError, Transaction};
 
 /// What an allocation says about itself while its node is out of contact.
@@ -129,6 +129,11 @@ impl Transaction<'_> {
         let newest = version.version == job.job().version;
         let position = version.task_groups.iter().position(|group| *group.name == *placement.group);
         let (Some(position), Some(node_slot)) = (position, self.state.node_slot(placement.node_id)) else { return };
+        // The node may have been taken out since the plan was verified; who planned it looks whether it is there (INV-51).
+        let out = |row: &NodeRow| !row.eligible || row.drain.is_some() || matches!(row.status, NodeStatus::Down | NodeStatus::Disconnected);
+        if self.state.node_at(node_slot).is_none_or(|row| out(row)) {
+            return;
+        }
         if let Some(previous) = placement.previous
             && let Some(row) = self.state.alloc(previous).cloned()
         {

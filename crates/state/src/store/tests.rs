@@ -38,7 +38,7 @@ fn job(name: &str, memory_mb: u32) -> Job {
         ..Task::default()
     };
     let group = TaskGroup { name: "g".to_owned(), count: 1, tasks: vec![task], ..TaskGroup::default() };
-    Job { id: JobId { namespace: "default".into(), id: name.into() }, priority: 50, task_groups: vec![group], ..Job::default() }
+    Job { id: JobId { namespace: "default".into(), id: name.into() }, priority: 50, task_groups: Arc::new(vec![group]), ..Job::default() }
 }
 
 fn register(job: Job) -> Change {

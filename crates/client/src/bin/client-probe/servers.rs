@@ -125,7 +125,7 @@ impl Servers {
     }
 }
 
-const TTL: Registered = Registered { heartbeat_ttl: Duration::from_millis(200) };
+const TTL: Registered = Registered { heartbeat_ttl: Duration::from_millis(200), sync: false };
 
 impl ServerLink for Servers {
     fn register_node(&self, node: Node) -> BoxFuture<'_, Result<Registered, LinkError>> {
@@ -246,7 +246,7 @@ pub(crate) fn alloc(number: u128, kind: JobType, group: TaskGroup) -> Allocation
         name: format!("job-{number}"),
         region: "global".to_owned(),
         kind,
-        task_groups: vec![group],
+        task_groups: Arc::new(vec![group]),
         ..Job::default()
     };
     Allocation {

@@ -187,6 +187,8 @@ impl Builder<'_> {
                 scaling: BTreeMap::new(),
                 live_allocs: 0,
                 open_evals: 0,
+                last_launch: Default::default(),
+                children: Default::default(),
             };
             let slot = if purged { self.fixture.slot() } else { self.fixture.job(row) };
             self.jobs.insert(id, Versions { slot, jobs, purged });
@@ -416,6 +418,8 @@ fn node(input: &Value, id: NodeId) -> NodeRow {
         live: Default::default(),
         held: Default::default(),
         class,
+        drain: None,
+        last_drain: None,
     }
 }
 
@@ -461,7 +465,7 @@ pub(crate) fn job(input: &Value, id: JobId, index: u64) -> Job {
         constraints: list(&input["constraints"]).iter().map(constraint).collect(),
         affinities: list(&input["affinities"]).iter().map(affinity).collect(),
         spreads: list(&input["spreads"]).iter().map(spread).collect(),
-        task_groups: groups,
+        task_groups: Arc::new(groups),
         stop: flag(&input["stop"], false),
         create_index: index,
         job_modify_index: index,

@@ -2,6 +2,8 @@
 //!
 //! Shares no code with what it checks: sums, links and counters are worked out again here, the slow way.
 
+mod leader;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use drover_base::NodeId;
@@ -20,6 +22,7 @@ pub struct Broken {
 macro_rules! broken {
     ($out:expr, $id:literal, $($text:tt)*) => { $out.push(Broken { id: $id, what: format!($($text)*) }) };
 }
+pub(crate) use broken;
 
 /// Everything that can be seen in one state.
 pub fn check(state: &Snapshot) -> Vec<Broken> {
@@ -29,6 +32,7 @@ pub fn check(state: &Snapshot) -> Vec<Broken> {
     deployments(state, &mut out);
     services(state, &mut out);
     summaries(state, &mut out);
+    leader::check(state, &mut out);
     replay(state, &mut out);
     out
 }
@@ -54,6 +58,7 @@ pub fn check_step(before: &Snapshot, after: &Snapshot) -> Vec<Broken> {
     }
     capacity(after, &mut out);
     services(after, &mut out);
+    leader::check_step(before, after, &mut out);
     out
 }
 
@@ -236,6 +241,7 @@ fn replay(state: &Snapshot, out: &mut Vec<Broken>) {
 /// INV-25 and the like: what must hold once nothing changes any more.
 pub fn check_settled(state: &Snapshot) -> Vec<Broken> {
     let mut out = check(state);
+    leader::check_settled(state, &mut out);
     for eval in state.evals() {
         if !eval.status.is_terminal() && eval.status != drover_model::EvalStatus::Blocked && eval.wait_until <= state.time() {
             broken!(out, "INV-41", "evaluation {} of {} is still {}", eval.id, eval.job_id, eval.status);
@@ -243,7 +249,7 @@ pub fn check_settled(state: &Snapshot) -> Vec<Broken> {
     }
     for row in state.jobs().filter(|row| !row.job().stop) {
         let Some(slot) = state.job_slot(row.id()) else { continue };
-        for group in &row.job().task_groups {
+        for group in row.job().task_groups.iter() {
             let live: Vec<_> = state.allocs_of_job(slot).filter(|alloc| !alloc.terminal() && alloc.group_name() == group.name).collect();
             let plain = live.iter().filter(|alloc| !alloc.canary);
             let mut indexes = BTreeSet::new();

@@ -1,0 +1,63 @@
+//! Settings of the scheduler, and node pools.
+
+use drover_model::command::Change;
+use drover_model::{NODE_POOL_ALL, NodePool, SchedulerConfig};
+
+use crate::error::EndpointError;
+use crate::server::Server;
+
+impl Server {
+    /// Replaces the settings of the scheduler; with `expected`, only those of that index. Returns whether they were replaced,
+    /// and the log entry.
+    ///
+    /// # Errors
+    /// When the change cannot be committed.
+    pub async fn set_scheduler_config(&self, config: SchedulerConfig, expected: Option<u64>) -> Result<(bool, u64), EndpointError> {
+        let state = self.snapshot();
+        if expected.is_some_and(|expected| expected != state.scheduler_config().modify_index) {
+            return Ok((false, state.index()));
+        }
+        let pauses = config.pause_eval_broker;
+        let index = self.propose(Change::SchedulerConfig { config, enforce_index: expected }).await?;
+        if pauses {
+            self.0.leader.pause_broker();
+        } else if !self.0.leader.broker_enabled() {
+            self.0.leader.resume_broker(&self.snapshot(), self.moment());
+        }
+        Ok((true, index))
+    }
+
+    /// Makes a node pool, or replaces what it says.
+    ///
+    /// # Errors
+    /// When it always exists, or the change cannot be committed.
+    pub async fn upsert_node_pool(&self, pool: NodePool) -> Result<u64, EndpointError> {
+        self.propose(Change::UpsertNodePools(vec![pool])).await
+    }
+
+    /// Deletes a node pool that nothing is in.
+    ///
+    /// # Errors
+    /// When it is not there, always exists, or has nodes or jobs.
+    pub async fn delete_node_pool(&self, name: &str) -> Result<u64, EndpointError> {
+        let state = self.snapshot();
+        if state.node_pool(name).is_none() {
+            return Err(EndpointError::internal(format!("node pool {name} not found")));
+        }
+        let region = &self.0.config.region;
+        let everything = name == NODE_POOL_ALL;
+        let mut problems = Vec::new();
+        if state.jobs().any(|row| !row.job().stop && row.job().node_pool == name) {
+            problems.push(format!("node pool {name:?} has non-terminal jobs in regions: [{region}]"));
+        }
+        if state.nodes().any(|(_, row)| everything || row.node.node_pool == name) {
+            problems.push(format!("node pool {name:?} has nodes in regions: [{region}]"));
+        }
+        if !problems.is_empty() {
+            let count = if problems.len() == 1 { "1 error".to_owned() } else { format!("{} errors", problems.len()) };
+            let lines: String = problems.iter().map(|problem| format!("\t* {problem}\n")).collect();
+            return Err(EndpointError::internal(format!("{count} occurred:\n{lines}\n")));
+        }
+        self.propose(Change::DeleteNodePools(vec![name.to_owned()])).await
+    }
+}

@@ -1,0 +1,137 @@
+//! What the leader's services must keep: children, nodes, drains, evaluations that wait, and what is collected.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use drover_base::NodeId;
+use drover_model::{EvalStatus, JobType, NodeStatus};
+use drover_server::state::{Alloc, JobStatus, NodeRow, Snapshot};
+
+use super::{Broken, broken};
+
+/// What can be seen in one state.
+pub(super) fn check(state: &Snapshot, out: &mut Vec<Broken>) {
+    children(state, out);
+    drains(state, out);
+}
+
+/// INV-15 and INV-64: parents count their children, and a token has made one child.
+fn children(state: &Snapshot, out: &mut Vec<Broken>) {
+    let mut counts: BTreeMap<(&str, &str), [u32; 3]> = BTreeMap::new();
+    let mut tokens = BTreeSet::new();
+    for row in state.jobs() {
+        let job = row.job();
+        if job.parent_id.is_empty() {
+            continue;
+        }
+        let count = counts.entry((&job.id.namespace, &job.parent_id)).or_default();
+        count[match row.status {
+            JobStatus::Pending => 0,
+            JobStatus::Running => 1,
+            JobStatus::Dead => 2,
+        }] += 1;
+        let token = &job.dispatch_idempotency_token;
+        if !token.is_empty() && !tokens.insert((&job.id.namespace, &job.parent_id, token)) {
+            broken!(out, "INV-64", "token {token} has made more than one child of {}", job.parent_id);
+        }
+    }
+    for row in state.jobs() {
+        let told = [row.children.pending, row.children.running, row.children.dead];
+        let counted = counts.get(&(row.id().namespace.as_str(), row.id().id.as_str())).copied().unwrap_or_default();
+        if told != counted {
+            broken!(out, "INV-15", "{} counts {told:?} children and has {counted:?}", row.id());
+        }
+        let alone = row.job().periodic.as_ref().is_some_and(|periodic| periodic.prohibit_overlap);
+        if alone && counted[0] + counted[1] > 1 {
+            broken!(out, "INV-65", "{} has {} children at work that must not overlap", row.id(), counted[0] + counted[1]);
+        }
+    }
+}
+
+/// A node that drains takes nothing.
+fn drains(state: &Snapshot, out: &mut Vec<Broken>) {
+    for (_, row) in state.nodes() {
+        if row.drain.is_some() && (row.eligible || row.ready()) {
+            broken!(out, "INV-51", "node {} drains and takes placements", row.node.name);
+        }
+    }
+}
+
+/// What one step may change.
+pub(super) fn check_step(before: &Snapshot, after: &Snapshot, out: &mut Vec<Broken>) {
+    nodes(before, after, out);
+    leaving(before, after, out);
+    collected(before, after, out);
+}
+
+fn live_on(state: &Snapshot, node: NodeId) -> impl Iterator<Item = &std::sync::Arc<Alloc>> {
+    let slot = state.node_slot(node);
+    slot.into_iter().flat_map(|slot| state.allocs_of_node(slot)).filter(|alloc| !alloc.client_terminal())
+}
+
+/// INV-50.
+fn nodes(before: &Snapshot, after: &Snapshot, out: &mut Vec<Broken>) {
+    for (_, now) in after.nodes().filter(|(_, row)| row.status == NodeStatus::Ready) {
+        let Some(then) = before.node(now.node.id).filter(|then| then.status != NodeStatus::Ready) else { continue };
+        match then.status {
+            NodeStatus::Disconnected => broken!(out, "INV-50", "node {} went from disconnected to ready at once", now.node.name),
+            NodeStatus::Initializing => {
+                let told = then.last_alloc_update_index > then.last_missed_heartbeat_index;
+                let live = live_on(before, now.node.id).count();
+                if !told && live > 0 {
+                    broken!(out, "INV-50", "node {} is ready although nothing is known of {live} allocations", now.node.name);
+                }
+            }
+            NodeStatus::Down | NodeStatus::Ready => {}
+        }
+    }
+}
+
+fn on_its_way(alloc: &Alloc) -> bool {
+    alloc.transition.migrate == Some(true)
+}
+
+/// INV-53: system jobs leave last, unless the drain's time is up.
+fn leaving(before: &Snapshot, after: &Snapshot, out: &mut Vec<Broken>) {
+    let system = |alloc: &Alloc| matches!(alloc.job.kind, JobType::System | JobType::Sysbatch);
+    let patient = |row: &&std::sync::Arc<NodeRow>| row.drain.is_some_and(|drain| drain.spec.deadline_ns == 0);
+    for (slot, row) in before.draining().filter(|(_, row)| patient(row)) {
+        let newly = |alloc: &Alloc| on_its_way(alloc) && before.alloc(alloc.id).is_some_and(|then| !on_its_way(then));
+        for alloc in after.allocs_of_node(slot).filter(|alloc| system(alloc) && newly(alloc)) {
+            if live_on(before, row.node.id).any(|other| !system(other)) {
+                broken!(out, "INV-53", "{} leaves node {} before others have left", alloc.name(), row.node.name);
+            }
+        }
+    }
+}
+
+/// INV-66: what is gone was over, or went with its job.
+fn collected(before: &Snapshot, after: &Snapshot, out: &mut Vec<Broken>) {
+    for eval in before.evals().filter(|eval| after.eval(eval.id).is_none()) {
+        if !eval.status.is_terminal() {
+            broken!(out, "INV-66", "evaluation {} was {} and is gone", eval.id, eval.status);
+        }
+    }
+    for alloc in before.allocs().filter(|alloc| after.alloc(alloc.id).is_none()) {
+        let purged = after.job_at(alloc.job_slot).is_none();
+        if !alloc.terminal() && !purged {
+            broken!(out, "INV-66", "allocation {} was {} and is gone", alloc.name(), alloc.client_status);
+        }
+    }
+    for row in before.jobs() {
+        let tagged = row.versions.iter().any(|version| version.tag.is_some());
+        if tagged && after.job(row.id()).is_none() && row.live_allocs == 0 && !row.job().stop {
+            broken!(out, "INV-66", "job {} has a named version and is gone", row.id());
+        }
+    }
+}
+
+/// What must hold once nothing changes any more: INV-40.
+pub(super) fn check_settled(state: &Snapshot, out: &mut Vec<Broken>) {
+    let mut waiting = BTreeSet::new();
+    for eval in state.evals().filter(|eval| eval.status == EvalStatus::Blocked) {
+        let node = eval.node_id.filter(|_| matches!(eval.kind, JobType::System | JobType::Sysbatch));
+        if !waiting.insert((eval.job_id.clone(), node)) {
+            broken!(out, "INV-40", "more than one evaluation of {} waits for room", eval.job_id);
+        }
+    }
+}
