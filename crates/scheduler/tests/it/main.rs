@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its records has to fail")]
 
 mod golden;
+mod rules;
 mod scenarios;
 mod vectors;
 mod watcher;

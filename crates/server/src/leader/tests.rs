@@ -16,6 +16,8 @@ use drover_raft::{DiskLogOptions, Storage};
 use drover_rt::{Clock, Entropy, RealDisk, TaskScope};
 use drover_state::{JobStatus, Snapshot};
 
+mod rollouts;
+
 use crate::{Config, DispatchRequest, HeartbeatError, Server};
 
 const EPOCH: WallTime = WallTime(1_767_225_600_000_000_000);
