@@ -17,8 +17,10 @@ const CONTACTS_KEPT: usize = 8;
 
 impl Transaction<'_> {
     pub(crate) fn plans(&mut self, plans: Vec<Plan>) -> Result<(), ApplyError> {
-        for plan in plans {
+        for mut plan in plans {
+            let evals = std::mem::take(&mut plan.evals);
             self.plan(plan);
+            self.upsert_evals(evals)?;
         }
         Ok(())
     }
