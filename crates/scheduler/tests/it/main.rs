@@ -4,5 +4,7 @@
 
 mod clusters;
 mod golden;
+mod rules;
 mod scenarios;
 mod vectors;
+mod watcher;
