@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use drover_base::{AllocId, EvalId};
-use drover_model::{ClientStatus, Contact, DesiredStatus, DesiredTransition, Evaluation, NodeStatus, Plan, RescheduleOutcome, StatusChange};
+use drover_model::{
+    ClientStatus, Contact, DesiredStatus, DesiredTransition, Evaluation, NodeStatus, Plan, RescheduleOutcome, StatusChange,
+};
 
 use crate::event::EventKind;
 use crate::rows::{Alloc, JobRow, JobSlot, NodeRow};
@@ -136,7 +138,7 @@ impl Transaction<'_> {
         &mut self,
         job_slot: JobSlot,
         job: &JobRow,
-        eval_id: drover_base::EvalId,
+        eval_id: EvalId,
         deployment: Option<drover_base::DeploymentId>,
         placement: drover_model::Placement,
         preempted: Option<Arc<Vec<AllocId>>>,
