@@ -95,6 +95,7 @@ pub fn node(config: &ClientConfig, identity: &NodeIdentity, groups: Version, dri
         host_networks: BTreeMap::new(),
         max_allocs: config.node_max_allocs,
         topology: Some(Carried(topology)),
+        host_volumes: None,
     }
 }
 

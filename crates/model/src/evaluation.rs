@@ -75,6 +75,20 @@ pub struct PlacementMetrics {
     /// Further failures of the same group that were not looked at one by one.
     #[n(12)]
     pub coalesced_failures: u32,
+    /// What tasks ask for of the dimensions that ran out, by task.
+    #[n(13)]
+    pub resources_exhausted: Option<BTreeMap<String, ExhaustedResources>>,
+}
+
+/// What a task asks for of dimensions that ran out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct ExhaustedResources {
+    /// MHz; 0 if there is enough.
+    #[n(0)]
+    pub cpu_mhz: u32,
+    /// MiB; 0 if there is enough.
+    #[n(1)]
+    pub memory_mb: u32,
 }
 
 /// The score of a node.

@@ -260,30 +260,77 @@ pub struct Node {
     /// Core layout as the API shows it.
     #[n(15)]
     pub topology: Option<crate::mirror::Carried<drover_api::Topology>>,
+    /// Directories offered as volumes, by name.
+    #[n(16)]
+    pub host_volumes: Option<BTreeMap<String, HostVolume>>,
+}
+
+/// A directory of a node that groups may mount.
+#[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
+pub struct HostVolume {
+    /// Where it lies.
+    #[n(0)]
+    pub path: String,
+    /// Whether it may only be read.
+    #[n(1)]
+    pub read_only: bool,
 }
 
 impl Node {
-    /// Equal for nodes that no constraint over class-wide facts can tell apart.
+    /// Equal for nodes that no constraint over class-wide facts can tell apart (SCH-026).
     pub fn computed_class(&self) -> u64 {
         let mut hash = Fnv::default();
-        for part in [&self.datacenter, &self.node_class, &self.node_pool] {
-            hash.text(part);
-        }
-        for (key, value) in self.attributes.iter().chain(&self.meta) {
-            if !key.starts_with("unique.") {
-                hash.text(key);
-                hash.text(value);
-            }
-        }
+        self.hash_facts(&mut hash);
+        hash.0
+    }
+
+    /// Equal for nodes that differ in nothing the scheduler looks at, but for what is unique to a node and for what is in
+    /// use. Finer than the class: drivers' health, networks, volumes and size count.
+    pub fn shape(&self) -> u64 {
+        let mut hash = Fnv::default();
+        self.hash_facts(&mut hash);
         for (name, driver) in &self.drivers {
             hash.text(name);
             hash.text(if driver.detected && driver.healthy { "1" } else { "0" });
         }
+        for network in &self.resources.networks {
+            hash.text(&network.mode);
+            for address in &network.addresses {
+                hash.text(&address.alias);
+            }
+        }
+        for (name, volume) in self.host_volumes.iter().flatten() {
+            hash.text(name);
+            hash.text(if volume.read_only { "1" } else { "0" });
+        }
+        let size = &self.resources;
+        for number in [size.cpu_mhz, size.reserved_cpu_mhz, size.memory_mb, size.reserved_memory_mb, u32::from(size.cores_total)] {
+            hash.bytes(&number.to_be_bytes());
+        }
         hash.0
+    }
+
+    fn hash_facts(&self, hash: &mut Fnv) {
+        for part in [&self.datacenter, &self.node_class, &self.node_pool] {
+            hash.text(part);
+        }
+        for (kind, facts) in [("attr", &self.attributes), ("meta", &self.meta)] {
+            hash.text(kind);
+            for (key, value) in facts.iter().filter(|(key, _)| !key.starts_with("unique.")) {
+                hash.text(key);
+                hash.text(value);
+            }
+        }
     }
 }
 
-/// FNV-1a (Fowler, Noll, Vo), 64 bits: stable across builds and machines.
+/// FNV-1a (Fowler, Noll, Vo) of some bytes, 64 bits: stable across builds and machines.
+pub fn fnv(bytes: &[u8]) -> u64 {
+    let mut hash = Fnv::default();
+    hash.bytes(bytes);
+    hash.0
+}
+
 struct Fnv(u64);
 
 impl Default for Fnv {
@@ -293,9 +340,14 @@ impl Default for Fnv {
 }
 
 impl Fnv {
-    fn text(&mut self, text: &str) {
-        for byte in text.bytes().chain([0]) {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    fn bytes(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
         }
+    }
+
+    fn text(&mut self, text: &str) {
+        self.bytes(text.as_bytes());
+        self.bytes(&[0]);
     }
 }

@@ -8,7 +8,7 @@ use minicbor::{Decode, Encode};
 
 use crate::allocation::ClientStatus;
 use crate::deployment::{Deployment, DeploymentStatus};
-use crate::evaluation::{DesiredUpdates, PlacementMetrics};
+use crate::evaluation::{DesiredUpdates, Evaluation, PlacementMetrics};
 use crate::job::JobId;
 use crate::resources::AllocatedResources;
 
@@ -195,6 +195,9 @@ pub struct Plan {
     /// Allocations of other jobs that are evicted; only in the shared form ([`crate::plan_form`]).
     #[cbor(skip)]
     pub preemptions: Vec<Preemption>,
+    /// Evaluations of the jobs that lose allocations, made in the same entry (SCH-088); only in the shared form.
+    #[cbor(skip)]
+    pub evals: Vec<Evaluation>,
     /// The deployment that placements and updates of the newest version join, unless `deployment` is given.
     #[n(12)]
     pub joins: Option<DeploymentId>,
@@ -220,6 +223,7 @@ impl Plan {
             job_create_index: 0,
             annotations: BTreeMap::new(),
             preemptions: Vec::new(),
+            evals: Vec::new(),
             joins: None,
         }
     }
@@ -258,6 +262,7 @@ impl Plan {
         let (with_placement, alone): (Vec<Stop>, Vec<Stop>) = self.stops.drain(..).partition(|stop| replaced.contains(&stop.id));
         let mut with_placement: BTreeMap<AllocId, Stop> = with_placement.into_iter().map(|stop| (stop.id, stop)).collect();
         let (placements, in_place) = (std::mem::take(&mut self.placements), std::mem::take(&mut self.in_place));
+        let evals = std::mem::take(&mut self.evals);
         let mut chunks = vec![self];
         fn room_for(chunks: &mut Vec<Plan>, count: usize, most: usize) -> &mut Plan {
             let last = chunks.last().expect("there is a first chunk");
@@ -284,6 +289,9 @@ impl Plan {
             chunk.stops.extend(stop);
             chunk.preemptions.extend(evicted);
             chunk.placements.push(placement);
+        }
+        if let Some(last) = chunks.iter_mut().rfind(|chunk| !chunk.preemptions.is_empty()) {
+            last.evals = evals;
         }
         chunks
     }

@@ -10,7 +10,7 @@ use minicbor::encode::{Error as EncodeError, Write};
 use minicbor::{Decode, Decoder, Encode, Encoder};
 
 use crate::deployment::Deployment;
-use crate::evaluation::{DesiredUpdates, PlacementMetrics};
+use crate::evaluation::{DesiredUpdates, Evaluation, PlacementMetrics};
 use crate::job::JobId;
 use crate::plan::{DeploymentUpdate, InPlace, Placement, Plan, Preemption, RescheduleEvent, Stop};
 use crate::resources::AllocatedResources;
@@ -119,6 +119,8 @@ struct PlanOut<'a> {
     preemptions: &'a [Preemption],
     #[n(14)]
     joins: Option<DeploymentId>,
+    #[n(15)]
+    evals: Option<&'a [Evaluation]>,
 }
 
 #[derive(Decode)]
@@ -161,6 +163,8 @@ struct PlanIn {
     preemptions: Vec<Preemption>,
     #[n(14)]
     joins: Option<DeploymentId>,
+    #[n(15)]
+    evals: Option<Vec<Evaluation>>,
 }
 
 /// Writes plans.
@@ -191,6 +195,7 @@ fn plan_out<'a>(plan: &'a Plan, resources: &mut Table<'a, AllocatedResources>, m
         job_create_index,
         annotations,
         preemptions,
+        evals,
         joins,
     } = plan;
     let mut groups: Vec<&str> = Vec::new();
@@ -234,6 +239,7 @@ fn plan_out<'a>(plan: &'a Plan, resources: &mut Table<'a, AllocatedResources>, m
         annotations,
         preemptions,
         joins: *joins,
+        evals: (!evals.is_empty()).then_some(evals),
     }
 }
 
@@ -290,6 +296,7 @@ fn plan_in(plan: PlanIn, resources: &[Arc<AllocatedResources>], metrics: &[Arc<P
         annotations: plan.annotations,
         preemptions: plan.preemptions,
         joins: plan.joins,
+        evals: plan.evals.unwrap_or_default(),
     })
 }
 

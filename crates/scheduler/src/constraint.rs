@@ -6,30 +6,140 @@ use std::cmp::Ordering;
 use drover_lang::version::{Rules, Version, VersionConstraint};
 use drover_model::{Constraint, Node};
 
-/// A side of a condition on a node: what the reference stands for, or the text itself; `None` if the node lacks it.
-pub fn resolve<'a>(target: &'a str, node: &'a Node) -> Option<Cow<'a, str>> {
-    let Some(name) = target.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) else {
-        return Some(Cow::Borrowed(target));
-    };
-    match name {
-        "node.unique.id" => Some(Cow::Owned(node.id.to_string())),
-        "node.unique.name" => Some(Cow::Borrowed(&node.name)),
-        "node.datacenter" => Some(Cow::Borrowed(&node.datacenter)),
-        "node.class" => Some(Cow::Borrowed(&node.node_class)),
-        "node.pool" => Some(Cow::Borrowed(&node.node_pool)),
-        name => match name.split_once('.') {
-            Some(("attr", key)) => node.attributes.get(key).map(|value| Cow::Borrowed(value.as_str())),
-            Some(("meta", key)) => node.meta.get(key).map(|value| Cow::Borrowed(value.as_str())),
-            _ => None,
-        },
+/// A side of a condition: text, or a fact of a node.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Target {
+    /// The text itself.
+    Literal(String),
+    /// A field of the node.
+    Field(Field),
+    /// An attribute.
+    Attribute(String),
+    /// Meta data.
+    Meta(String),
+    /// A reference that stands for nothing.
+    Nothing,
+}
+
+/// A field of a node that conditions may name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// The id.
+    Id,
+    /// The name.
+    Name,
+    /// The datacenter.
+    Datacenter,
+    /// The class.
+    Class,
+    /// The pool.
+    Pool,
+}
+
+impl Target {
+    /// Reads a side of a condition (SCH-020).
+    pub fn parse(text: &str) -> Self {
+        let Some(rest) = text.strip_prefix("${") else { return Self::Literal(text.to_owned()) };
+        // A missing final brace is tolerated where a key follows.
+        let key = |rest: &str| rest.strip_suffix('}').unwrap_or(rest).to_owned();
+        if let Some(rest) = rest.strip_prefix("attr.") {
+            return Self::Attribute(key(rest));
+        }
+        if let Some(rest) = rest.strip_prefix("meta.") {
+            return Self::Meta(key(rest));
+        }
+        match rest {
+            "node.unique.id}" => Self::Field(Field::Id),
+            "node.unique.name}" => Self::Field(Field::Name),
+            "node.datacenter}" => Self::Field(Field::Datacenter),
+            "node.class}" => Self::Field(Field::Class),
+            "node.pool}" => Self::Field(Field::Pool),
+            _ => Self::Nothing,
+        }
     }
+
+    /// What it stands for on a node; `None` if the node lacks it.
+    pub fn resolve<'a>(&'a self, node: &'a Node) -> Option<Cow<'a, str>> {
+        match self {
+            Self::Literal(text) => Some(Cow::Borrowed(text)),
+            Self::Field(Field::Id) => Some(Cow::Owned(node.id.to_string())),
+            Self::Field(Field::Name) => Some(Cow::Borrowed(&node.name)),
+            Self::Field(Field::Datacenter) => Some(Cow::Borrowed(&node.datacenter)),
+            Self::Field(Field::Class) => Some(Cow::Borrowed(&node.node_class)),
+            Self::Field(Field::Pool) => Some(Cow::Borrowed(&node.node_pool)),
+            Self::Attribute(key) => node.attributes.get(key).map(|value| Cow::Borrowed(value.as_str())),
+            Self::Meta(key) => node.meta.get(key).map(|value| Cow::Borrowed(value.as_str())),
+            Self::Nothing => None,
+        }
+    }
+
+    /// Whether nodes of one class may differ in it (SCH-027).
+    pub fn is_unique(&self) -> bool {
+        match self {
+            Self::Field(field) => matches!(field, Field::Id | Field::Name),
+            Self::Attribute(key) | Self::Meta(key) => key.starts_with("unique."),
+            Self::Literal(_) | Self::Nothing => false,
+        }
+    }
+}
+
+/// What a side of a condition stands for on a node; `None` if the node lacks it.
+pub fn resolve(target: &str, node: &Node) -> Option<String> {
+    Target::parse(target).resolve(node).map(Cow::into_owned)
 }
 
 /// Whether the condition looks at something that nodes of one class may differ in.
 pub fn escapes_class(constraint: &Constraint) -> bool {
-    [&constraint.l_target, &constraint.r_target]
-        .iter()
-        .any(|target| target.contains("${node.unique.") || target.contains("${attr.unique.") || target.contains("${meta.unique."))
+    Target::parse(&constraint.l_target).is_unique() || Target::parse(&constraint.r_target).is_unique()
+}
+
+/// A condition made ready for many nodes: what does not depend on the node is worked out once.
+#[derive(Clone, Debug)]
+pub struct Condition {
+    left: Target,
+    right: Target,
+    operand: String,
+    prepared: Prepared,
+}
+
+#[derive(Clone, Debug)]
+enum Prepared {
+    Nothing,
+    Pattern(Option<regex::Regex>),
+    Versions(Option<VersionConstraint>),
+}
+
+impl Condition {
+    /// Makes a condition ready.
+    pub fn new(left: &str, operand: &str, right: &str) -> Self {
+        let right = Target::parse(right);
+        let prepared = match (operand, &right) {
+            ("regexp", Target::Literal(text)) => Prepared::Pattern(regex::Regex::new(text).ok()),
+            ("version", Target::Literal(text)) => Prepared::Versions(VersionConstraint::parse(text, Rules::Version).ok()),
+            ("semver", Target::Literal(text)) => Prepared::Versions(VersionConstraint::parse(text, Rules::Semver).ok()),
+            _ => Prepared::Nothing,
+        };
+        Self { left: Target::parse(left), right, operand: operand.to_owned(), prepared }
+    }
+
+    /// Whether nodes of one class may differ in it.
+    pub fn is_unique(&self) -> bool {
+        self.left.is_unique() || self.right.is_unique()
+    }
+
+    /// Whether a node meets it.
+    pub fn met(&self, node: &Node) -> bool {
+        let left = self.left.resolve(node);
+        match (&self.prepared, &left) {
+            (Prepared::Pattern(pattern), Some(left)) => pattern.as_ref().is_some_and(|pattern| pattern.is_match(left)),
+            (Prepared::Versions(versions), Some(left)) => match (versions, Version::parse(left)) {
+                (Some(versions), Ok(version)) => versions.matches(&version),
+                _ => false,
+            },
+            (Prepared::Pattern(_) | Prepared::Versions(_), None) => false,
+            (Prepared::Nothing, _) => holds(&self.operand, left.as_deref(), self.right.resolve(node).as_deref()),
+        }
+    }
 }
 
 /// Whether the condition holds between two resolved sides. An unknown operator never holds (SCH-019).
@@ -37,6 +147,8 @@ pub fn holds(operand: &str, left: Option<&str>, right: Option<&str>) -> bool {
     match operand {
         "=" | "==" | "is" => matches!((left, right), (Some(left), Some(right)) if left == right),
         "!=" | "not" => left.unwrap_or_default() != right.unwrap_or_default(),
+        // Checked elsewhere: they are about allocations and not about the node.
+        "distinct_hosts" | "distinct_property" => true,
         "is_set" | "attribute_is_set" => left.is_some(),
         "is_not_set" | "attribute_is_not_set" => left.is_none(),
         _ => match (left, right) {

@@ -1,75 +1,106 @@
-//! How well a node suits: the mean of the parts that apply (SCH-030 and following).
+//! How well a node suits: the mean of the parts that apply (SCH-031 and following).
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use drover_base::NodeId;
-use drover_model::{Affinity, NodeScore};
-use drover_state::{Ask, NodeRow, Usage};
+use drover_model::{Affinity, Job, Node, NodeScore, TaskGroup};
 
-use crate::constraint::{holds, resolve};
+use crate::constraint::Condition;
 
-/// The highest value of the packing score.
-const PACKING_MAX: f64 = 18.0;
-
-/// What ranking looks at beside the node.
-pub struct Ranking<'a> {
-    /// What the group asks for.
-    pub ask: &'a Ask,
-    /// The group's count.
-    pub desired: u32,
-    /// Allocations of the same job and group on the node.
-    pub collisions: u32,
-    /// Whether the allocation being replaced failed here.
+/// The parts of a node's score; those with nothing to say are absent.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Parts {
+    /// How full the node becomes, or how empty it stays.
+    pub packing: f64,
+    /// Others of the same job and group are there.
+    pub anti_affinity: Option<f64>,
+    /// What is replaced failed there.
     pub penalty: bool,
-    /// The affinities of job, group and tasks.
-    pub affinities: &'a [&'a Affinity],
+    /// Affinities that hold and do not.
+    pub affinity: Option<f64>,
+    /// Wanted or not at the node's values; zero says nothing.
+    pub spread: f64,
+    /// Others would have to go.
+    pub preemption: Option<f64>,
 }
 
-/// BestFit v3: 20 − (10^free_cpu + 10^free_memory), each the free share after the placement, cut to 0…18.
-fn packing(row: &NodeRow, usage: &Usage, ask: &Ask) -> f64 {
-    let size = &row.node.resources;
-    let free = |total: u32, reserved: u32, used: u32, asked: u32| {
-        let capacity = f64::from(total.saturating_sub(reserved));
-        if capacity == 0.0 { 0.0 } else { 1.0 - f64::from(used.saturating_add(asked)) / capacity }
-    };
-    let cpu = free(size.cpu_mhz, size.reserved_cpu_mhz, usage.cpu_mhz, ask.cpu_mhz);
-    let memory = free(size.memory_mb, size.reserved_memory_mb, usage.memory_mb, ask.memory_mb);
-    (20.0 - (10f64.powf(cpu) + 10f64.powf(memory))).clamp(0.0, PACKING_MAX)
-}
-
-/// The score of a node.
-pub fn score(row: &NodeRow, usage: &Usage, ranking: &Ranking<'_>) -> NodeScore {
-    let mut parts = BTreeMap::from([("binpack".to_owned(), packing(row, usage, ranking.ask) / PACKING_MAX)]);
-    if ranking.desired > 1 && ranking.collisions > 0 {
-        let share = f64::from(ranking.collisions + 1) / f64::from(ranking.desired);
-        parts.insert("job-anti-affinity".to_owned(), -share);
+impl Parts {
+    /// The mean of the parts that apply.
+    pub fn total(&self) -> f64 {
+        let (mut sum, mut count) = (self.packing, 1.0);
+        let spread = (self.spread != 0.0).then_some(self.spread);
+        let penalty = self.penalty.then_some(PENALTY);
+        for part in [self.anti_affinity, penalty, self.affinity, spread, self.preemption].into_iter().flatten() {
+            sum += part;
+            count += 1.0;
+        }
+        sum / count
     }
-    if ranking.penalty {
-        parts.insert("node-reschedule-penalty".to_owned(), -1.0);
+
+    /// The score as it is shown.
+    pub fn shown(&self, node_id: NodeId) -> NodeScore {
+        let named = [
+            ("binpack", Some(self.packing)),
+            ("job-anti-affinity", self.anti_affinity),
+            ("node-reschedule-penalty", self.penalty.then_some(PENALTY)),
+            ("node-affinity", self.affinity),
+            ("allocation-spread", (self.spread != 0.0).then_some(self.spread)),
+            ("preemption", self.preemption),
+        ];
+        let parts = named.into_iter().filter_map(|(name, part)| Some((name.to_owned(), part?)));
+        NodeScore { node_id, parts: parts.collect::<BTreeMap<_, _>>(), total: self.total() }
     }
-    if let Some(affinity) = affinity(row, ranking.affinities) {
-        parts.insert("node-affinity".to_owned(), affinity);
-    }
-    let total = parts.values().sum::<f64>() / parts.len() as f64;
-    NodeScore { node_id: row.node.id, parts, total }
 }
 
-/// Matched weight over the sum of absolute weights; no part of the score when nothing matches.
-fn affinity(row: &NodeRow, affinities: &[&Affinity]) -> Option<f64> {
-    let total: f64 = affinities.iter().map(|affinity| f64::from(affinity.weight).abs()).sum();
-    let matched: f64 = affinities
-        .iter()
-        .filter(|affinity| {
-            let (left, right) = (resolve(&affinity.l_target, &row.node), resolve(&affinity.r_target, &row.node));
-            holds(&affinity.operand, left.as_deref(), right.as_deref())
-        })
-        .map(|affinity| f64::from(affinity.weight))
-        .sum();
-    (total > 0.0 && matched != 0.0).then(|| matched / total)
+/// What a node gets where the allocation to replace failed before (SCH-035).
+const PENALTY: f64 = -1.0;
+
+/// What a node gets that holds so many of the same job and group already (SCH-034).
+pub fn anti_affinity(collisions: u32, desired: u32) -> Option<f64> {
+    (collisions > 0).then(|| -(f64::from(collisions) + 1.0) / f64::from(desired.max(1)))
 }
 
-/// Whether `a` is the better of two nodes: the higher score; the lower id where scores are equal, so that the choice is
-/// a function of the state alone.
-pub fn better(a: (&NodeScore, NodeId), b: (&NodeScore, NodeId)) -> bool {
-    a.0.total.total_cmp(&b.0.total).then(b.1.cmp(&a.1)).is_gt()
+/// The affinities of job, group and tasks.
+pub struct Affinities {
+    all: Vec<(Condition, f64)>,
+    weights: f64,
+}
+
+impl Affinities {
+    /// Those that concern a group.
+    pub fn new(job: &Job, group: &TaskGroup) -> Self {
+        let all = job.affinities.iter().chain(&group.affinities).chain(group.tasks.iter().flat_map(|task| &task.affinities));
+        let ready = |one: &Affinity| (Condition::new(&one.l_target, &one.operand, &one.r_target), f64::from(one.weight));
+        let all: Vec<(Condition, f64)> = all.map(ready).collect();
+        let weights = all.iter().map(|(_, weight)| weight.abs()).sum();
+        Self { all, weights }
+    }
+
+    /// Whether one looks at what is unique to a node.
+    pub fn is_unique(&self) -> bool {
+        self.all.iter().any(|(condition, _)| condition.is_unique())
+    }
+
+    /// Matched weight over the sum of absolute weights; absent when there are none (SCH-029).
+    pub fn of(&self, node: &Node) -> Option<f64> {
+        let matched = || self.all.iter().filter(|(condition, _)| condition.met(node)).map(|(_, weight)| weight).sum::<f64>();
+        (self.weights > 0.0).then(|| matched() / self.weights)
+    }
+}
+
+/// A number in its total order, so that it can be a key.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ordered(pub f64);
+
+impl Eq for Ordered {}
+impl PartialOrd for Ordered {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Ordered {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.total_cmp(&other.0)
+    }
 }

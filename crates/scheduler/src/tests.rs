@@ -387,7 +387,7 @@ fn static_ports_collide_and_dynamic_ones_do_not() {
     let outcome = region.evaluate();
     assert_eq!(outcome.plan.placements.len(), 1);
     let exhausted = &outcome.failed_groups["g"].dimension_exhausted;
-    assert_eq!(exhausted, &BTreeMap::from([("network: reserved port collision 8080".to_owned(), 1)]));
+    assert_eq!(exhausted, &BTreeMap::from([("network: reserved port collision http=8080".to_owned(), 1)]));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::tables::Snapshot;
 use crate::usage::Ask;
 
 impl Snapshot {
-    /// Counts what a plan takes and frees in the capacity of its nodes, and nothing else: the tables stay as they are.
+    /// Counts what a plan takes and frees in the capacity of its nodes and its index, and nothing else: the tables stay as they are.
     ///
     /// What is in the tables already is not counted again, so a plan may be anticipated on any state before or after its
     /// commit; but on one copy only once.
@@ -55,7 +55,9 @@ impl Snapshot {
 
     fn count_ahead(&mut self, slot: NodeSlot, count: impl FnOnce(&mut NodeRow)) {
         if let Some(row) = self.nodes.get_mut(&slot) {
-            count(std::sync::Arc::make_mut(row));
+            let row = std::sync::Arc::make_mut(row);
+            count(row);
+            self.capacity.update(slot, row);
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod ahead;
 mod apply;
+mod capacity;
 mod event;
 mod fixture;
 mod persist;
@@ -14,6 +15,7 @@ mod summary;
 mod tables;
 mod usage;
 
+pub use capacity::{Capacity, Found, Position, Room, Shape, packing, packing_over};
 pub use event::{Event, EventKind, Payload, Topic};
 pub use fixture::Fixture;
 pub use persist::{RestoreError, SnapshotReader, write_snapshot};
@@ -21,4 +23,4 @@ pub use rows::{Alloc, AllocSlot, DeploymentSlot, EvalSlot, JobRow, JobSlot, JobS
 pub use store::{Applied, ApplyError, Store, Touched};
 pub use summary::{ChildCounts, GroupSummary, JobSummary};
 pub use tables::{Snapshot, Table};
-pub use usage::{Ask, Fit, Misfit, Usage, fit};
+pub use usage::{Ask, Fit, HostAddress, HostPort, Misfit, Usage, fit};

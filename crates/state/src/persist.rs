@@ -410,6 +410,11 @@ pub(crate) fn recount(state: &mut Snapshot) {
             Arc::make_mut(job).live_allocs += 1;
         }
     }
+    for (slot, _) in state.nodes.clone() {
+        if let Some(row) = state.nodes.get_mut(&slot) {
+            state.capacity.update(slot, Arc::make_mut(row));
+        }
+    }
     let evals = state.evals.clone();
     for (_, eval) in &evals {
         if !eval.status.is_terminal()

@@ -15,6 +15,7 @@ use minicbor::decode::Error as DecodeError;
 use minicbor::encode::{Error as EncodeError, Write};
 use minicbor::{Decode, Decoder, Encode, Encoder};
 
+use crate::capacity::Position;
 use crate::summary::{ChildCounts, GroupSummary};
 use crate::usage::Usage;
 
@@ -240,6 +241,9 @@ pub struct NodeRow {
     #[n(10)]
     #[cbor(default)]
     pub class: u64,
+    /// Where it lies in the index over free capacity; recounted when a snapshot is restored.
+    #[cbor(skip)]
+    pub position: Position,
     /// The drain under way.
     #[n(11)]
     pub drain: Option<DrainStrategy>,
@@ -268,6 +272,7 @@ impl NodeRow {
             class,
             drain: None,
             last_drain: None,
+            position: Position::default(),
         }
     }
 

@@ -133,10 +133,7 @@ impl Transaction<'_> {
             Change::NodeEligibility { id, eligible, event, evals } => self.node_eligibility(id, eligible, event, evals),
             Change::AllocUpdates { updates, evals } => self.alloc_updates(updates, evals),
             Change::Evaluations(evals) => self.upsert_evals(evals),
-            Change::Plans(plans) | Change::SharedPlans(plans) => {
-                self.plans(plans);
-                Ok(())
-            }
+            Change::Plans(plans) | Change::SharedPlans(plans) => self.plans(plans).map(|_| ()),
             Change::Results { plans, evals } => self.results(plans, evals),
             Change::Transitions { transitions, evals } => self.transitions(transitions, evals),
             Change::DeploymentStatus { update, eval, revert } => self.deployment_status(&update, eval, revert),

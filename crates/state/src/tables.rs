@@ -9,6 +9,7 @@ use drover_model::{
 };
 use imbl::OrdMap;
 
+use crate::capacity::Capacity;
 use crate::rows::{Alloc, AllocSlot, DeploymentSlot, EvalSlot, JobRow, JobSlot, NodeRow, NodeSlot};
 
 text_enum! {
@@ -65,6 +66,7 @@ pub struct Snapshot {
     /// By namespace and id: the name.
     pub(crate) service_ids: OrdMap<(Arc<str>, Arc<str>), Arc<str>>,
     pub(crate) services_by_alloc: Set<(AllocId, Arc<str>, Arc<str>)>,
+    pub(crate) capacity: Capacity,
     pub(crate) scheduler_config: Arc<SchedulerConfig>,
     pub(crate) node_pools: OrdMap<Arc<str>, Arc<NodePool>>,
 }
@@ -281,6 +283,11 @@ impl Snapshot {
     pub fn latest_deployment(&self, id: &JobId) -> Option<&Arc<Deployment>> {
         let create_index = self.job(id)?.job().create_index;
         self.deployments_of_job(id).rev().find(|deployment| deployment.job_create_index == create_index)
+    }
+
+    /// Where there is room.
+    pub fn capacity(&self) -> &Capacity {
+        &self.capacity
     }
 
     /// The settings of the scheduler.

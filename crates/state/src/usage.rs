@@ -1,10 +1,36 @@
 //! Capacity, counted once: per node the running totals of what its allocations take, and the one function that says
 //! whether more fits. The scheduler and the plan applier both call [`fit`].
+//!
+//! Totals are small: numbers in place, and sorted lists for the few cores and ports in use.
 
-use std::sync::Arc;
+use drover_model::{AllocatedResources, Hook, NodeResources, fnv};
 
-use drover_model::{AllocatedResources, Hook, NodeResources};
-use imbl::OrdMap;
+/// A host address as ports are counted on it; an empty address stands for any.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HostAddress(u64);
+
+impl HostAddress {
+    /// Any address of the node.
+    pub const ANY: Self = Self(0);
+
+    /// The address with this text.
+    pub fn of(text: &str) -> Self {
+        if text.is_empty() { Self::ANY } else { Self(fnv(text.as_bytes()).max(1)) }
+    }
+
+    fn meets(self, other: Self) -> bool {
+        self == other || self == Self::ANY || other == Self::ANY
+    }
+}
+
+/// A port on an address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HostPort {
+    /// The number.
+    pub port: u16,
+    /// Where.
+    pub address: HostAddress,
+}
 
 /// What an allocation takes of a node, or a group asks for.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,8 +43,8 @@ pub struct Ask {
     pub disk_mb: u32,
     /// Cores by number.
     pub cores: Vec<u16>,
-    /// Host ports that must be free, with their address; an empty address stands for any.
-    pub ports: Vec<(Arc<str>, u16)>,
+    /// Host ports that must be free, each once.
+    pub ports: Vec<HostPort>,
 }
 
 impl Ask {
@@ -42,18 +68,43 @@ impl Ask {
             }
             cores.extend(&task.reserved_cores);
         }
+        let held = resources.ports.iter().filter(|port| !port.ignore_collision);
+        let mut ports: Vec<HostPort> = held.map(|port| HostPort { port: port.value, address: HostAddress::of(&port.host_ip) }).collect();
+        ports.sort_unstable();
+        ports.dedup();
         Self {
             cpu_mhz: prestart.0.max(main.0).max(poststop.0),
             memory_mb: prestart.1.max(main.1).max(poststop.1),
             disk_mb: resources.disk_mb,
             cores,
-            ports: resources
-                .ports
-                .iter()
-                .filter(|port| !port.ignore_collision)
-                .map(|port| (Arc::from(port.host_ip.as_str()), port.value))
-                .collect(),
+            ports,
         }
+    }
+}
+
+/// Things in use and by how many, sorted.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Counts<K>(Vec<(K, u16)>);
+
+impl<K: Copy + Ord> Counts<K> {
+    fn add(&mut self, key: K) {
+        match self.0.binary_search_by_key(&key, |(key, _)| *key) {
+            Ok(at) => self.0[at].1 = self.0[at].1.saturating_add(1),
+            Err(at) => self.0.insert(at, (key, 1)),
+        }
+    }
+
+    fn remove(&mut self, key: K) {
+        if let Ok(at) = self.0.binary_search_by_key(&key, |(key, _)| *key) {
+            self.0[at].1 -= 1;
+            if self.0[at].1 == 0 {
+                self.0.remove(at);
+            }
+        }
+    }
+
+    fn contains(&self, key: K) -> bool {
+        self.0.binary_search_by_key(&key, |(key, _)| *key).is_ok()
     }
 }
 
@@ -68,10 +119,8 @@ pub struct Usage {
     pub memory_mb: u32,
     /// MiB.
     pub disk_mb: u32,
-    /// Cores in use and by how many.
-    pub cores: OrdMap<u16, u16>,
-    /// Ports in use and by how many.
-    pub ports: OrdMap<(Arc<str>, u16), u16>,
+    cores: Counts<u16>,
+    ports: Counts<HostPort>,
 }
 
 impl Usage {
@@ -82,10 +131,10 @@ impl Usage {
         self.memory_mb = self.memory_mb.saturating_add(ask.memory_mb);
         self.disk_mb = self.disk_mb.saturating_add(ask.disk_mb);
         for core in &ask.cores {
-            *self.cores.entry(*core).or_insert(0) += 1;
+            self.cores.add(*core);
         }
         for port in &ask.ports {
-            *self.ports.entry(port.clone()).or_insert(0) += 1;
+            self.ports.add(*port);
         }
     }
 
@@ -96,32 +145,36 @@ impl Usage {
         self.memory_mb = self.memory_mb.saturating_sub(ask.memory_mb);
         self.disk_mb = self.disk_mb.saturating_sub(ask.disk_mb);
         for core in &ask.cores {
-            release(&mut self.cores, core);
+            self.cores.remove(*core);
         }
         for port in &ask.ports {
-            release(&mut self.ports, port);
+            self.ports.remove(*port);
         }
+    }
+
+    /// Whether a core is taken.
+    pub fn core_taken(&self, core: u16) -> bool {
+        self.cores.contains(core)
     }
 
     /// Whether a port on an address is taken.
-    pub fn port_taken(&self, address: &Arc<str>, port: u16) -> bool {
-        self.ports.contains_key(&(Arc::clone(address), port))
+    pub fn port_taken(&self, wanted: HostPort) -> bool {
+        let first = self.ports.0.partition_point(|(held, _)| held.port < wanted.port);
+        self.ports.0[first..].iter().take_while(|(held, _)| held.port == wanted.port).any(|(held, _)| held.address.meets(wanted.address))
+    }
+
+    /// Ports in use.
+    pub fn ports(&self) -> impl Iterator<Item = HostPort> {
+        self.ports.0.iter().map(|(port, _)| *port)
+    }
+
+    /// A port that several allocations hold at once, which only a fault can bring about.
+    pub fn port_collision(&self) -> Option<u16> {
+        self.ports.0.iter().find(|(_, count)| *count > 1).map(|(held, _)| held.port)
     }
 }
 
-fn release<K: Ord + Clone>(counts: &mut OrdMap<K, u16>, key: &K) {
-    match counts.get(key).copied() {
-        Some(count) if count > 1 => {
-            counts.insert(key.clone(), count - 1);
-        }
-        Some(_) => {
-            counts.remove(key);
-        }
-        None => {}
-    }
-}
-
-/// The outcome of [`fit`].
+/// Whether something fits, or the dimension that is short.
 pub type Fit = Result<(), Misfit>;
 
 /// The first dimension that does not fit, in the words of the API (SCH-045).
@@ -163,7 +216,8 @@ pub fn fit(size: &NodeResources, max_allocs: u32, usage: &Usage, ask: &Ask) -> F
     if max_allocs > 0 && usage.allocs >= max_allocs {
         return Err(Misfit::MaxAllocs);
     }
-    if ask.cores.iter().any(|core| usage.cores.contains_key(core) || !size.reservable_cores.contains(core)) {
+    let usable = |core: &u16| size.reservable_cores.contains(core) && !size.reserved_cores.contains(core);
+    if ask.cores.iter().any(|core| usage.core_taken(*core) || !usable(core)) {
         return Err(Misfit::Cores);
     }
     let short =
@@ -177,12 +231,10 @@ pub fn fit(size: &NodeResources, max_allocs: u32, usage: &Usage, ask: &Ask) -> F
     if short(size.disk_mb, size.reserved_disk_mb, usage.disk_mb, ask.disk_mb) {
         return Err(Misfit::Disk);
     }
-    for (address, port) in &ask.ports {
-        if usage.port_taken(address, *port) {
-            return Err(Misfit::Port(*port));
-        }
+    match ask.ports.iter().find(|port| usage.port_taken(**port)) {
+        Some(taken) => Err(Misfit::Port(taken.port)),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -205,10 +257,13 @@ mod tests {
 
     #[test]
     fn counting_out_what_was_counted_in_leaves_nothing() {
-        let ask = Ask { cpu_mhz: 5, memory_mb: 6, disk_mb: 7, cores: vec![1, 2], ports: vec![(Arc::from("a"), 80)] };
+        let http = HostPort { port: 80, address: HostAddress::of("a") };
+        let ask = Ask { cpu_mhz: 5, memory_mb: 6, disk_mb: 7, cores: vec![1, 2], ports: vec![http] };
         let mut usage = Usage::default();
         usage.add(&ask);
-        assert_eq!(fit(&node(), 0, &usage, &Ask { ports: vec![(Arc::from("a"), 80)], ..Ask::default() }), Err(Misfit::Port(80)));
+        assert_eq!(fit(&node(), 0, &usage, &Ask { ports: vec![http], ..Ask::default() }), Err(Misfit::Port(80)));
+        assert!(usage.port_taken(HostPort { address: HostAddress::ANY, ..http }));
+        assert!(!usage.port_taken(HostPort { address: HostAddress::of("b"), ..http }));
         usage.remove(&ask);
         assert_eq!(usage, Usage::default());
     }

@@ -112,6 +112,7 @@ fn plan() -> Plan {
         job_create_index: 10,
         annotations: BTreeMap::new(),
         preemptions: Vec::new(),
+        evals: Vec::new(),
         joins: None,
     }
 }

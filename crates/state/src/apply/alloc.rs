@@ -76,6 +76,10 @@ impl Transaction<'_> {
     fn count_usage(&mut self, old: Option<&Alloc>, new: Option<&Alloc>) {
         let Some(either) = new.or(old) else { return };
         let (slot, node_id) = (either.node_slot, either.node_id);
+        let counted = |alloc: Option<&Alloc>| alloc.map(|alloc| (alloc.terminal(), alloc.client_terminal(), Arc::as_ptr(&alloc.resources)));
+        if counted(old) == counted(new) {
+            return;
+        }
         let live = |alloc: Option<&Alloc>| alloc.filter(|alloc| !alloc.terminal()).map(|alloc| Ask::of(&alloc.resources));
         let held = |alloc: Option<&Alloc>| alloc.filter(|alloc| !alloc.client_terminal()).map(|alloc| Ask::of(&alloc.resources));
         let (live_before, live_after, held_before, held_after) = (live(old), live(new), held(old), held(new));
@@ -90,6 +94,9 @@ impl Transaction<'_> {
             if let Some(ask) = after {
                 usage.add(ask);
             }
+        }
+        if held_before != held_after {
+            self.reindex(slot);
         }
         if held_before.is_some() && held_after.is_none() {
             self.touched.freed.insert(node_id);

@@ -54,7 +54,15 @@ impl Transaction<'_> {
         Arc::make_mut(self.state.nodes.get_mut(&slot).expect("callers found the slot in the table"))
     }
 
+    /// Brings the index over free capacity in step with a node.
+    pub(crate) fn reindex(&mut self, slot: NodeSlot) {
+        if let Some(row) = self.state.nodes.get_mut(&slot) {
+            self.state.capacity.update(slot, Arc::make_mut(row));
+        }
+    }
+
     fn node_changed(&mut self, slot: NodeSlot, kind: EventKind) {
+        self.reindex(slot);
         self.touch(Table::Nodes);
         if let Some(row) = self.state.node_at(slot).cloned() {
             self.touched.nodes.insert(row.node.id);
@@ -210,6 +218,7 @@ impl Transaction<'_> {
         if let Some(slot) = self.state.node_ids.remove(&id)
             && let Some(row) = self.state.nodes.remove(&slot)
         {
+            self.state.capacity.forget(&row);
             self.state.draining.remove(&slot);
             self.touch(Table::Nodes);
             self.touched.nodes.insert(id);

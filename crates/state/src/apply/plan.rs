@@ -20,21 +20,22 @@ const CONTACTS_KEPT: usize = 8;
 impl Transaction<'_> {
     /// Applies plans. Returns the evaluations of those of which a placement was left out: its node was taken out between
     /// the check and this entry.
-    pub(crate) fn plans(&mut self, plans: Vec<Plan>) -> BTreeSet<EvalId> {
+    pub(crate) fn plans(&mut self, plans: Vec<Plan>) -> Result<BTreeSet<EvalId>, ApplyError> {
         let mut short = BTreeSet::new();
-        for plan in plans {
-            let eval = plan.eval_id;
+        for mut plan in plans {
+            let (eval, evals) = (plan.eval_id, std::mem::take(&mut plan.evals));
             if !self.plan(plan) {
                 short.insert(eval);
             }
+            self.upsert_evals(evals)?;
         }
-        short
+        Ok(short)
     }
 
     /// Applies plans together with the ends of their evaluations. One of which something was left out does not end here:
     /// its worker finds it as it was.
     pub(crate) fn results(&mut self, plans: Vec<Plan>, mut evals: Vec<Evaluation>) -> Result<(), ApplyError> {
-        let short = self.plans(plans);
+        let short = self.plans(plans)?;
         let of_short = |eval: &Evaluation| short.contains(&eval.id) || eval.previous_eval.is_some_and(|id| short.contains(&id));
         evals.retain(|eval| !of_short(eval));
         self.upsert_evals(evals)

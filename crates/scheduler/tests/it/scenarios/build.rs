@@ -7,10 +7,10 @@ use drover_base::{AllocId, DeploymentId, EvalId, Id, NodeId};
 use drover_model::mirror::Carried;
 use drover_model::{
     Affinity, AllocatedResources, AllocatedTask, ClientStatus, Constraint, DelayFunction, Deployment, DeploymentGroup, DeploymentHealth,
-    DeploymentStatus, DesiredStatus, DesiredTransition, DisconnectStrategy, EphemeralDisk, EvalStatus, Evaluation, Hook, Job, JobId,
-    JobType, LogConfig, MigrateStrategy, NetworkResource, Node, NodeAddress, NodeDriver, NodeNetwork, NodePool, NodeResources, NodeScore,
-    NodeStatus, PlacementMetrics, Port, PortMapping, PreemptionConfig, RescheduleEvent, RescheduleOutcome, ReschedulePolicy, Resources,
-    SchedulerAlgorithm, SchedulerConfig, Service, Spread, SpreadTarget, StatusChange, Task, TaskGroup, TaskLifecycle, TaskState,
+    DeploymentStatus, DesiredStatus, DesiredTransition, DisconnectStrategy, EphemeralDisk, EvalStatus, Evaluation, Hook, HostVolume, Job,
+    JobId, JobType, LogConfig, MigrateStrategy, NetworkResource, Node, NodeAddress, NodeDriver, NodeNetwork, NodePool, NodeResources,
+    NodeScore, NodeStatus, PlacementMetrics, Port, PortMapping, PreemptionConfig, RescheduleEvent, RescheduleOutcome, ReschedulePolicy,
+    Resources, SchedulerAlgorithm, SchedulerConfig, Service, Spread, SpreadTarget, StatusChange, Task, TaskGroup, TaskLifecycle, TaskState,
     TaskStatus, Trigger, UpdateStrategy,
 };
 use drover_state::{Alloc, Fixture, JobRow, JobSlot, JobStatus, JobVersion, NodeRow, Slot, Snapshot};
@@ -400,6 +400,10 @@ fn node(input: &Value, id: NodeId) -> NodeRow {
             reserved_ports: text(&input["reserved_ports"], "").to_owned(),
         },
         drivers,
+        host_volumes: (!input["host_volumes"].is_null()).then(|| {
+            let volume = |access: &Value| HostVolume { path: String::new(), read_only: access == "ro" };
+            members(&input["host_volumes"]).into_iter().map(|(name, access)| (name.clone(), volume(access))).collect()
+        }),
         max_allocs: number(&input["max_allocs"], 0),
         ..Node::default()
     };
@@ -418,6 +422,7 @@ fn node(input: &Value, id: NodeId) -> NodeRow {
         live: Default::default(),
         held: Default::default(),
         class,
+        position: Default::default(),
         drain: None,
         last_drain: None,
     }

@@ -263,6 +263,13 @@ impl View<'_> {
         out.set("class_exhausted", counts(&metrics.class_exhausted));
         out.set("dimension_exhausted", counts(&metrics.dimension_exhausted));
         out.set("coalesced_failures", metrics.coalesced_failures);
+        let exhausted = metrics.resources_exhausted.iter().flatten().map(|(task, asked)| {
+            let mut parts = Sparse::default();
+            parts.set("cpu", asked.cpu_mhz);
+            parts.set("memory", asked.memory_mb);
+            (task.clone(), parts.done())
+        });
+        out.set("resources_exhausted", Value::Object(exhausted.collect()));
         let scores = metrics.scores.iter().map(|score| {
             let mut parts = Sparse::default();
             for (name, part) in &score.parts {
