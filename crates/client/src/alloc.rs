@@ -322,6 +322,10 @@ impl Runner {
         let description = if self.stop_text.is_empty() || !next.is_terminal() { description.to_owned() } else { self.stop_text.clone() };
         let status_changed = next != self.status;
         self.status = next;
+        if next == ClientStatus::Failed && self.health.is_none() && self.stored.health.is_none() && self.alloc.deployment.is_some() {
+            // Nothing here judges its health, but one that failed is not healthy (DEP-016).
+            self.stored.health = Some(DeploymentHealth { healthy: false, time: self.shared.clock.now() });
+        }
         {
             let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
             view.status = next;
@@ -959,6 +963,7 @@ fn check_id(alloc: &Allocation, owner: Option<&str>, service: &str, name: &str, 
 
 /// Reports an allocation that cannot even be begun as failed, once.
 pub(crate) fn report_impossible(shared: &Shared, id: AllocId, reason: &str) {
-    let update = AllocUpdate { id, status: ClientStatus::Failed, description: reason.to_owned(), tasks: BTreeMap::new(), health: None };
+    let health = Some(DeploymentHealth { healthy: false, time: shared.clock.now() });
+    let update = AllocUpdate { id, status: ClientStatus::Failed, description: reason.to_owned(), tasks: BTreeMap::new(), health };
     shared.reporter.report(shared.clock.monotonic(), update, true);
 }

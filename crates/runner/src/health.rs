@@ -162,6 +162,8 @@ impl HealthTracker {
 
 #[cfg(test)]
 mod tests {
+    use drover_macros::proves;
+
     use super::*;
 
     fn at(seconds: u64) -> Monotonic {
@@ -177,6 +179,7 @@ mod tests {
         BTreeMap::from([("web".to_owned(), TaskState { status, failed, restarts, ..TaskState::default() })])
     }
 
+    #[proves("DEP-012")]
     #[test]
     fn healthy_after_a_while_without_a_break() {
         let mut tracker = tracker(false);
@@ -199,6 +202,18 @@ mod tests {
         assert_eq!(tracker.tick(at(20)), Some(Verdict::Healthy));
     }
 
+    #[proves("DEP-013")]
+    #[test]
+    fn checks_that_pass_without_a_break_for_a_while_make_it_healthy() {
+        let mut tracker = tracker(true);
+        assert_eq!(tracker.tasks_changed(at(1), &web(TaskStatus::Running, false, 0)), None);
+        assert_eq!(tracker.checks_changed(at(20), true), None);
+        assert_eq!(tracker.checks_changed(at(25), false), None);
+        assert_eq!(tracker.checks_changed(at(28), true), None);
+        assert_eq!(tracker.tick(at(30)), None, "flapping starts the wait anew");
+        assert_eq!(tracker.tick(at(38)), Some(Verdict::Healthy));
+    }
+
     #[test]
     fn checks_count_where_they_are_asked_for() {
         let mut tracker = tracker(true);
@@ -215,6 +230,7 @@ mod tests {
         );
     }
 
+    #[proves("DEP-015")]
     #[test]
     fn a_failed_or_dead_task_is_unhealthy_at_once() {
         let mut failed = tracker(false);

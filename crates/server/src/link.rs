@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use drover_base::{EvalId, NodeId, WallTime};
 use drover_model::command::Change;
-use drover_model::{AllocUpdate, Evaluation, Job, JobId, NODE_POOL_ALL, Node, NodeEvent, NodeStatus, ServiceRegistration, Trigger};
+use drover_model::{
+    AllocUpdate, Evaluation, Job, JobId, JobType, NODE_POOL_ALL, Node, NodeEvent, NodeStatus, ServiceRegistration, Trigger,
+};
 use drover_raft::ProposeError;
 use drover_scheduler::constraint::datacenter_matches;
 use drover_scheduler::heartbeat;
@@ -171,7 +173,9 @@ impl Server {
                 jobs.entry(&alloc.job.id).or_insert(&alloc.job);
             }
         }
-        for system in state.system_jobs().map(|row| row.job()).filter(|job| !job.stop && serves(job, row)) {
+        // A sysbatch job waits for an evaluation of its own (SYS-004).
+        let system = |job: &&std::sync::Arc<Job>| job.kind == JobType::System && !job.stop && serves(job, row);
+        for system in state.system_jobs().map(|row| row.job()).filter(system) {
             jobs.entry(&system.id).or_insert(system);
         }
         let eval = |job: &Job| {

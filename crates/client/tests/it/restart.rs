@@ -271,3 +271,65 @@ async fn health_for_a_deployment_is_told_although_the_agent_was_away_before_it_w
     tidy(&client).await;
     scope.shutdown(Duration::from_secs(10)).await;
 }
+
+fn in_deployment(number: u128, health_check: HealthCheck, script: &str) -> drover_model::Allocation {
+    let updated = TaskGroup {
+        update: Some(UpdateStrategy {
+            max_parallel: 1,
+            health_check,
+            min_healthy_time: Duration::from_millis(10),
+            healthy_deadline: Duration::from_secs(60),
+            ..UpdateStrategy::default()
+        }),
+        ..group(0, vec![shell(script)])
+    };
+    let mut wanted = alloc(number, JobType::Service, updated);
+    wanted.deployment = Some(drover_base::Id::from_random(5));
+    wanted.health_wanted = true;
+    wanted
+}
+
+#[proves("DEP-017")]
+#[tokio::test]
+async fn health_is_decided_once_and_outlives_the_agent() {
+    let root = tempfile::tempdir().expect("directory");
+    let servers = Arc::new(Servers::default());
+    let durable = |config: &mut ClientConfig| config.dev = false;
+    let (client, scope) = start_with(root.path(), &servers, durable).await;
+    let wanted = in_deployment(1, HealthCheck::TaskStates, "exec sleep 1000");
+    let id = wanted.id;
+    servers.place(wanted).await;
+    let health = |known: &Known| known.last(id).and_then(|update| update.health);
+    servers.until("it is healthy", |known| health(known).is_some_and(|health| health.healthy)).await;
+    let before = servers.with(|known| health(known));
+    scope.shutdown(Duration::from_secs(10)).await;
+    drop(client);
+    loop {
+        match drover_client::store::Store::open(&root.path().join("client")) {
+            Ok((store, _)) => break store.close(),
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    }
+    let (client, scope) = start_with(root.path(), &servers, durable).await;
+    servers.stop(id).await;
+    servers.until("it is over", |known| known.status(id) == Some(ClientStatus::Complete)).await;
+    assert_eq!(servers.with(|known| health(known)), before, "the same verdict, of the same time");
+    tidy(&client).await;
+    scope.shutdown(Duration::from_secs(10)).await;
+}
+
+#[proves("DEP-016")]
+#[tokio::test]
+async fn one_that_fails_in_a_deployment_without_a_verdict_is_unhealthy() {
+    let root = tempfile::tempdir().expect("directory");
+    let servers = Arc::new(Servers::default());
+    let (client, scope) = start_with(root.path(), &servers, |_| {}).await;
+    let wanted = in_deployment(1, HealthCheck::Manual, "exit 3");
+    let id = wanted.id;
+    servers.place(wanted).await;
+    servers.until("it has failed", |known| known.status(id) == Some(ClientStatus::Failed)).await;
+    let health = servers.with(|known| known.last(id).and_then(|update| update.health));
+    assert_eq!(health.map(|health| health.healthy), Some(false));
+    tidy(&client).await;
+    scope.shutdown(Duration::from_secs(10)).await;
+}

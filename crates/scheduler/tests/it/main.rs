@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its records has to fail")]
 
+mod clusters;
 mod golden;
+mod rules;
 mod scenarios;
 mod vectors;
+mod watcher;
