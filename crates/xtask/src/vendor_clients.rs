@@ -19,6 +19,10 @@ const SCRIPTED: &[&str] = &[
     "397", "483",
 ];
 
+/// Records of the command line about templates, drains, pools and settings, by number.
+const LEADER: &[&str] =
+    &["172", "173", "174", "177", "179", "215", "217", "221", "222", "223", "225", "226", "230", "289", "291", "293", "294", "319"];
+
 /// Areas of the API whose refusals are packed.
 const AREAS: &[&str] = &[
     "jobs",
@@ -35,12 +39,18 @@ const AREAS: &[&str] = &[
     "validate",
     "client",
     "metrics",
+    "node-pools",
+    "operator",
 ];
 
 /// Parts of names of refusals by what is not built yet, and of texts that no client looks at.
 const NOT_YET: &[&str] = &[
-    "dispatch",
-    "periodic",
+    "raft",
+    "autopilot",
+    "vault",
+    "has-jobs",
+    "scheduler-config-on-ce",
+    "PUT-job-job-id-plan-periodic",
     "tag-name",
     "statuses",
     "fuzzy",
@@ -61,7 +71,6 @@ const NOT_YET: &[&str] = &[
     "scale-below",
     "blocked-by-deployment",
     "registration-disabled",
-    "evaluate-parameterized",
     "bad-json",
     "duration-as-string",
     "revert-enforce",
@@ -93,13 +102,35 @@ const ANSWERS: &[&str] = &[
     "validate/PUT-validate-job-valid",
 ];
 
+/// Answers about templates, pools, drains and settings, in the order they are asked for.
+const LEADER_ANSWERS: &[&str] = &[
+    "jobs/PUT-jobs-register-parameterized",
+    "jobs/PUT-jobs-register-periodic",
+    "jobs/PUT-job-job-id-dispatch-ok",
+    "jobs/PUT-job-job-id-dispatch-prefix-template",
+    "jobs/PUT-job-job-id-dispatch-idempotent-first",
+    "jobs/PUT-job-job-id-dispatch-idempotent-again",
+    "jobs/PUT-job-job-id-periodic-force-ok",
+    "node-pools/PUT-node-pools-create",
+    "node-pools/GET-node-pool-pool-ok",
+    "node-pools/GET-node-pools-builtin",
+    "node-pools/GET-node-pool-pool-default",
+    "nodes/PUT-node-node-id-drain-start",
+    "nodes/GET-node-node-id-draining",
+    "nodes/PUT-node-node-id-drain-cancel-stay-ineligible",
+    "operator/PUT-operator-scheduler-configuration-same",
+    "operator/PUT-operator-scheduler-configuration-cas-fail",
+];
+
 /// Packs both.
 pub(crate) fn clients(records: &Path, target: &Path) -> Result<()> {
     routing(&records.join("http"), &target.join("http-routing.jsonl"))?;
     refusals(&records.join("http"), &target.join("http-refusals.jsonl"))?;
-    answers(&records.join("http"), &target.join("http-answers.jsonl"))?;
+    answers(&records.join("http"), ANSWERS, &target.join("http-answers.jsonl"))?;
+    answers(&records.join("http"), LEADER_ANSWERS, &target.join("http-leader-answers.jsonl"))?;
     command_line(&records.join("cli"), LOCAL, &target.join("cli-local.jsonl"))?;
-    command_line(&records.join("cli"), SCRIPTED, &target.join("cli-scripted.jsonl"))
+    command_line(&records.join("cli"), SCRIPTED, &target.join("cli-scripted.jsonl"))?;
+    command_line(&records.join("cli"), LEADER, &target.join("cli-leader.jsonl"))
 }
 
 fn write(path: &Path, lines: &[Value]) -> Result<()> {
@@ -152,7 +183,8 @@ fn refusals(records: &Path, target: &Path) -> Result<()> {
             let record: Value = serde_json::from_str(&text).with_context(|| format!("decode {}", path.display()))?;
             let refused = record["response"]["status"].as_u64().is_some_and(|status| status >= 400);
             let about_objects = record["request"].to_string().contains('<');
-            if refused && !about_objects && record["cluster"] == PLAIN_CLUSTER {
+            let other_operators = *area == "operator" && !name.contains("scheduler-configuration");
+            if refused && !about_objects && !other_operators && record["cluster"] == PLAIN_CLUSTER {
                 out.push(record_line(&format!("{area}/{name}"), &record));
             }
         }
@@ -166,9 +198,9 @@ fn record_line(name: &str, record: &Value) -> Value {
     json!({"name": name, "request": record["request"], "response": answer})
 }
 
-fn answers(records: &Path, target: &Path) -> Result<()> {
+fn answers(records: &Path, names: &[&str], target: &Path) -> Result<()> {
     let mut out = Vec::new();
-    for name in ANSWERS {
+    for name in names {
         let path = records.join(format!("{name}.json"));
         let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
         let record: Value = serde_json::from_str(&text).with_context(|| format!("decode {}", path.display()))?;

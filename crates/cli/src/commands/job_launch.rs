@@ -10,7 +10,7 @@ use crate::command::{Attempt, Context, Failure, Outcome};
 use crate::flags::Flag;
 use crate::resolve::{FoundJob, job_table};
 use crate::sdk::{Client, Query, segment};
-use crate::text::{pairs, table};
+use crate::text::{pairs, short, table};
 use crate::{monitor, row};
 
 pub(super) const DISPATCH_FLAGS: &[Flag] = &[
@@ -35,9 +35,16 @@ const WAIT_STEP: Duration = Duration::from_secs(2);
 const FAILED: i32 = 2;
 
 /// Finds a job of one kind by id or prefix.
-async fn found(context: &Context, client: &Client, given: &str, kind: &str, filter: &str) -> Result<FoundJob, Failure> {
-    let query = Query::new().set("prefix", given).set("filter", filter);
-    let stubs = client.get::<Vec<JobListStub>>("/v1/jobs", &query).await.attempt("Error querying job prefix")?.value;
+async fn found(
+    context: &Context,
+    client: &Client,
+    given: &str,
+    kind: &str,
+    fits: impl Fn(&JobListStub) -> bool,
+) -> Result<FoundJob, Failure> {
+    let query = Query::new().set("prefix", given);
+    let mut stubs = client.get::<Vec<JobListStub>>("/v1/jobs", &query).await.attempt("Error querying job prefix")?.value;
+    stubs.retain(fits);
     let one = |stub: &JobListStub| FoundJob { id: stub.id.clone(), namespace: stub.namespace.clone(), by_prefix: stub.id != given };
     let exact: Vec<&JobListStub> = stubs.iter().filter(|stub| stub.id == given).collect();
     match (exact.as_slice(), stubs.as_slice()) {
@@ -91,14 +98,14 @@ pub(super) async fn dispatch(context: &mut Context) -> Outcome {
         ..JobDispatchRequest::default()
     };
     let client = context.client()?;
-    let parent = found(context, &client, given, "parameterized", "ParameterizedJob is not empty").await?;
+    let parent = found(context, &client, given, "parameterized", |stub| stub.parameterized_job).await?;
     let request = JobDispatchRequest { job_id: parent.id.clone(), ..request };
     let query = parent.query().set_some("idempotency_token", context.flags.text("idempotency-token").unwrap_or_default());
     let answer = client.put::<_, JobDispatchResponse>(&format!("{}/dispatch", parent.path()), &query, &request).await;
     let done = answer.attempt("Failed to dispatch job")?.value;
     let mut told = vec![("Dispatched Job ID", done.dispatched_job_id.clone())];
     if !done.eval_id.is_empty() {
-        told.push(("Evaluation ID", done.eval_id.clone()));
+        told.push(("Evaluation ID", short(&done.eval_id, context.flags.on("verbose")).to_owned()));
     }
     context.ui.output(pairs(&told));
     if context.flags.on("detach") || done.eval_id.is_empty() {
@@ -152,7 +159,7 @@ async fn wait(context: &Context, client: &Client, child: &FoundJob) -> Outcome {
 pub(super) async fn force(context: &mut Context) -> Outcome {
     let given = context.one_argument("<job id>")?;
     let client = context.client()?;
-    let job = found(context, &client, &given, "periodic", "Periodic is not empty").await?;
+    let job = found(context, &client, &given, "periodic", |stub| stub.periodic).await?;
     let path = format!("{}/periodic/force", job.path());
     let answer = client.put::<_, PeriodicForceResponse>(&path, &job.query(), &serde_json::Value::Null).await;
     let eval_id = answer.attempt(&format!("Error forcing periodic job {:?}", job.id))?.value.eval_id;

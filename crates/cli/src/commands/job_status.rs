@@ -114,7 +114,7 @@ async fn header(context: &Context, client: &Client, job: &Job, found: &FoundJob)
         ("Node Pool", text(&job.node_pool)),
         ("Status", status),
         ("Periodic", periodic.is_some().to_string()),
-        ("Parameterized", job.parameterized_job.is_some().to_string()),
+        ("Parameterized", (job.parameterized_job.is_some() && !job.dispatched).to_string()),
     ];
     if let Some(token) = job.dispatch_idempotency_token.clone().filter(|token| !token.is_empty()) {
         rows.push(("Idempotency Token", token));

@@ -175,7 +175,7 @@ async fn follow(context: &Context, client: &Client, id: &str) -> Outcome {
             let over = matches!(now.status.as_str(), "complete" | "failed" | "lost");
             let system =
                 alloc.job.as_ref().and_then(|job| job.r#type.as_deref()).is_some_and(|kind| kind == "system" || kind == "sysbatch");
-            if !over && !(system && ignores_system) {
+            if !(over || system && ignores_system) {
                 left += 1;
             }
             match told.insert(alloc.id.clone(), now.clone()) {

@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::{Ran, drover, ours, records};
 
 const RECORDS: &str = include_str!("../../../../testdata/golden/cli-scripted.jsonl");
+const LEADER: &str = include_str!("../../../../testdata/golden/cli-leader.jsonl");
 const NODE: &str = "11111111-1111-1111-1111-111111111111";
 const EVAL: &str = "22222222-2222-2222-2222-222222222222";
 const ALLOC: &str = "33333333-3333-3333-3333-333333333333";
@@ -345,4 +346,77 @@ async fn members_show_the_leader() {
             .await;
     let ran = agent.run("server members", "").await;
     assert_eq!(ran.out.trim(), expected("273").replace("#####", "12345").trim());
+}
+
+/// An agent that knows a template, a periodic job, a node and a pool.
+async fn leader() -> Agent {
+    let template = json!({"ID": "letter", "Namespace": "default", "Type": "batch", "ParameterizedJob": true, "Periodic": true});
+    let launched = json!({"EvalID": EVAL, "EvalCreateIndex": 9, "Index": 9});
+    let child = "letter/dispatch-1700000000-aabbccdd";
+    let dispatched = json!({"DispatchedJobID": child, "EvalID": EVAL, "EvalCreateIndex": 9, "JobCreateIndex": 9, "Index": 9});
+    let preempts = json!({"SystemSchedulerEnabled": true, "SysBatchSchedulerEnabled": true, "BatchSchedulerEnabled": true,
+        "ServiceSchedulerEnabled": true});
+    let config = json!({"SchedulerAlgorithm": "binpack", "PreemptionConfig": preempts, "ModifyIndex": 1234});
+    let pools = json!([
+        {"Name": "all", "Description": "Node pool with all nodes in the cluster."},
+        {"Name": "default", "Description": "Default node pool."},
+    ]);
+    let drain = format!("PUT /v1/node/{NODE}/drain");
+    Agent::start(vec![
+        ("GET /v1/jobs", json!([template])),
+        ("PUT /v1/job/letter/dispatch", dispatched),
+        ("PUT /v1/job/letter/periodic/force", launched),
+        ("GET /v1/nodes", json!([{"ID": NODE}])),
+        (&drain, json!({})),
+        ("GET /v1/node/pools", pools),
+        ("DELETE /v1/node/pool/orchard", json!(null)),
+        ("GET /v1/operator/scheduler/configuration", json!({"SchedulerConfig": config, "Index": 1234})),
+        ("PUT /v1/operator/scheduler/configuration", json!({"Updated": true, "Index": 1235})),
+        ("PUT /v1/system/reconcile/summaries", json!(null)),
+    ])
+    .await
+}
+
+#[tokio::test]
+async fn templates_drains_pools_and_settings_are_told_as_recorded() {
+    let agent = leader().await;
+    let all = records(LEADER);
+    let told = |number: &str| {
+        let record = &all[number];
+        let text = |key: &str| {
+            let text = ours(record[key].as_str().unwrap_or_default());
+            let text = text.replace("<seconds~>", "1700000000").replace("<random>", "aabbccdd").replace("milk-run", "letter");
+            filled(&text).replace("####", "1234").replace("###", "1234").trim().to_owned()
+        };
+        (record["exit"].as_i64().unwrap(), text("stdout"), text("stderr"))
+    };
+    for (number, line) in [
+        ("172", "job dispatch -detach -meta to=ewe letter -".to_owned()),
+        ("177", "job periodic force -detach letter".to_owned()),
+        ("215", format!("node drain -enable -deadline 3s -m tidy -detach {NODE}")),
+        ("217", format!("node drain -disable {NODE}")),
+        ("221", format!("node drain {NODE}")),
+        ("222", format!("node drain -enable -disable {NODE}")),
+        ("223", "node pool list".to_owned()),
+        ("230", "node pool delete orchard".to_owned()),
+        ("289", "operator scheduler get-config".to_owned()),
+        ("291", "operator scheduler set-config -scheduler-algorithm spread".to_owned()),
+        ("294", "operator scheduler set-config -check-index 1 -scheduler-algorithm spread".to_owned()),
+        ("319", "system reconcile summaries".to_owned()),
+    ] {
+        let ran = agent.run(&line, "hello").await;
+        let (code, out, error) = told(number);
+        let found = ran.error.trim().replace("check-index 1 ", "check-index # ");
+        assert_eq!((i64::from(ran.code), ran.out.trim(), found.as_str()), (code, out.as_str(), error.as_str()), "{number}: {line}");
+    }
+    let sent = agent.body_of("PUT /v1/job/letter/dispatch");
+    assert_eq!((&sent["Meta"], &sent["Payload"]), (&json!({"to": "ewe"}), &json!("aGVsbG8=")));
+    let sent = agent.body_of(&format!("PUT /v1/node/{NODE}/drain"));
+    assert_eq!((&sent["DrainSpec"]["Deadline"], &sent["Meta"]["message"]), (&json!(3_000_000_000_i64), &json!("tidy")));
+    let none = Agent::start(vec![("GET /v1/jobs", json!([])), ("GET /v1/node/pools", json!([]))]).await;
+    for (number, line) in [("174", "job dispatch nope"), ("179", "job periodic force nope"), ("226", "node pool info zz")] {
+        let ran = none.run(line, "").await;
+        let (code, _, error) = told(number);
+        assert_eq!((i64::from(ran.code), ran.error.trim()), (code, error.as_str()), "{number}");
+    }
 }

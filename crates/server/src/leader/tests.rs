@@ -603,3 +603,114 @@ async fn a_paused_broker_is_empty_and_takes_up_everything_once_it_goes_on() {
     region.until("it is placed", |state| live(state, "web") == 1).await;
     region.stop().await;
 }
+
+#[proves("EVL-002", "EVL-024", "EVL-026", "EVL-027")]
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_placed_waits_once_and_comes_back_with_room() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = || Storage::Disk { disk: Arc::new(RealDisk), directory: directory.path().to_owned(), log: DiskLogOptions::default() };
+    let clock = Clock::simulated(EPOCH);
+    let region = Region::with(Config::new(storage()), clock.clone()).await;
+    let mut large = job("large", "service", 1);
+    large.task_groups.as_mut().unwrap()[0].tasks.as_mut().unwrap()[0].resources =
+        Some(api::Resources { cpu: Some(10), memory_mb: Some(6_000), ..Default::default() });
+    region.register(large).await;
+    let waiting =
+        |state: &Snapshot| state.evals().filter(|eval| eval.status == EvalStatus::Blocked).map(|eval| eval.id).collect::<Vec<_>>();
+    region.until("it waits", |state| waiting(state).len() == 1).await;
+    let first = waiting(&region.server.snapshot());
+    // A node that is too small brings it back, and it waits again, the same one.
+    let _one = region.node(1).await;
+    region.clock.sleep(Duration::from_secs(5)).await;
+    assert_eq!(waiting(&region.server.snapshot()), first);
+    region.stop().await;
+    // Another leader takes up what waits, and leaves alone what is over.
+    let region = Region::with(Config::new(storage()), clock).await;
+    for _ in 0..100 {
+        region.clock.sleep(Duration::from_secs(1)).await;
+        if region.server.eval_counts() == [0, 0, 0, 0, 1] {
+            break;
+        }
+    }
+    assert_eq!(region.server.eval_counts(), [0, 0, 0, 0, 1]);
+    let mut big = node(2);
+    big.resources.memory_mb = 16_000;
+    region.server.register_node(big).await.unwrap();
+    region.until("it is placed", |state| live(state, "large") == 1).await;
+    region.until("nothing waits", |state| waiting(state).is_empty()).await;
+    region.stop().await;
+}
+
+#[proves("EVL-008")]
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_waits_in_vain_gets_nothing_and_loses_nothing() {
+    let region = Region::with(Config { workers: 0, ..Config::new(Storage::Memory) }, Clock::simulated(EPOCH)).await;
+    let leader = &region.server.0.leader;
+    let now = || region.clock.monotonic();
+    let in_vain = region.clock.timeout(Duration::from_millis(500), leader.dequeue(now())).await;
+    assert!(in_vain.is_none());
+    region.register(job("web", "service", 1)).await;
+    let (eval, _) = leader.dequeue(now()).await.unwrap();
+    assert_eq!(eval.job_id, id("web"));
+    region.stop().await;
+}
+
+#[proves("EVL-022")]
+#[tokio::test(start_paused = true)]
+async fn an_evaluation_of_a_state_that_does_not_come_is_given_back() {
+    let region = Region::start().await;
+    let mut fixture = drover_state::Fixture::new(1, EPOCH);
+    let mut eval = drover_model::Evaluation::new(
+        drover_base::EvalId::from_random(1),
+        id("web"),
+        drover_model::JobType::Service,
+        50,
+        Trigger::JobRegister,
+        EPOCH,
+    );
+    eval.modify_index = 10_000;
+    fixture.eval(eval);
+    region.server.0.leader.take_up(&fixture.finish(), region.server.moment());
+    region.clock.sleep(Duration::from_millis(4_900)).await;
+    assert_eq!(region.server.eval_counts(), [0, 0, 1, 0, 0], "its worker waits for the state");
+    region.clock.sleep(Duration::from_millis(200)).await;
+    assert_eq!(region.server.eval_counts(), [0, 0, 0, 1, 0], "it comes again later");
+    region.stop().await;
+}
+
+#[proves("NOD-015")]
+#[tokio::test(start_paused = true)]
+async fn a_change_of_a_node_concerns_its_jobs_and_those_of_every_node() {
+    let region = Region::start().await;
+    let _one = region.node(1).await;
+    for spec in [job("web", "service", 2), job("sum", "batch", 1), job("agent", "system", 1)] {
+        region.register(spec).await;
+    }
+    let mut elsewhere = job("elsewhere", "system", 1);
+    elsewhere.datacenters = Some(vec!["dc9".into()]);
+    region.register(elsewhere).await;
+    region.until("all run", |state| running(state, "web") == 2 && running(state, "sum") == 1 && running(state, "agent") == 1).await;
+    let concerned = || {
+        let state = region.server.snapshot();
+        let row = state.node(NodeId::from_random(1)).unwrap();
+        let evals = region.server.evals_of_node(&state, row, Trigger::NodeUpdate);
+        assert!(evals.iter().all(|eval| eval.node_id == Some(NodeId::from_random(1))));
+        evals.iter().map(|eval| eval.job_id.id.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(concerned(), ["agent", "sum", "web"], "each once");
+    let sum = region.server.snapshot().allocs().find(|alloc| alloc.job.id == id("sum")).unwrap().id;
+    region.server.update_allocs(NodeId::from_random(1), vec![report(sum, true, region.clock.now())]).await.unwrap();
+    assert_eq!(concerned(), ["agent", "web"], "batch work that is over is no concern");
+    region.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_learns_from_heartbeats_whether_it_takes_placements() {
+    let region = Region::start().await;
+    let _one = region.node(1).await;
+    let id = NodeId::from_random(1);
+    assert!(region.server.heartbeat(id).await.unwrap().eligible);
+    region.server.set_node_eligibility(id, false).await.unwrap();
+    assert!(!region.server.heartbeat(id).await.unwrap().eligible);
+    region.stop().await;
+}

@@ -1,6 +1,7 @@
 //! A scheduler worker: takes an evaluation, works it out on a snapshot, has its plan committed, and writes what follows.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use drover_base::Rng;
 use drover_model::Evaluation;
@@ -14,6 +15,9 @@ use tokio::sync::{mpsc, oneshot};
 use super::{Answer, PlanRequest};
 use crate::error::EndpointError;
 use crate::server::Server;
+
+/// How long a worker waits for its state to reach what it was given.
+const STATE_WAIT: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(server: Server, plans: mpsc::Sender<PlanRequest>) {
     loop {
@@ -30,6 +34,11 @@ pub(super) async fn run(server: Server, plans: mpsc::Sender<PlanRequest>) {
 }
 
 async fn evaluate(server: &Server, plans: &mpsc::Sender<PlanRequest>, eval: &Arc<Evaluation>, token: Token) -> Result<(), EndpointError> {
+    // What the evaluation is about must be in the state that it is worked out on (EVL-022).
+    let behind = || server.snapshot().index() < eval.modify_index;
+    if behind() && server.0.clock.timeout(STATE_WAIT, server.changed(eval.modify_index - 1)).await.is_none() {
+        return Err(EndpointError::internal(format!("the state has not reached entry {} in time", eval.modify_index)));
+    }
     let mut attempts = Attempts::new(eval.kind);
     loop {
         let state: Arc<Snapshot> = server.snapshot();

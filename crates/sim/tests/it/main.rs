@@ -4,10 +4,10 @@ use drover_macros::proves;
 use drover_sim::{Bug, Report, Scenario, run};
 
 /// Seeds in CI; more by hand: `cargo run --profile sim -p drover-sim --example sweep -- FROM COUNT`.
-const SEEDS: std::ops::Range<u64> = 1..13;
+const SEEDS: std::ops::Range<u64> = 1..11;
 
 fn scenario(seed: u64, bug: Option<Bug>) -> Scenario {
-    Scenario { seed, nodes: 3, rounds: 14, bug }
+    Scenario { seed, nodes: 3, rounds: 12, bug }
 }
 
 #[proves("RFT-001")]

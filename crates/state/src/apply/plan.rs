@@ -87,7 +87,8 @@ impl Transaction<'_> {
             }
             self.write_alloc(alloc, EventKind::PlanResult);
         }
-        if let Some((slot, job)) = job {
+        // A job that was stopped since gets nothing new (EVL-048).
+        if let Some((slot, job)) = job.filter(|(_, job)| !job.job().stop) {
             let mut evicted: BTreeMap<AllocId, Vec<AllocId>> = BTreeMap::new();
             for preemption in &plan.preemptions {
                 evicted.entry(preemption.by).or_default().push(preemption.id);

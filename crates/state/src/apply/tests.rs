@@ -459,3 +459,91 @@ fn drains_and_children_come_back_from_a_snapshot() {
     assert_eq!(write_snapshot(&restored), bytes);
     assert_eq!((restored.draining().count(), restored.periodic_jobs().count(), restored.children(&id("tick")).count()), (1, 1, 1));
 }
+
+/// A ready node, a job, and a plan that places one allocation of it.
+fn placed() -> (World, AllocId) {
+    let mut world = World::new();
+    world.apply(node("secret"));
+    world.apply(status(NodeStatus::Ready));
+    world.apply(put(job("web")));
+    let id = AllocId::from_random(5);
+    world.apply(plan(id, 3));
+    (world, id)
+}
+
+fn plan(id: AllocId, job_create_index: Index) -> Change {
+    let placement = Placement {
+        id,
+        group: Arc::from("g"),
+        index: 0,
+        node_id: NodeId::from_random(1),
+        resources: Arc::default(),
+        previous: None,
+        reschedules: Vec::new(),
+        canary: false,
+        job_version: None,
+        metrics: Arc::default(),
+    };
+    let empty = Plan::new(EvalId::from_random(7), self::id("web"), 50);
+    Change::Plans(vec![Plan { placements: vec![placement], job_create_index, ..empty }])
+}
+
+#[proves("EVL-048", "INV-51")]
+#[test]
+fn a_placement_is_left_out_when_its_job_or_node_is_not_there_for_it_any_more() {
+    let here = |change: Change| {
+        let (mut world, _) = placed();
+        world.apply(change);
+        let late = AllocId::from_random(6);
+        world.apply(plan(late, 3));
+        world.state().alloc(late).is_some()
+    };
+    assert!(here(Change::Evaluations(Vec::new())));
+    assert!(!here(Change::DeregisterJob { id: id("web"), purge: false, eval: None }));
+    assert!(!here(Change::DeregisterJob { id: id("web"), purge: true, eval: None }));
+    assert!(!here(drain(Some(MINUTE), false, "")));
+    assert!(!here(status(NodeStatus::Down)));
+    assert!(!here(Change::PurgeNode { id: NodeId::from_random(1), evals: Vec::new() }));
+}
+
+#[proves("EVL-049", "EVL-050")]
+#[test]
+fn servers_stamp_allocations_and_leave_what_their_node_says_alone() {
+    let (mut world, id) = placed();
+    let first = Arc::clone(world.state().alloc(id).unwrap());
+    assert_eq!((first.create_index, first.create_time, first.modify_time), (4, world.state().time(), world.state().time()));
+    let tasks = BTreeMap::from([("t".to_owned(), TaskState { status: TaskStatus::Running, ..TaskState::default() })]);
+    let report = AllocUpdate { id, status: ClientStatus::Running, description: "well".into(), tasks: tasks.clone(), health: None };
+    world.apply(Change::AllocUpdates { updates: vec![report], evals: Vec::new() });
+    let stop = |client_status| {
+        let stop = Stop { id, description: "not needed".into(), client_status, followup_eval: None };
+        let empty = Plan::new(EvalId::from_random(8), self::id("web"), 50);
+        Change::Plans(vec![Plan { stops: vec![stop], job_create_index: 3, ..empty }])
+    };
+    world.apply(stop(None));
+    let stopped = Arc::clone(world.state().alloc(id).unwrap());
+    assert_eq!((stopped.desired, stopped.client_status), (DesiredStatus::Stop, ClientStatus::Running));
+    world.apply(stop(Some(ClientStatus::Lost)));
+    let lost = Arc::clone(world.state().alloc(id).unwrap());
+    assert_eq!((lost.client_status, lost.tasks.as_deref()), (ClientStatus::Lost, Some(&tasks)));
+    assert_eq!((lost.create_index, lost.create_time), (first.create_index, first.create_time));
+    assert!(lost.modify_index > first.modify_index && lost.modify_time > first.modify_time);
+}
+
+#[proves("GC-010")]
+#[test]
+fn a_collected_job_leaves_nothing_behind() {
+    let mut world = World::new();
+    world.apply(put(job("web")));
+    world.apply(put(Job { priority: 51, ..job("web") }));
+    let event = command::ScalingEvent { count: Some(2), ..command::ScalingEvent::default() };
+    world.apply(Change::Scaling { id: id("web"), group: "g".into(), event });
+    world.apply(Change::DeregisterJob { id: id("web"), purge: false, eval: None });
+    let jobs = vec![id("web")];
+    world.apply(Change::Collect { evals: vec![], allocs: vec![], jobs, deployments: vec![], nodes: vec![] });
+    assert!(world.state().job(&id("web")).is_none());
+    world.apply(put(job("web")));
+    let row = world.job("web");
+    assert_eq!((row.job().version, row.versions.len(), row.scaling.len()), (0, 1, 0));
+    assert!(row.summary.values().all(|counts| *counts == Default::default()));
+}
