@@ -120,7 +120,7 @@ pub fn give_up(eval: &Evaluation, outcome: Outcome, ending: Ending, attempts: At
     waiting.job_modify_index = eval.job_modify_index;
     waiting.previous_eval = Some(eval.id);
     waiting.snapshot_index = ending.snapshot_index;
-    waiting.class_eligibility = outcome.classes;
+    waiting.class_eligibility = crate::placer::class_texts(&outcome.classes);
     waiting.escaped_computed_class = outcome.escaped;
     waiting.queued.clone_from(&failed.queued);
     failed.blocked_eval = Some(waiting.id);

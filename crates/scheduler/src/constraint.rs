@@ -189,15 +189,26 @@ fn order(left: &str, right: &str) -> Option<Ordering> {
     if let (Ok(left), Ok(right)) = (left.parse::<i64>(), right.parse::<i64>()) {
         return Some(left.cmp(&right));
     }
-    if let (Ok(left), Ok(right)) = (left.parse::<f64>(), right.parse::<f64>()) {
+    if let (Some(left), Some(right)) = (float(left), float(right)) {
         return left.partial_cmp(&right);
     }
     Some(left.cmp(right))
 }
 
+/// A float, whose digits may be set apart with single underscores.
+fn float(text: &str) -> Option<f64> {
+    if !text.contains('_') {
+        return text.parse().ok();
+    }
+    let bytes = text.as_bytes();
+    let digit = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit);
+    let apart = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'_').all(|(at, _)| digit(at.checked_sub(1)) && digit(Some(at + 1)));
+    if apart { text.replace('_', "").parse().ok() } else { None }
+}
+
 /// Whether a datacenter is named by a list of globs; only `*` is special (SCH-002).
 pub fn datacenter_matches(globs: &[String], datacenter: &str) -> bool {
-    globs.iter().any(|glob| drover_lang::glob::glob_matches(glob, datacenter))
+    globs.iter().any(|glob| glob == "*" || drover_lang::glob::glob_matches(glob, datacenter))
 }
 
 #[cfg(test)]

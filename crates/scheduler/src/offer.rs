@@ -92,11 +92,13 @@ impl Demand {
         if self.cores.is_empty() {
             return Room { cpu_mhz: self.ask.cpu_mhz, memory_mb: self.ask.memory_mb };
         }
-        // Cores stand in for processor time, and how much that is depends on the node; phases still share (SCH-048).
+        // Cores stand in for processor time, and how much that is depends on the node.
         let mut resources = AllocatedResources::clone(&self.templates[0]);
         for (task, count) in &self.cores {
             if let Some(task) = resources.tasks.get_mut(task) {
                 task.cpu_mhz = core_mhz(node).saturating_mul(*count);
+                // Which ones does not matter here, only that the time is that of cores.
+                task.reserved_cores = vec![0];
             }
         }
         let ask = Ask::of(&resources);

@@ -466,8 +466,7 @@ impl<'a> Placer<'a> {
     }
 
     pub(crate) fn finish(mut self, followups: Vec<Evaluation>) -> Outcome {
-        let classes: BTreeMap<String, bool> = self.classes.iter().map(|(class, fit)| (format!("v1:{class}"), *fit)).collect();
-        let classes = if self.escaped { BTreeMap::new() } else { classes };
+        let classes = if self.escaped { BTreeMap::new() } else { std::mem::take(&mut self.classes) };
         let waits_for: Vec<Option<NodeId>> = if crate::system::is(self.eval.kind) {
             self.short_nodes.drain(..).map(Some).collect()
         } else {
@@ -483,7 +482,7 @@ impl<'a> Placer<'a> {
             waiting.status = EvalStatus::Blocked;
             waiting.status_description = BLOCKED_DESCRIPTION.to_owned();
             waiting.node_id = node_id;
-            waiting.class_eligibility.clone_from(&classes);
+            waiting.class_eligibility = class_texts(&classes);
             waiting.escaped_computed_class = self.escaped;
             waiting.snapshot_index = self.state.index();
             waiting.queued = self.queued.clone();
@@ -501,6 +500,11 @@ impl<'a> Placer<'a> {
             ..Outcome::default()
         }
     }
+}
+
+/// Computed classes as the API shows them.
+pub(crate) fn class_texts(classes: &BTreeMap<u64, bool>) -> BTreeMap<String, bool> {
+    classes.iter().map(|(class, fit)| (format!("v1:{class}"), *fit)).collect()
 }
 
 /// Adds what another allocation of the group asks for of the dimensions that ran out.

@@ -41,7 +41,7 @@ pub struct Outcome {
     /// Why nothing was worked out at all; the evaluation fails.
     pub refusal: Option<String>,
     /// Computed classes that were looked at, and whether they qualify.
-    pub classes: BTreeMap<String, bool>,
+    pub classes: BTreeMap<u64, bool>,
     /// Whether something other than the class decides.
     pub escaped: bool,
 }

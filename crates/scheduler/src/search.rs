@@ -429,7 +429,12 @@ impl<'a> Search<'a> {
         for decision in &self.decisions {
             let count = u32::try_from(decision.shape.len()).unwrap_or(u32::MAX);
             let node = decision.shape.node();
-            *metrics.nodes_available.entry(node.datacenter.clone()).or_default() += count;
+            match metrics.nodes_available.get_mut(&node.datacenter) {
+                Some(available) => *available += count,
+                None => {
+                    metrics.nodes_available.insert(node.datacenter.clone(), count);
+                }
+            }
             metrics.nodes_evaluated += count;
             metrics.nodes_in_pool += count;
             if let Some(why) = &decision.why {

@@ -52,9 +52,12 @@ impl Ask {
     /// prestart, main with sidecars, and poststop counts (SCH-048); cores are summed (SCH-049).
     pub fn of(resources: &AllocatedResources) -> Self {
         let (mut prestart, mut main, mut poststop) = ((0u32, 0u32), (0u32, 0u32), (0u32, 0u32));
-        let mut cores = Vec::new();
+        let (mut cores, mut cpu_of_cores) = (Vec::new(), 0u32);
         for (name, task) in &resources.tasks {
-            let own = (task.cpu_mhz, task.memory_mb);
+            // Cores belong to one task for good, and so does their time.
+            let alone = !task.reserved_cores.is_empty();
+            cpu_of_cores = cpu_of_cores.saturating_add(if alone { task.cpu_mhz } else { 0 });
+            let own = (if alone { 0 } else { task.cpu_mhz }, task.memory_mb);
             let add = |sum: &mut (u32, u32)| *sum = (sum.0.saturating_add(own.0), sum.1.saturating_add(own.1));
             match resources.lifecycles.get(name).map(|lifecycle| (lifecycle.hook, lifecycle.sidecar)) {
                 None | Some((Hook::Poststart, _)) => add(&mut main),
@@ -73,7 +76,7 @@ impl Ask {
         ports.sort_unstable();
         ports.dedup();
         Self {
-            cpu_mhz: prestart.0.max(main.0).max(poststop.0),
+            cpu_mhz: prestart.0.max(main.0).max(poststop.0).saturating_add(cpu_of_cores),
             memory_mb: prestart.1.max(main.1).max(poststop.1),
             disk_mb: resources.disk_mb,
             cores,

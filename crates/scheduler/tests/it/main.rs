@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its records has to fail")]
 
+mod clusters;
 mod golden;
 mod rules;
 mod scenarios;

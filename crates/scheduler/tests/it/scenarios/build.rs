@@ -340,7 +340,7 @@ fn scheduler_config(input: &Value) -> SchedulerConfig {
     config
 }
 
-fn node(input: &Value, id: NodeId) -> NodeRow {
+pub(crate) fn node(input: &Value, id: NodeId) -> NodeRow {
     let mut drivers = BTreeMap::new();
     let mut attributes = BTreeMap::from([
         ("kernel.name".to_owned(), "linux".to_owned()),
@@ -365,7 +365,13 @@ fn node(input: &Value, id: NodeId) -> NodeRow {
     };
     let addresses = match list(&input["host_networks"]) {
         [] => vec![address("default", "192.168.0.100")],
-        given => given.iter().map(|given| address(text(&given["alias"], ""), text(&given["address"], ""))).collect(),
+        given => given
+            .iter()
+            .map(|given| NodeAddress {
+                reserved_ports: text(&given["reserved_ports"], "").to_owned(),
+                ..address(text(&given["alias"], ""), text(&given["address"], ""))
+            })
+            .collect(),
     };
     let modes = match strings(&input["network_modes"]) {
         modes if modes.is_empty() => vec!["host".to_owned()],

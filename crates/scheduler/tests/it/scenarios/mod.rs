@@ -10,9 +10,11 @@ pub(crate) mod input;
 mod observe;
 mod run;
 
+pub(crate) use build::{World, group, id, node as node_row};
+pub(crate) use run::run;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(crate) use build::World;
 use serde_json::Value;
 
 use crate::golden::{file, records};
@@ -20,7 +22,7 @@ use crate::golden::{file, records};
 /// What a scenario disagrees in; empty when it agrees.
 pub(crate) fn differences(scenario: &Value) -> Vec<String> {
     let world = World::of(scenario);
-    let actual = run::run(scenario, &world);
+    let actual = run(scenario, &world);
     compare::compare(scenario, &actual)
 }
 

@@ -3,3 +3,4 @@
 mod deployments;
 mod failures;
 mod names;
+mod placement;
