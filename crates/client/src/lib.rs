@@ -13,7 +13,6 @@ mod gc;
 pub mod identity;
 pub mod link;
 mod registrar;
-pub mod remote;
 mod reporter;
 mod stats;
 pub mod store;

@@ -411,6 +411,17 @@ pub enum Change {
         #[n(1)]
         evals: Vec<Evaluation>,
     },
+    /// Verified plans and the evaluations that end with them, in one entry: either all of it is there or nothing.
+    #[n(60)]
+    Results {
+        /// As in [`Self::SharedPlans`].
+        #[n(0)]
+        #[cbor(with = "crate::plan_form")]
+        plans: Vec<Plan>,
+        /// Evaluations that have ended, and what follows from them.
+        #[n(1)]
+        evals: Vec<Evaluation>,
+    },
 }
 
 impl Change {
@@ -438,6 +449,7 @@ impl Change {
             | Self::FeatureLevel(_)
             | Self::Scaling { .. } => 1,
             Self::SharedPlans(_)
+            | Self::Results { .. }
             | Self::SchedulerConfig { .. }
             | Self::UpsertNodePools(_)
             | Self::DeleteNodePools(_)

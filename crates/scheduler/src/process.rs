@@ -22,7 +22,7 @@ pub struct Context {
 }
 
 /// What an evaluation comes to. The plan leaves its executor no choices.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Outcome {
     /// What to do.
     pub plan: Plan,

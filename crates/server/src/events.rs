@@ -6,6 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use drover_state::Event;
 use tokio::sync::watch;
 
+/// Events that are held while nobody reads: enough to take up a broken stream, not a copy of everything a burst changed.
+const UNREAD_EVENTS_MAX: usize = 16_384;
+
 /// The events of one log entry.
 pub type Entry = Arc<(u64, Vec<Event>)>;
 
@@ -14,6 +17,8 @@ struct Buffer {
     entries: VecDeque<(u64, Entry)>,
     /// Numbers entries in the order they were put in.
     next: u64,
+    /// Events of all entries.
+    events: usize,
 }
 
 /// Holds the newest entries of events.
@@ -47,10 +52,14 @@ impl EventBuffer {
         let next = {
             let mut buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
             let number = buffer.next;
+            buffer.events += events.len();
             buffer.entries.push_back((number, Arc::new((index, events))));
             buffer.next += 1;
-            while buffer.entries.len() > self.capacity {
-                buffer.entries.pop_front();
+            let most = if self.newest.receiver_count() == 0 { UNREAD_EVENTS_MAX } else { usize::MAX };
+            while buffer.entries.len() > self.capacity || (buffer.events > most && buffer.entries.len() > 1) {
+                if let Some((_, entry)) = buffer.entries.pop_front() {
+                    buffer.events -= entry.1.len();
+                }
             }
             buffer.next
         };
@@ -161,5 +170,16 @@ mod tests {
         region.events.push(6, vec![event(6)]);
         assert_eq!(reader.next().await.unwrap().1.len(), 2);
         assert_eq!(reader.next().await.unwrap().0, 6);
+    }
+
+    #[test]
+    fn a_burst_that_nobody_reads_is_not_held_as_a_whole() {
+        let region = Region::new(100);
+        for index in 1..=50 {
+            region.events.push(index, (0..2_000).map(|_| event(index)).collect());
+        }
+        let buffer = region.events.buffer.lock().unwrap();
+        assert!(buffer.events <= UNREAD_EVENTS_MAX && !buffer.entries.is_empty(), "{} events", buffer.events);
+        assert_eq!(buffer.events, buffer.entries.iter().map(|(_, entry)| entry.1.len()).sum::<usize>());
     }
 }

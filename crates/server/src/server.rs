@@ -122,6 +122,16 @@ impl Server {
         self.0.region.changed(index).await;
     }
 
+    /// Returns whether the state reached an index within `limit`.
+    pub(crate) async fn reached(&self, index: u64, limit: std::time::Duration) -> bool {
+        let wait = async {
+            while self.snapshot().index() < index {
+                self.changed(self.snapshot().index()).await;
+            }
+        };
+        self.snapshot().index() >= index || self.0.clock.timeout(limit, wait).await.is_some()
+    }
+
     /// The event stream from the closest held entry at or after `index`; from the oldest for 0.
     pub fn subscribe(&self, index: u64) -> Subscription {
         Subscription::new(Arc::clone(&self.0.region), index)

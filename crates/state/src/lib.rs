@@ -3,6 +3,7 @@
 //! `apply` is total: it cannot fail half-way, reads no clock and iterates no hash map, so replicas that applied the same
 //! entries hold the same state. A snapshot is a pointer copy; nobody can change what another holds.
 
+mod ahead;
 mod apply;
 mod capacity;
 mod event;

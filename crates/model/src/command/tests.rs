@@ -217,6 +217,7 @@ fn kind(change: &Change) -> &'static str {
         Change::FeatureLevel(_) => "feature-level",
         Change::Scaling { .. } => "scaling",
         Change::SharedPlans(_)
+        | Change::Results { .. }
         | Change::SchedulerConfig { .. }
         | Change::UpsertNodePools(_)
         | Change::DeleteNodePools(_)
@@ -323,6 +324,7 @@ fn samples_of_level_2() -> Vec<(&'static str, Change)> {
         ),
         ("drains-done", Change::DrainsDone { nodes: vec![NodeId::from_random(4)], deadline_reached: true }),
         ("purge-node", Change::PurgeNode { id: NodeId::from_random(4), evals: vec![eval()] }),
+        ("results", Change::Results { plans: vec![plan()], evals: vec![eval()] }),
     ]
 }
 

@@ -1,82 +1,163 @@
-//! The plan applier: verifies plans against the newest state plus what it has just let through, and commits what arrived
-//! meanwhile in one entry.
+//! The plan applier: verifies plans against the newest state plus what is in flight, and commits what arrived meanwhile in
+//! one entry, together with the evaluations that end with it.
+//!
+//! Plans of higher priority go first (EVL-036). A large plan goes in bounded chunks, and between its chunks others of the
+//! same priority have their turn.
 
-use drover_base::{AllocId, EvalId};
-use drover_model::Plan;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
 use drover_model::command::Change;
+use drover_model::{Evaluation, Plan};
 use drover_scheduler::broker::Token;
 use drover_scheduler::verify::{InFlight, verify};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::EndpointError;
 use crate::server::Server;
 
 /// Plans in one entry at most.
-const BATCH_MAX: usize = 64;
-/// Allocations in one entry at most; a single larger plan goes alone.
-const BATCH_ALLOCS_MAX: usize = 2_000;
+const ENTRY_PLANS_MAX: usize = 512;
+/// Allocations in one entry at most; a plan that commits all or nothing goes alone if it is larger.
+const ENTRY_ALLOCS_MAX: usize = 2_000;
+/// Entries on their way at once: one is written while the next is verified.
+const ENTRIES_MAX: usize = 2;
 
 /// A plan on its way to the applier.
 pub(crate) struct PlanRequest {
-    pub(crate) plan: Plan,
-    pub(crate) eval_id: EvalId,
+    pub(crate) eval: Arc<Evaluation>,
     pub(crate) token: Token,
-    pub(crate) reply: oneshot::Sender<Result<Committed, EndpointError>>,
+    pub(crate) plan: Plan,
+    /// Written in the entry of the last chunk if everything was let through.
+    pub(crate) then: Vec<Evaluation>,
+    pub(crate) reply: oneshot::Sender<Result<Verdict, EndpointError>>,
 }
 
-/// What became of a plan.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Committed {
+/// What of a plan was let through.
+#[derive(Debug)]
+pub(crate) struct Verdict {
     /// Something did not fit; look again on newer state.
     pub(crate) partial: bool,
-    /// Something was committed.
+    /// Something was let through.
     pub(crate) progress: bool,
+    /// Told once what was let through is committed and applied.
+    pub(crate) committed: oneshot::Receiver<Result<(), EndpointError>>,
 }
 
-pub(super) async fn run(server: Server, mut waiting: mpsc::Receiver<PlanRequest>) {
-    let mut batch = Vec::with_capacity(BATCH_MAX);
-    while waiting.recv_many(&mut batch, BATCH_MAX).await > 0 {
-        while !batch.is_empty() {
-            let (mut allocs, mut take) = (0, 0);
-            for request in &batch {
-                allocs += request.plan.placements.len() + request.plan.stops.len();
-                if take > 0 && allocs > BATCH_ALLOCS_MAX {
-                    break;
-                }
-                take += 1;
+/// A request under way.
+struct Unit {
+    eval: Arc<Evaluation>,
+    token: Token,
+    chunks: VecDeque<Plan>,
+    then: Vec<Evaluation>,
+    partial: bool,
+    progress: bool,
+    reply: oneshot::Sender<Result<Verdict, EndpointError>>,
+}
+
+/// An entry as it is put together.
+#[derive(Default)]
+struct Entry {
+    plans: Vec<Plan>,
+    evals: Vec<Evaluation>,
+    waiting: Vec<oneshot::Sender<Result<(), EndpointError>>>,
+}
+
+pub(super) async fn run(server: Server, mut requests: mpsc::Receiver<PlanRequest>) {
+    let mut queue: BTreeMap<(Reverse<u8>, u64), Unit> = BTreeMap::new();
+    let (mut arrivals, mut entries) = (0, FuturesUnordered::new());
+    loop {
+        if queue.is_empty() || entries.len() >= ENTRIES_MAX {
+            tokio::select! {
+                Some(()) = entries.next(), if !entries.is_empty() => {}
+                request = requests.recv() => match request {
+                    Some(request) => enqueue(&mut queue, &mut arrivals, request),
+                    None => return,
+                },
             }
-            commit(&server, batch.drain(..take).collect()).await;
+        }
+        while let Ok(request) = requests.try_recv() {
+            enqueue(&mut queue, &mut arrivals, request);
+        }
+        if entries.len() < ENTRIES_MAX && !queue.is_empty() {
+            let entry = put_together(&server, &mut queue, &mut arrivals);
+            entries.push(commit(server.clone(), entry));
         }
     }
 }
 
-async fn commit(server: &Server, batch: Vec<PlanRequest>) {
-    let state = server.snapshot();
-    let mut in_flight = InFlight::default();
-    let (mut plans, mut replies) = (Vec::new(), Vec::new());
-    for request in batch {
+fn enqueue(queue: &mut BTreeMap<(Reverse<u8>, u64), Unit>, arrivals: &mut u64, request: PlanRequest) {
+    let PlanRequest { eval, token, plan, then, reply } = request;
+    *arrivals += 1;
+    let key = (Reverse(eval.priority), *arrivals);
+    queue.insert(key, Unit { eval, token, chunks: plan.chunks().collect(), then, partial: false, progress: false, reply });
+}
+
+/// Takes chunks from the queue and lets through what fits, until the entry is full.
+fn put_together(server: &Server, queue: &mut BTreeMap<(Reverse<u8>, u64), Unit>, arrivals: &mut u64) -> Entry {
+    let newest = server.snapshot();
+    let mut state = server.0.leader.ahead.of(&newest);
+    let (mut entry, mut allocs) = (Entry::default(), 0);
+    while let Some(first) = queue.first_entry() {
+        let next = first.get().chunks.front().map_or(0, Plan::allocs);
+        if allocs > 0 && allocs + next > ENTRY_ALLOCS_MAX || entry.plans.len() >= ENTRY_PLANS_MAX || entry.evals.len() >= ENTRY_PLANS_MAX {
+            break;
+        }
+        allocs += next;
+        let ((priority, _), mut unit) = first.remove_entry();
         // Only who holds the evaluation may act on it (EVL-037).
-        if !server.0.leader.holds(request.eval_id, request.token) {
-            let _ = request.reply.send(Err(EndpointError::internal("evaluation is outstanding with another worker")));
+        if !server.0.leader.holds(unit.eval.id, unit.token) {
+            let _ = unit.reply.send(Err(EndpointError::internal("evaluation is outstanding with another worker")));
             continue;
         }
-        if server.0.config.planted == Some(crate::PlantedBug::StaleCapacity) {
-            in_flight = InFlight::default();
+        if let Some(chunk) = unit.chunks.pop_front().filter(|chunk| !chunk.is_empty()) {
+            let verified = verify(&state, &mut InFlight::default(), chunk);
+            unit.partial |= verified.partial;
+            if !verified.plan.is_empty() {
+                unit.progress = true;
+                if server.0.config.planted != Some(crate::PlantedBug::StaleCapacity) {
+                    Arc::make_mut(&mut state).anticipate(&verified.plan);
+                }
+                entry.plans.push(verified.plan);
+            }
         }
-        let verified = verify(&state, &mut in_flight, request.plan);
-        let placed: Vec<AllocId> = verified.plan.placements.iter().map(|placement| placement.id).collect();
-        let committed = Committed { partial: verified.partial, progress: !verified.plan.is_empty() };
-        replies.push((request.reply, committed, placed));
-        if !verified.plan.is_empty() {
-            plans.push(verified.plan);
+        if unit.chunks.is_empty() {
+            finish(unit, &mut entry);
+        } else {
+            *arrivals += 1;
+            queue.insert((priority, *arrivals), unit);
         }
     }
-    let result = if plans.is_empty() { Ok(0) } else { server.propose(Change::SharedPlans(plans)).await };
-    // What changed between the check and the entry was left out there: a job that was stopped, a node that was taken out.
-    let newest = server.snapshot();
-    for (reply, mut committed, placed) in replies {
-        committed.partial |= result.is_ok() && placed.iter().any(|id| newest.alloc(*id).is_none());
+    entry
+}
+
+/// The last chunk is through: its evaluation ends with it if nothing was left out.
+fn finish(unit: Unit, entry: &mut Entry) {
+    let (tell, committed) = oneshot::channel();
+    if !unit.partial {
+        entry.evals.extend(unit.then);
+    }
+    entry.waiting.push(tell);
+    let verdict = Verdict { partial: unit.partial, progress: unit.progress, committed };
+    // A worker that is gone has no use for the answer.
+    let _ = unit.reply.send(Ok(verdict));
+}
+
+async fn commit(server: Server, entry: Entry) {
+    let Entry { plans, evals, waiting } = entry;
+    let result = if plans.is_empty() && evals.is_empty() {
+        Ok(())
+    } else {
+        let in_flight = server.0.leader.ahead.take_off(Arc::from(plans.as_slice()));
+        let result = server.propose(Change::Results { plans, evals }).await.map(|_| ());
+        server.0.leader.ahead.land(in_flight);
+        result
+    };
+    for tell in waiting {
         // A worker that is gone has no use for the answer.
-        let _ = reply.send(result.clone().map(|_| committed));
+        let _ = tell.send(result.clone());
     }
 }

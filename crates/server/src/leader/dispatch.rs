@@ -50,6 +50,8 @@ pub(crate) struct Leader {
     /// Deployments to look at.
     pub(super) deployments: Mutex<BTreeSet<DeploymentId>>,
     pub(super) deployment_wake: Notify,
+    /// Plans in flight.
+    pub(super) ahead: super::ahead::Ahead,
     pub(super) heartbeat_wake: Notify,
     /// Nodes that drain and something on them or of their jobs changed.
     pub(super) drain_wake: Notify,
@@ -144,6 +146,12 @@ impl Leader {
         }
         self.wake.notify_one();
         take.await.ok()
+    }
+
+    /// Evaluations that are ready now, at most so many: workers that wait have been served, so nobody goes short.
+    pub(super) fn dequeue_ready(&self, now: Monotonic, most: usize) -> Vec<(Arc<Evaluation>, Token)> {
+        let mut desk = self.desk();
+        std::iter::from_fn(|| desk.broker.dequeue(now, Queues::ALL_TYPES)).take(most).collect()
     }
 
     pub(super) fn answer(&self, moment: Moment, id: EvalId, token: Token, answer: &Answer) {

@@ -1,5 +1,6 @@
 //! The leader's services, thin loops around the pure values of `drover_scheduler`.
 
+mod ahead;
 mod applier;
 mod dispatch;
 mod drains;

@@ -1,84 +1,236 @@
-//! A scheduler worker: takes an evaluation, works it out on a snapshot, has its plan committed, and writes what follows.
+//! A scheduler worker: takes evaluations as they are ready, works them out one after the other on the state as it will be,
+//! and hands their plans to the applier. While those are being committed it works on.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use drover_base::Rng;
 use drover_model::Evaluation;
-use drover_model::command::Change;
 use drover_scheduler::broker::Token;
 use drover_scheduler::reconcile::newest_deployment;
-use drover_scheduler::{Attempts, Context, Ending, conclude, give_up, process};
+use drover_scheduler::{Attempts, Context, Ending, Outcome, conclude, give_up, process};
 use drover_state::Snapshot;
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
 use tokio::sync::{mpsc, oneshot};
 
+use super::applier::Verdict;
 use super::{Answer, PlanRequest};
 use crate::error::EndpointError;
 use crate::server::Server;
 
-/// How long a worker waits for its state to reach what it was given.
-const STATE_WAIT: Duration = Duration::from_secs(5);
+/// Evaluations worked out on one state at most.
+const BATCH_EVALS_MAX: usize = 64;
+/// Allocations placed on one state, after which the batch is as good as full.
+const BATCH_ALLOCS_MAX: usize = 4_000;
+/// Evaluations whose plans are being committed at most; beyond that the worker waits.
+const IN_FLIGHT_MAX: usize = 256;
+/// How long the state may lag behind an evaluation (EVL-022).
+const STATE_LIMIT: Duration = Duration::from_secs(5);
+
+/// An evaluation in a worker's hands.
+struct Turn {
+    eval: Arc<Evaluation>,
+    token: Token,
+    attempts: Attempts,
+}
+
+/// A turn that was worked out, with what came of it.
+struct Worked {
+    turn: Turn,
+    outcome: Outcome,
+    ending: Ending,
+}
+
+/// How a turn went on.
+enum Next {
+    /// It is over.
+    Over,
+    /// Something did not fit: once more on newer state.
+    Again(Box<Turn>),
+}
 
 pub(super) async fn run(server: Server, plans: mpsc::Sender<PlanRequest>) {
+    let mut finishing: FuturesUnordered<BoxFuture<'static, Next>> = FuturesUnordered::new();
+    let mut again: Vec<Turn> = Vec::new();
+    let mut dequeued: BoxFuture<'_, _> = Box::pin(server.0.leader.dequeue(server.0.clock.monotonic()));
     loop {
-        let Some((eval, token)) = server.0.leader.dequeue(server.0.clock.monotonic()).await else { continue };
-        let answer = match evaluate(&server, &plans, &eval, token).await {
-            Ok(()) => Answer::Done,
-            Err(error) => {
-                tracing::warn!(eval_id = %eval.id, job_id = %eval.job_id, %error, "evaluation failed and will be tried again");
-                Answer::Again
+        if again.is_empty() {
+            tokio::select! {
+                biased;
+                Some(next) = finishing.next(), if !finishing.is_empty() => {
+                    again.extend(next.again());
+                    continue;
+                }
+                first = &mut dequeued, if finishing.len() < IN_FLIGHT_MAX => {
+                    again.extend(first.map(|(eval, token)| Turn::new(eval, token)));
+                    let room = BATCH_EVALS_MAX - 1;
+                    let more = server.0.leader.dequeue_ready(server.0.clock.monotonic(), room);
+                    again.extend(more.into_iter().map(|(eval, token)| Turn::new(eval, token)));
+                    dequeued = Box::pin(server.0.leader.dequeue(server.0.clock.monotonic()));
+                }
             }
-        };
-        server.0.leader.answer(server.moment(), eval.id, token, &answer);
+        }
+        let batch = std::mem::take(&mut again);
+        if let Err(error) = work(&server, &plans, batch, &mut again, &mut finishing).await {
+            tracing::warn!(%error, "a scheduler worker cannot go on and waits");
+            server.0.clock.sleep(Duration::from_secs(1)).await;
+        }
     }
 }
 
-async fn evaluate(server: &Server, plans: &mpsc::Sender<PlanRequest>, eval: &Arc<Evaluation>, token: Token) -> Result<(), EndpointError> {
-    // What the evaluation is about must be in the state that it is worked out on (EVL-022).
-    let behind = || server.snapshot().index() < eval.modify_index;
-    if behind() && server.0.clock.timeout(STATE_WAIT, server.changed(eval.modify_index - 1)).await.is_none() {
-        return Err(EndpointError::internal(format!("the state has not reached entry {} in time", eval.modify_index)));
-    }
-    let mut attempts = Attempts::new(eval.kind);
-    loop {
-        let state: Arc<Snapshot> = server.snapshot();
-        if state.eval(eval.id).is_none_or(|stored| stored.status.is_terminal()) {
-            return Ok(());
-        }
-        let started = server.0.clock.monotonic();
-        let mut context = Context { now: server.0.clock.now(), rng: Rng::new(server.0.entropy.seed()) };
-        let mut outcome = process(&state, eval, &mut context);
-        let took = server.0.clock.monotonic().since(started);
-        for metrics in outcome.failed_groups.values_mut() {
-            metrics.allocation_time_ns = i64::try_from(took.as_nanos()).unwrap_or(i64::MAX);
-        }
-        let ending = |server: &Server| Ending {
-            now: server.stamp(),
-            snapshot_index: state.index(),
-            deployment: newest_deployment(&server.snapshot(), &eval.job_id),
-        };
-        if outcome.plan.is_empty() {
-            let evals = conclude(&state, eval, outcome, ending(server));
-            return server.propose(Change::Evaluations(evals)).await.map(|_| ());
-        }
-        let placed = outcome.plan.placements.len();
-        let (reply, answer) = oneshot::channel();
-        let request = PlanRequest { plan: outcome.take_plan(), eval_id: eval.id, token, reply };
-        // While the plan is in the queue, its evaluation cannot be late (EVL-012).
-        server.0.leader.plan_waits(eval.id, token);
-        let sent = plans.send(request).await;
-        let answered = answer.await;
-        server.0.leader.plan_answered(server.0.clock.monotonic(), eval.id, token);
-        sent.map_err(|_| EndpointError::internal("the plan applier has stopped"))?;
-        let committed = answered.map_err(|_| EndpointError::internal("the plan applier has stopped"))??;
-        tracing::debug!(eval_id = %eval.id, job_id = %eval.job_id, placed, partial = committed.partial, "plan committed");
-        if !committed.partial {
-            let evals = conclude(&state, eval, outcome, ending(server));
-            return server.propose(Change::Evaluations(evals)).await.map(|_| ());
-        }
-        if !attempts.again(committed.progress) {
-            let evals = give_up(eval, outcome, ending(server), attempts, server.0.entropy.id());
-            return server.propose(Change::Evaluations(evals)).await.map(|_| ());
+impl Next {
+    fn again(self) -> Option<Turn> {
+        match self {
+            Self::Over => None,
+            Self::Again(turn) => Some(*turn),
         }
     }
+}
+
+impl Turn {
+    fn new(eval: Arc<Evaluation>, token: Token) -> Self {
+        Self { attempts: Attempts::new(eval.kind), eval, token }
+    }
+
+    /// Gives the evaluation back, for an error that may pass.
+    fn give_back(&self, server: &Server, error: &EndpointError) {
+        tracing::warn!(eval_id = %self.eval.id, job_id = %self.eval.job_id, %error, "evaluation failed and will be tried again");
+        server.0.leader.answer(server.moment(), self.eval.id, self.token, &Answer::Again);
+    }
+}
+
+/// Works a batch out on one state. What finds no room waits for the verdicts on the others: room that these were counted
+/// with and do not take would never be announced.
+async fn work(
+    server: &Server,
+    plans: &mpsc::Sender<PlanRequest>,
+    batch: Vec<Turn>,
+    again: &mut Vec<Turn>,
+    finishing: &mut FuturesUnordered<BoxFuture<'static, Next>>,
+) -> Result<(), EndpointError> {
+    let newest = batch.iter().map(|turn| turn.eval.modify_index).max().unwrap_or(0);
+    if !server.reached(newest, STATE_LIMIT).await {
+        let error = EndpointError::internal(format!("the state did not reach index {newest} in time"));
+        for turn in &batch {
+            turn.give_back(server, &error);
+        }
+        return Ok(());
+    }
+    let mut state = server.0.leader.ahead.of(&server.snapshot());
+    let (mut answers, mut short, mut placed) = (Vec::new(), Vec::new(), 0);
+    for turn in batch {
+        if placed >= BATCH_ALLOCS_MAX {
+            again.push(turn);
+            continue;
+        }
+        if state.eval(turn.eval.id).is_none_or(|stored| stored.status.is_terminal()) {
+            server.0.leader.answer(server.moment(), turn.eval.id, turn.token, &Answer::Done);
+            continue;
+        }
+        let worked = work_out(server, &state, turn);
+        placed += worked.outcome.plan.allocs();
+        if !worked.outcome.plan.is_empty() {
+            Arc::make_mut(&mut state).anticipate(&worked.outcome.plan);
+        }
+        if worked.outcome.failed_groups.is_empty() {
+            answers.push(submit(server, plans, &state, worked).await?);
+        } else {
+            short.push(worked);
+        }
+        // Others want the processor too.
+        tokio::task::yield_now().await;
+    }
+    let mut settled = true;
+    for (worked, answer) in answers {
+        settled &= judge(server, worked, answer, finishing).await;
+    }
+    for worked in short {
+        if settled {
+            let (worked, answer) = submit(server, plans, &state, worked).await?;
+            settled = judge(server, worked, answer, finishing).await;
+        } else {
+            again.push(worked.turn);
+        }
+    }
+    Ok(())
+}
+
+fn work_out(server: &Server, state: &Snapshot, turn: Turn) -> Worked {
+    let started = server.0.clock.monotonic();
+    let mut context = Context { now: server.0.clock.now(), rng: Rng::new(server.0.entropy.seed()) };
+    let mut outcome = process(state, &turn.eval, &mut context);
+    let took = server.0.clock.monotonic().since(started);
+    for metrics in outcome.failed_groups.values_mut() {
+        metrics.allocation_time_ns = i64::try_from(took.as_nanos()).unwrap_or(i64::MAX);
+    }
+    let made = outcome.plan.deployment.as_ref().map(|deployment| deployment.id);
+    let deployment = made.or_else(|| newest_deployment(state, &turn.eval.job_id));
+    let ending = Ending { now: server.stamp(), snapshot_index: state.index(), deployment };
+    Worked { turn, outcome, ending }
+}
+
+type Answered = oneshot::Receiver<Result<Verdict, EndpointError>>;
+
+/// Sends a plan to the applier, with the end of its evaluation.
+async fn submit(
+    server: &Server,
+    plans: &mpsc::Sender<PlanRequest>,
+    state: &Snapshot,
+    mut worked: Worked,
+) -> Result<(Worked, Answered), EndpointError> {
+    let (reply, answer) = oneshot::channel();
+    let Turn { eval, token, .. } = &worked.turn;
+    let plan = worked.outcome.take_plan();
+    let then = conclude(state, eval, worked.outcome.clone(), worked.ending);
+    // While the plan is in the queue, its evaluation cannot be late (EVL-012).
+    server.0.leader.plan_waits(eval.id, *token);
+    let request = PlanRequest { eval: Arc::clone(eval), token: *token, plan, then, reply };
+    plans.send(request).await.map_err(|_| EndpointError::internal("the plan applier has stopped"))?;
+    Ok((worked, answer))
+}
+
+/// Waits for the verdict and leaves the rest to be finished. Returns whether everything was let through.
+async fn judge(server: &Server, worked: Worked, answer: Answered, finishing: &mut FuturesUnordered<BoxFuture<'static, Next>>) -> bool {
+    let verdict = answer.await.unwrap_or_else(|_| Err(EndpointError::internal("the plan applier has stopped")));
+    let turn = &worked.turn;
+    server.0.leader.plan_answered(server.0.clock.monotonic(), turn.eval.id, turn.token);
+    match verdict {
+        Ok(verdict) => {
+            let whole = !verdict.partial;
+            finishing.push(Box::pin(finish(server.clone(), worked, verdict)));
+            whole
+        }
+        Err(error) => {
+            turn.give_back(server, &error);
+            false
+        }
+    }
+}
+
+/// Waits for the commit; then the evaluation is over, or has another turn, or is given up.
+async fn finish(server: Server, worked: Worked, verdict: Verdict) -> Next {
+    let Worked { mut turn, outcome, ending } = worked;
+    let committed = verdict.committed.await.unwrap_or_else(|_| Err(EndpointError::internal("the plan applier has stopped")));
+    // What changed between the check and the entry was left out there, and the evaluation with it.
+    let written = |id, before| server.snapshot().eval(id).is_none_or(|eval| eval.modify_index > before);
+    let whole = !verdict.partial && committed.is_ok() && written(turn.eval.id, turn.eval.modify_index);
+    let result = match committed {
+        Ok(()) if whole => Ok(()),
+        Ok(()) if turn.attempts.again(verdict.progress) => return Next::Again(Box::new(turn)),
+        Ok(()) => {
+            let evals = give_up(&turn.eval, outcome, ending, turn.attempts, server.0.entropy.id());
+            server.propose(drover_model::command::Change::Evaluations(evals)).await.map(|_| ())
+        }
+        Err(error) => Err(error),
+    };
+    match result {
+        Ok(()) => {
+            tracing::debug!(eval_id = %turn.eval.id, job_id = %turn.eval.job_id, "evaluation done");
+            server.0.leader.answer(server.moment(), turn.eval.id, turn.token, &Answer::Done);
+        }
+        Err(error) => turn.give_back(&server, &error),
+    }
+    Next::Over
 }

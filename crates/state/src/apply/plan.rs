@@ -1,10 +1,12 @@
 //! Verified plans become allocations.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use drover_base::AllocId;
-use drover_model::{ClientStatus, Contact, DesiredStatus, DesiredTransition, NodeStatus, Plan, RescheduleOutcome, StatusChange};
+use drover_base::{AllocId, EvalId};
+use drover_model::{
+    ClientStatus, Contact, DesiredStatus, DesiredTransition, Evaluation, NodeStatus, Plan, RescheduleOutcome, StatusChange,
+};
 
 use crate::event::EventKind;
 use crate::rows::{Alloc, JobRow, JobSlot, NodeRow};
@@ -16,16 +18,31 @@ const OUT_OF_CONTACT: &str = "alloc is unknown since its node is disconnected";
 const CONTACTS_KEPT: usize = 8;
 
 impl Transaction<'_> {
-    pub(crate) fn plans(&mut self, plans: Vec<Plan>) -> Result<(), ApplyError> {
+    /// Applies plans. Returns the evaluations of those of which a placement was left out: its node was taken out between
+    /// the check and this entry.
+    pub(crate) fn plans(&mut self, plans: Vec<Plan>) -> Result<BTreeSet<EvalId>, ApplyError> {
+        let mut short = BTreeSet::new();
         for mut plan in plans {
-            let evals = std::mem::take(&mut plan.evals);
-            self.plan(plan);
+            let (eval, evals) = (plan.eval_id, std::mem::take(&mut plan.evals));
+            if !self.plan(plan) {
+                short.insert(eval);
+            }
             self.upsert_evals(evals)?;
         }
-        Ok(())
+        Ok(short)
     }
 
-    fn plan(&mut self, plan: Plan) {
+    /// Applies plans together with the ends of their evaluations. One of which something was left out does not end here:
+    /// its worker finds it as it was.
+    pub(crate) fn results(&mut self, plans: Vec<Plan>, mut evals: Vec<Evaluation>) -> Result<(), ApplyError> {
+        let short = self.plans(plans)?;
+        let of_short = |eval: &Evaluation| short.contains(&eval.id) || eval.previous_eval.is_some_and(|id| short.contains(&id));
+        evals.retain(|eval| !of_short(eval));
+        self.upsert_evals(evals)
+    }
+
+    fn plan(&mut self, plan: Plan) -> bool {
+        let mut whole = true;
         let index = self.index();
         let deployment_id = plan.deployment_to_join();
         for update in &plan.deployment_updates {
@@ -95,9 +112,10 @@ impl Transaction<'_> {
             }
             for placement in plan.placements {
                 let preempted = evicted.remove(&placement.id).map(Arc::new);
-                self.place(slot, &job, plan.eval_id, deployment_id, placement, preempted);
+                whole &= self.place(slot, &job, plan.eval_id, deployment_id, placement, preempted);
             }
         }
+        whole
     }
 
     /// Notes that the servers stopped or began again to hear from the allocation (REC-059, REC-073).
@@ -122,20 +140,20 @@ impl Transaction<'_> {
         &mut self,
         job_slot: JobSlot,
         job: &JobRow,
-        eval_id: drover_base::EvalId,
+        eval_id: EvalId,
         deployment: Option<drover_base::DeploymentId>,
         placement: drover_model::Placement,
         preempted: Option<Arc<Vec<AllocId>>>,
-    ) {
+    ) -> bool {
         let (index, time) = (self.index(), self.state.time);
         let version = placement.job_version.and_then(|version| job.version(version)).map_or_else(|| job.job(), |entry| &entry.job);
         let newest = version.version == job.job().version;
         let position = version.task_groups.iter().position(|group| *group.name == *placement.group);
-        let (Some(position), Some(node_slot)) = (position, self.state.node_slot(placement.node_id)) else { return };
+        let (Some(position), Some(node_slot)) = (position, self.state.node_slot(placement.node_id)) else { return false };
         // The node may have been taken out since the plan was verified; who planned it looks whether it is there (INV-51).
         let out = |row: &NodeRow| !row.eligible || row.drain.is_some() || matches!(row.status, NodeStatus::Down | NodeStatus::Disconnected);
         if self.state.node_at(node_slot).is_none_or(|row| out(row)) {
-            return;
+            return false;
         }
         if let Some(previous) = placement.previous
             && let Some(row) = self.state.alloc(previous).cloned()
@@ -182,6 +200,7 @@ impl Transaction<'_> {
             },
             EventKind::PlanResult,
         );
+        true
     }
 }
 
