@@ -62,6 +62,9 @@ impl Amount {
     }
 }
 
+/// Allocations that have to go.
+pub type Victims = Vec<Arc<Alloc>>;
+
 struct Candidate {
     alloc: Arc<Alloc>,
     ask: Ask,
@@ -78,7 +81,7 @@ impl Preemptor<'_> {
         allocs: impl Iterator<Item = &'a Arc<Alloc>>,
         usage: &Usage,
         demand: &Demand,
-    ) -> Option<(Vec<Arc<Alloc>>, Vec<Arc<Alloc>>)> {
+    ) -> Option<(Victims, Victims)> {
         let there = allocs.filter(|alloc| !alloc.client_terminal() && !self.leaving.contains(&alloc.id));
         let there: Vec<(&Arc<Alloc>, Ask)> = there.map(|alloc| (alloc, Ask::of(&alloc.resources))).collect();
         let may_go = |alloc: &Alloc| {
