@@ -456,7 +456,7 @@ mod tests {
             }
             for (cpu_mhz, memory_mb) in asks {
                 let ask = Room { cpu_mhz, memory_mb };
-                let accept = |slot: NodeSlot| slot.number() % modulus == 0;
+                let accept = |slot: NodeSlot| slot.number().is_multiple_of(modulus);
                 let by_walk = nodes
                     .iter()
                     .flatten()
