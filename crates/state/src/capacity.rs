@@ -185,7 +185,6 @@ impl Shape {
         self.remove_entry(entry)
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "takes the bits of one part")]
     fn remove_entry(&mut self, gone: Entry) -> bool {
         if self.nodes.remove(&gone).is_none() {
             return false;
