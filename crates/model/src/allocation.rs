@@ -362,6 +362,64 @@ impl TaskState {
     }
 }
 
+/// The states of an allocation's tasks, sorted by name and no larger than they have to be: a server holds very many.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TaskStates(Box<[(Box<str>, TaskState)]>);
+
+impl TaskStates {
+    /// Whether nothing was reported.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The state of a task.
+    pub fn get(&self, task: &str) -> Option<&TaskState> {
+        let at = self.0.binary_search_by(|(name, _)| (**name).cmp(task)).ok()?;
+        Some(&self.0[at].1)
+    }
+
+    /// All tasks by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &TaskState)> {
+        self.0.iter().map(|(name, state)| (&**name, state))
+    }
+
+    /// All states by name of the task.
+    pub fn values(&self) -> impl Iterator<Item = &TaskState> {
+        self.0.iter().map(|(_, state)| state)
+    }
+}
+
+impl From<BTreeMap<String, TaskState>> for TaskStates {
+    fn from(states: BTreeMap<String, TaskState>) -> Self {
+        let compact = |(name, mut state): (String, TaskState)| {
+            state.events.shrink_to_fit();
+            (name.into_boxed_str(), state)
+        };
+        Self(states.into_iter().map(compact).collect())
+    }
+}
+
+impl<C> Encode<C> for TaskStates {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut minicbor::Encoder<W>,
+        ctx: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        e.map(self.0.len() as u64)?;
+        for (name, state) in self.iter() {
+            e.str(name)?;
+            state.encode(e, ctx)?;
+        }
+        Ok(())
+    }
+}
+
+impl<'b, C> Decode<'b, C> for TaskStates {
+    fn decode(d: &mut minicbor::Decoder<'b>, ctx: &mut C) -> Result<Self, minicbor::decode::Error> {
+        BTreeMap::decode(d, ctx).map(Self::from)
+    }
+}
+
 /// A deployment's verdict on an allocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct DeploymentHealth {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use drover_base::Rng;
 use drover_model::{Job, Node, PlacementMetrics, SchedulerAlgorithm, TaskGroup};
-use drover_state::{Found, NodeRow, NodeSlot, Room, Shape, Snapshot, Usage, packing, packing_over};
+use drover_state::{Asked, Found, NodeRow, NodeSlot, Room, Shape, Snapshot, Usage, packing, packing_over};
 
 use crate::distinct::{Distinct, Live};
 use crate::feasible::{NO_VOLUME, Needs, candidate_shapes};
@@ -183,7 +183,12 @@ impl<'a> Search<'a> {
     fn member(&mut self, shape: Arc<Shape>, keys: &mut BTreeMap<(Vec<Option<ValueId>>, Option<u64>), usize>) {
         let values = self.spreads.values(shape.node());
         let affinity = self.affinities.of(shape.node());
-        let bucket = *keys.entry((values.clone(), affinity.map(f64::to_bits))).or_insert(self.buckets.len());
+        // Most groups have neither affinities nor spreads: all nodes are alike.
+        let bucket = if values.is_empty() && affinity.is_none() {
+            0
+        } else {
+            *keys.entry((values.clone(), affinity.map(f64::to_bits))).or_insert(self.buckets.len())
+        };
         if bucket == self.buckets.len() {
             self.buckets.push(Bucket { values, affinity, members: Vec::new(), shared: BTreeSet::new() });
         }
@@ -312,13 +317,18 @@ impl<'a> Search<'a> {
                 (floor, best) = (found.packing, Some(found));
             }
         }
+        let mut asked = Asked::new(Room::default(), Room::default());
         for number in numbers {
             let member = &mut members[*number];
             let known = member.best.is_some_and(|found| !failed_on.contains(&found.slot));
             if known || member.bound <= floor || !open(member) {
                 continue;
             }
-            let found = member.shape.best(algorithm, member.ask, floor, &mut accept);
+            let size = member.shape.size();
+            if !asked.is(member.ask, size) {
+                asked = Asked::new(member.ask, size);
+            }
+            let found = member.shape.best(algorithm, &asked, floor, &mut accept);
             if let Some(found) = found {
                 (floor, best) = (found.packing, Some(found));
             }

@@ -185,7 +185,6 @@ impl Shape {
         self.remove_entry(entry)
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "takes the bits of one part")]
     fn remove_entry(&mut self, gone: Entry) -> bool {
         if self.nodes.remove(&gone).is_none() {
             return false;
@@ -203,8 +202,15 @@ impl Shape {
 
     /// The node with the highest packing score above `floor` that has room for `ask` and that `accept` takes; of equal
     /// ones the one that comes first by free capacity and slot.
-    pub fn best(&self, algorithm: SchedulerAlgorithm, ask: Room, floor: f64, mut accept: impl FnMut(NodeSlot) -> bool) -> Option<Found> {
-        let mut search = Search { shape: self, algorithm, ask, floor, found: None };
+    pub fn best(
+        &self,
+        algorithm: SchedulerAlgorithm,
+        asked: &Asked,
+        floor: f64,
+        mut accept: impl FnMut(NodeSlot) -> bool,
+    ) -> Option<Found> {
+        debug_assert_eq!(asked.size, self.size, "what is asked for was measured against nodes of this size");
+        let mut search = Search { shape: self, algorithm, ask: asked.ask, asked, floor, found: None };
         search.run(&mut accept);
         search.found
     }
@@ -214,8 +220,32 @@ fn cell(free: u32, total: u32) -> u32 {
     if total == 0 { 0 } else { u32::try_from(u64::from(free) * u64::from(CELLS) / u64::from(total)).unwrap_or(CELLS).min(CELLS - 1) }
 }
 
+/// What is asked for of nodes of one size, with what follows from both alone.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    ask: Room,
+    size: Room,
+    /// What an ask takes off the power of the free share, as a factor.
+    cpu_factor: f64,
+    memory_factor: f64,
+}
+
+impl Asked {
+    /// An ask of nodes of this size.
+    pub fn new(ask: Room, size: Room) -> Self {
+        let factor = |ask: u32, total: u32| if total == 0 { 1.0 } else { 10f64.powf(-f64::from(ask) / f64::from(total)) };
+        Self { ask, size, cpu_factor: factor(ask.cpu_mhz, size.cpu_mhz), memory_factor: factor(ask.memory_mb, size.memory_mb) }
+    }
+
+    /// Whether it is this ask of nodes of this size.
+    pub fn is(&self, ask: Room, size: Room) -> bool {
+        self.ask == ask && self.size == size
+    }
+}
+
 struct Search<'a> {
     shape: &'a Shape,
+    asked: &'a Asked,
     algorithm: SchedulerAlgorithm,
     ask: Room,
     floor: f64,
@@ -235,9 +265,7 @@ impl Search<'_> {
 
     fn run(&mut self, accept: &mut impl FnMut(NodeSlot) -> bool) {
         let shape = self.shape;
-        let share = |ask: u32, total: u32| if total == 0 { 0.0 } else { f64::from(ask) / f64::from(total) };
-        let cpu_factor = 10f64.powf(-share(self.ask.cpu_mhz, shape.size.cpu_mhz));
-        let memory_factor = 10f64.powf(-share(self.ask.memory_mb, shape.size.memory_mb));
+        let (cpu_factor, memory_factor) = (self.asked.cpu_factor, self.asked.memory_factor);
         let (first_row, first_column) = (shape.row(self.ask.cpu_mhz), shape.column(self.ask.memory_mb));
         if self.ask.cpu_mhz > shape.size.cpu_mhz || self.ask.memory_mb > shape.size.memory_mb {
             return;
@@ -435,7 +463,7 @@ mod tests {
                     .filter(|(slot, free)| free.cpu_mhz >= cpu_mhz && free.memory_mb >= memory_mb && accept(*slot))
                     .map(|(_, free)| packing(algorithm, shape.size(), *free, ask))
                     .max_by(f64::total_cmp);
-                let by_index = shape.best(algorithm, ask, f64::NEG_INFINITY, accept);
+                let by_index = shape.best(algorithm, &Asked::new(ask, shape.size()), f64::NEG_INFINITY, accept);
                 prop_assert_eq!(by_index.map(|found| found.packing), by_walk);
             }
         }

@@ -15,7 +15,7 @@ mod summary;
 mod tables;
 mod usage;
 
-pub use capacity::{Capacity, Found, Position, Room, Shape, packing, packing_over};
+pub use capacity::{Asked, Capacity, Found, Position, Room, Shape, packing, packing_over};
 pub use event::{Event, EventKind, Payload, Topic};
 pub use fixture::Fixture;
 pub use persist::{RestoreError, SnapshotReader, write_snapshot};

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use drover_base::WallTime;
+use drover_model::TaskStates;
 use drover_model::command::FORMAT;
 use drover_model::{
     AllocatedResources, Deployment, Evaluation, Job, JobId, NodePool, PlacementMetrics, SchedulerConfig, ServiceRegistration,
@@ -326,7 +327,7 @@ impl SnapshotReader {
                 transition: d.decode()?,
                 client_status: d.decode()?,
                 client_description: d.decode::<Option<&str>>()?.map(Arc::from),
-                tasks: d.decode::<Option<BTreeMap<_, _>>>()?.map(Arc::new),
+                tasks: d.decode::<Option<TaskStates>>()?.map(Arc::new),
                 followup_eval: d.decode()?,
                 previous: d.decode()?,
                 next: d.decode()?,

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use drover_base::{AllocId, DeploymentId, EvalId, NodeId, WallTime};
 use drover_model::{
     AllocatedResources, ClientStatus, DeploymentHealth, DesiredStatus, DesiredTransition, DrainStrategy, Index, Job, JobId, LastDrain,
-    Node, NodeEvent, NodeStatus, PlacementMetrics, RescheduleEvent, RescheduleOutcome, StatusChange, TaskGroup, TaskState, VersionTag,
-    command::ScalingEvent, command::Submission, text_enum,
+    Node, NodeEvent, NodeStatus, PlacementMetrics, RescheduleEvent, RescheduleOutcome, StatusChange, TaskGroup, TaskState, TaskStates,
+    VersionTag, command::ScalingEvent, command::Submission, text_enum,
 };
 use minicbor::decode::Error as DecodeError;
 use minicbor::encode::{Error as EncodeError, Write};
@@ -325,7 +325,7 @@ pub struct Alloc {
     /// A sentence about it.
     pub client_description: Option<Arc<str>>,
     /// The tasks as reported.
-    pub tasks: Option<Arc<BTreeMap<String, TaskState>>>,
+    pub tasks: Option<Arc<TaskStates>>,
     /// The evaluation that will replace it later.
     pub followup_eval: Option<EvalId>,
     /// The allocation it replaced.

@@ -121,7 +121,7 @@ fn transition(alloc: &Alloc) -> api::DesiredTransition {
 
 fn states(alloc: &Alloc) -> Option<BTreeMap<String, Option<api::TaskState>>> {
     let tasks = alloc.tasks.as_ref()?;
-    Some(tasks.iter().map(|(name, state)| (name.clone(), Some(super::task_state(state)))).collect())
+    Some(tasks.iter().map(|(name, state)| (name.to_owned(), Some(super::task_state(state)))).collect())
 }
 
 fn node_name(snapshot: &Snapshot, alloc: &Alloc) -> String {

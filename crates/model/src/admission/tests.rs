@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::job::{Job, JobView};
+use crate::mirror::Mirror;
 
 const RECORDS: &str = include_str!("../../../../testdata/golden/jobs-canonical.jsonl");
 const PENDING: &str = include_str!("../../../../testdata/golden/jobs-canonical-pending.txt");
@@ -165,4 +166,27 @@ fn all_problems_are_found_at_once() {
     }))
     .to_string();
     assert!(problems.contains("Task group count can't be negative") && problems.contains("Missing task driver"), "{problems}");
+}
+
+#[proves("DEP-003")]
+#[test]
+fn an_update_block_gets_the_known_values_where_it_says_nothing() {
+    let mut sent = job(|group| group.update = Some(drover_api::UpdateStrategy::default()));
+    canonicalize(&mut sent, &Surroundings { region: "global", namespace: "default" });
+    let update = crate::UpdateStrategy::from_api(sent.task_groups.unwrap().remove(0).update.unwrap());
+    let seconds = std::time::Duration::from_secs;
+    assert_eq!(
+        update,
+        crate::UpdateStrategy {
+            stagger: seconds(30),
+            max_parallel: 1,
+            health_check: crate::HealthCheck::Checks,
+            min_healthy_time: seconds(10),
+            healthy_deadline: seconds(300),
+            progress_deadline: seconds(600),
+            canary: 0,
+            auto_revert: false,
+            auto_promote: false,
+        }
+    );
 }

@@ -373,7 +373,7 @@ impl Steps<'_> {
             .take(missing)
             .map(|alloc| {
                 let index = if names.taken(alloc.index) {
-                    names.next()
+                    names.take_lowest()
                 } else {
                     names.take(alloc.index);
                     alloc.index
@@ -387,7 +387,7 @@ impl Steps<'_> {
                 }
             })
             .collect();
-        let fresh = (lost.len()..missing).map(|_| PlaceRequest { index: names.next(), ..PlaceRequest::default() }).collect();
+        let fresh = (lost.len()..missing).map(|_| PlaceRequest { index: names.take_lowest(), ..PlaceRequest::default() }).collect();
         Wanted { rescheduled, lost, fresh }
     }
 

@@ -47,7 +47,7 @@ impl Names {
     }
 
     /// Takes the lowest free number (REC-002).
-    pub fn next(&mut self) -> u32 {
+    pub fn take_lowest(&mut self) -> u32 {
         while self.taken(self.full_below) {
             self.full_below += 1;
         }

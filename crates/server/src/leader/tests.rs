@@ -16,6 +16,7 @@ use drover_raft::{DiskLogOptions, Storage};
 use drover_rt::{Clock, Entropy, RealDisk, TaskScope};
 use drover_state::{JobStatus, Snapshot};
 
+mod plans;
 mod rollouts;
 
 use crate::{Config, DispatchRequest, HeartbeatError, Server};

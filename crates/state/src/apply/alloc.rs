@@ -144,7 +144,7 @@ impl Transaction<'_> {
             let mut alloc = Alloc::clone(&row);
             alloc.client_status = update.status;
             alloc.client_description = (!update.description.is_empty()).then(|| Arc::from(update.description.as_str()));
-            alloc.tasks = Some(Arc::new(update.tasks));
+            alloc.tasks = Some(Arc::new(update.tasks.into()));
             if let Some(health) = update.health
                 && alloc.has_health()
                 && alloc.is_healthy() != Some(false)

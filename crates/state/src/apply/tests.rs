@@ -532,7 +532,7 @@ fn servers_stamp_allocations_and_leave_what_their_node_says_alone() {
     assert_eq!((stopped.desired, stopped.client_status), (DesiredStatus::Stop, ClientStatus::Running));
     world.apply(stop(Some(ClientStatus::Lost)));
     let lost = Arc::clone(world.state().alloc(id).unwrap());
-    assert_eq!((lost.client_status, lost.tasks.as_deref()), (ClientStatus::Lost, Some(&tasks)));
+    assert_eq!((lost.client_status, lost.tasks.as_deref()), (ClientStatus::Lost, Some(&tasks.into())));
     assert_eq!((lost.create_index, lost.create_time), (first.create_index, first.create_time));
     assert!(lost.modify_index > first.modify_index && lost.modify_time > first.modify_time);
 }

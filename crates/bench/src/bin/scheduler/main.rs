@@ -1,7 +1,7 @@
 //! The scheduler alone, in this process: what a placement costs on clusters of the shapes that upstream measures itself
 //! on, what a dispatch costs, how much an allocation weighs, and how well nodes are packed.
 //!
-//!     cargo run --release -p drover-bench --bin scheduler
+//!     cargo run --release -p drover-bench --bin scheduler [memory|job|dispatch|packing]
 
 mod cluster;
 
@@ -23,10 +23,21 @@ const UPSTREAM: &[(u32, u32, f64, f64)] =
 
 fn main() {
     let clock = Clock::system();
-    one_job(&clock);
-    dispatches(&clock);
-    memory();
-    packing();
+    let wanted = std::env::args().nth(1);
+    let runs = |part: &str| wanted.as_deref().is_none_or(|wanted| wanted == part);
+    // Memory first: what others leave behind would hide it.
+    if runs("memory") {
+        memory();
+    }
+    if runs("job") {
+        one_job(&clock);
+    }
+    if runs("dispatch") {
+        dispatches(&clock);
+    }
+    if runs("packing") {
+        packing();
+    }
 }
 
 fn micros(duration: Duration) -> f64 {
@@ -117,7 +128,7 @@ fn memory() {
     cluster.run_all();
     let running = resident_kib();
     let each = |kib: u64| (kib.saturating_sub(before)) as f64 / f64::from(count);
-    println!("\nmemory of {count} allocations of one job: {:.2} KiB each placed, {:.2} KiB each running", each(placed), each(running));
+    println!("memory of {count} allocations of one job: {:.2} KiB each placed, {:.2} KiB each running", each(placed), each(running));
 }
 
 /// Nodes that a stream of tasks of mixed sizes comes to use, against packing all of them at once, largest first.

@@ -249,7 +249,7 @@ impl Builder<'_> {
             },
             client_status: ClientStatus::parse(text(&input["client"], "running")).unwrap(),
             client_description: None,
-            tasks: (!tasks.is_empty()).then(|| Arc::new(tasks)),
+            tasks: (!tasks.is_empty()).then(|| Arc::new(tasks.into())),
             followup_eval: input["followup"].as_str().map(|label| self::id("eval", label)),
             previous: input["previous"].as_str().map(|label| self::id("alloc", label)),
             next: input["next"].as_str().map(|label| self::id("alloc", label)),

@@ -30,7 +30,7 @@ fn numbers_are_given_as_recorded() {
                 if (count as usize).saturating_sub(used.range(..count).count()) < wanted {
                     continue;
                 }
-                (0..wanted).map(|_| names.next()).collect()
+                (0..wanted).map(|_| names.take_lowest()).collect()
             }
             "highest" => names.highest(wanted),
             _ => {
