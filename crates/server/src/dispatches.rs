@@ -21,6 +21,9 @@ const ENTRY_BYTES_MAX: usize = 512 << 10;
 /// Entries on their way at once: one is written while the next is put together.
 const ENTRIES_MAX: usize = 2;
 
+/// Times that a random id is made up for a child.
+const ID_TRIES: usize = 5;
+
 /// One call.
 pub(crate) struct Call {
     child: NewChild,
@@ -120,6 +123,16 @@ impl Server {
         drop(state);
         self.may_register(true)?;
         self.admit_load()?;
+        for _ in 0..ID_TRIES {
+            if let Some(done) = self.dispatched(parent, request.clone(), token, priority).await? {
+                return Ok(done);
+            }
+        }
+        Err(EndpointError::internal("no id was free for the child"))
+    }
+
+    /// Makes a child under a random id; nothing if that turns out to be another's.
+    async fn dispatched(&self, parent: &JobId, request: Request, token: &str, priority: u8) -> Result<Option<Dispatched>, EndpointError> {
         let now: WallTime = self.0.clock.now();
         let random = self.0.entropy.seed() as u32;
         let id = child_id(&parent.id, &request.id_prefix, now, random);
@@ -128,14 +141,20 @@ impl Server {
         let child = NewChild { parent: parent.clone(), id: id.clone(), kind, eval_id };
         let index = self.0.dispatches.committed(child).await?;
         let state = self.snapshot();
+        let of_token = if token.is_empty() { None } else { state.dispatched(parent, token) };
+        if let Some(job) = of_token.map(|row| row.job()).filter(|job| job.id.id != id) {
+            return Ok(Some(Dispatched { id: job.id.id.clone(), eval_id: None, create_index: job.create_index, index }));
+        }
         let own = JobId { namespace: parent.namespace.clone(), id };
-        let found = state.job(&own).or_else(|| if token.is_empty() { None } else { state.dispatched(parent, token) });
-        let Some(job) = found.map(|row| row.job()) else {
+        let Some(job) = state.job(&own).map(|row| row.job()) else {
             // Between the check and the entry the parent was stopped or removed.
             return Err(EndpointError::internal("parameterized job not found"));
         };
-        let eval_id = (job.id == own && !job.is_parent()).then_some(eval_id);
-        Ok(Dispatched { id: job.id.id.clone(), eval_id, create_index: job.create_index, index })
+        // Without its evaluation, it was made by another call.
+        let runs = !job.is_parent();
+        let made = !runs || state.eval(eval_id).is_some();
+        let told = Dispatched { id: own.id, eval_id: runs.then_some(eval_id), create_index: job.create_index, index };
+        Ok(made.then_some(told))
     }
 
     /// Turns new work away while there is more than enough; what has been taken in is worked off meanwhile.

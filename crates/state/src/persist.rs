@@ -237,6 +237,7 @@ impl SnapshotReader {
             state.node_ids.insert(row.node.id, slot);
             state.nodes.insert(slot, Arc::new(row));
         }
+        share_groups(&mut state);
         Self::read_allocs(&mut d, &mut state)?;
         for _ in 0..length(&mut d)? {
             length(&mut d)?;
@@ -370,6 +371,26 @@ fn pool<T: for<'b> minicbor::Decode<'b, ()>>(d: &mut Decoder<'_>) -> Result<Vec<
     Ok(values)
 }
 
+/// Lets children share what they run with the version of their parent that they were made from, as they did before; to be
+/// done before anything else shares the children.
+fn share_groups(state: &mut Snapshot) {
+    let jobs = state.jobs.clone();
+    for (slot, row) in &jobs {
+        let job = row.job();
+        if job.parent_id.is_empty() {
+            continue;
+        }
+        let parent = JobId { namespace: job.id.namespace.clone(), id: job.parent_id.clone() };
+        let Some(parent) = state.job(&parent) else { continue };
+        let made_from = parent.versions.iter().find(|version| version.job.task_groups == job.task_groups);
+        let Some(shared) = made_from.map(|version| Arc::clone(&version.job.task_groups)) else { continue };
+        if let Some(child) = state.jobs.get_mut(slot) {
+            let newest = &mut Arc::make_mut(child).versions[0].job;
+            Arc::make_mut(newest).task_groups = shared;
+        }
+    }
+}
+
 /// Counts what follows from the rows.
 pub(crate) fn recount(state: &mut Snapshot) {
     let jobs = state.jobs.clone();
@@ -383,14 +404,6 @@ pub(crate) fn recount(state: &mut Snapshot) {
         let Some(parent) = state.job_ids.get(&parent).and_then(|slot| state.jobs.get_mut(slot)) else { continue };
         let parent = Arc::make_mut(parent);
         *parent.children.of(row.status) += 1;
-        // A child shares what it runs with the version that it was made from.
-        let groups = &row.job().task_groups;
-        let made_from = parent.versions.iter().find(|version| version.job.task_groups == *groups);
-        let shared = made_from.map(|version| Arc::clone(&version.job.task_groups)).filter(|shared| !Arc::ptr_eq(shared, groups));
-        if let (Some(shared), Some(child)) = (shared, state.jobs.get_mut(slot)) {
-            let newest = &mut Arc::make_mut(child).versions[0].job;
-            Arc::make_mut(newest).task_groups = shared;
-        }
     }
     state.draining = state.nodes.iter().filter(|(_, row)| row.drain.is_some()).map(|(slot, _)| (*slot, ())).collect();
     let allocs = state.allocs.clone();

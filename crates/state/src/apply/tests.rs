@@ -193,11 +193,18 @@ fn a_parent_counts_its_children_and_a_restored_one_counts_the_same() {
     assert_eq!(count(&world), (1, 0, 2));
     world.apply(Change::DeregisterJob { id: id("letter/dispatch-1-00000001"), purge: true, eval: None });
     assert_eq!(count(&world), (1, 0, 1));
+    world.apply(node("secret"));
+    world.apply(status(NodeStatus::Ready));
+    let child_id = "letter/dispatch-1-00000003";
+    let placed = AllocId::from_random(5);
+    let Change::Plans(plans) = plan(placed, world.job(child_id).job().create_index) else { unreachable!() };
+    world.apply(Change::Plans(plans.into_iter().map(|plan| Plan { job_id: id(child_id), ..plan }).collect()));
     let restored = SnapshotReader::read(&write_snapshot(&world.state())).unwrap();
     let parent = restored.job(&id("letter")).unwrap();
     assert_eq!(parent.children, world.job("letter").children);
     assert_eq!(restored.children(&id("letter")).count(), 2);
-    let child = restored.children(&id("letter")).next().unwrap();
+    let child = restored.job(&id(child_id)).unwrap();
+    assert!(Arc::ptr_eq(child.job(), &restored.alloc(placed).unwrap().job), "allocations share their job again");
     assert!(Arc::ptr_eq(&child.job().task_groups, &parent.job().task_groups), "children share again what they run");
 }
 
