@@ -45,7 +45,7 @@ impl Servers for Fake {
     }
 
     fn follow(&self, _: Caller) -> BoxFuture<'_, Result<DesiredStream, Refusal>> {
-        let changes = self.changes.lock().unwrap().take();
+        let changes = self.changes.lock().expect("no test panics with it").take();
         Box::pin(async move {
             let changes = changes.ok_or_else(|| Refusal::new(Reason::Refused, "followed already"))?;
             Ok(futures::stream::unfold(changes, |mut changes| async move { Some((changes.recv().await?, changes)) }).boxed())
@@ -53,7 +53,7 @@ impl Servers for Fake {
     }
 
     fn update_allocs(&self, _: Caller, updates: Vec<AllocUpdate>) -> BoxFuture<'_, Result<(), Refusal>> {
-        self.reported.lock().unwrap().extend(updates);
+        self.reported.lock().expect("no test panics with it").extend(updates);
         Box::pin(std::future::ready(Ok(())))
     }
 
@@ -74,15 +74,15 @@ struct House {
 
 impl House {
     async fn open(connections_per_client: usize) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (address, fake, scope) = (listener.local_addr().unwrap(), Arc::new(Fake::default()), TaskScope::new());
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let (address, fake, scope) = (listener.local_addr().expect("its address"), Arc::new(Fake::default()), TaskScope::new());
         let servers: Arc<dyn Servers> = Arc::clone(&fake) as Arc<dyn Servers>;
         scope.spawn("channel", serve(listener, servers, Options { connections_per_client }, Clock::system(), scope.clone()));
         Self { address, fake, scope }
     }
 
     fn client(&self) -> AgentClient {
-        AgentClient::new(&self.address.to_string()).unwrap()
+        AgentClient::new(&self.address.to_string()).expect("an address")
     }
 }
 
