@@ -1,14 +1,13 @@
 //! The push to a node: first everything it shall run, then what changed.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use drover_base::{AllocId, NodeId};
-use drover_model::{Allocation, Index};
+use drover_model::Allocation;
 use drover_state::Snapshot;
-use tokio::sync::Notify;
 
-use crate::machine::Region;
+use crate::machine::{Region, Watch};
 
 /// What a node must act on.
 #[derive(Debug, Clone, Default)]
@@ -25,44 +24,52 @@ pub struct Change {
 pub struct Feed {
     region: Arc<Region>,
     node: NodeId,
-    wake: Arc<Notify>,
-    sent: BTreeMap<AllocId, Index>,
+    watch: Arc<Watch>,
     started: bool,
 }
 
 impl Feed {
     pub(crate) fn new(region: Arc<Region>, node: NodeId) -> Self {
-        let wake = region.watch_node(node);
-        Self { region, node, wake, sent: BTreeMap::new(), started: false }
+        let watch = region.watch_node(node);
+        Self { region, node, watch, started: false }
     }
 
     /// The next change; the first call returns at once. Cancel-safe.
     pub async fn next(&mut self) -> Change {
         loop {
+            // Taken before the state is read: what comes in between is told twice rather than not at all.
+            let pending = self.watch.take();
             let snapshot = self.region.snapshot();
-            if let Some(change) = self.difference(&snapshot) {
-                return change;
+            if !std::mem::replace(&mut self.started, true) || pending.everything {
+                return self.everything(&snapshot);
             }
-            self.wake.notified().await;
+            if !pending.allocs.is_empty() {
+                return self.changes(&snapshot, &pending.allocs);
+            }
+            self.watch.next().await;
         }
     }
 
-    /// What is newer than what was sent: new allocations, and those whose desired state or job moved (CLI-001).
-    fn difference(&mut self, state: &Snapshot) -> Option<Change> {
-        let mut change = Change { full: !self.started, ..Change::default() };
-        let mut seen = BTreeMap::new();
-        if let Some(slot) = state.node_slot(self.node) {
-            let name = state.node_at(slot).map(|row| row.node.name.clone()).unwrap_or_default();
-            for alloc in state.allocs_of_node(slot) {
-                seen.insert(alloc.id, alloc.alloc_modify_index);
-                if self.sent.get(&alloc.id) != Some(&alloc.alloc_modify_index) {
-                    change.upserts.push(Arc::new(alloc.for_client(&name)));
-                }
+    fn everything(&self, state: &Snapshot) -> Change {
+        let slot = state.node_slot(self.node);
+        let allocs = slot.into_iter().flat_map(|slot| state.allocs_of_node(slot));
+        let name = self.name(state);
+        Change { full: true, upserts: allocs.map(|alloc| Arc::new(alloc.for_client(&name))).collect(), removals: Vec::new() }
+    }
+
+    /// The allocations whose desired state or job moved, and those that are gone (CLI-001).
+    fn changes(&self, state: &Snapshot, allocs: &BTreeSet<AllocId>) -> Change {
+        let (mut change, name) = (Change::default(), self.name(state));
+        for id in allocs {
+            match state.alloc(*id) {
+                Some(alloc) => change.upserts.push(Arc::new(alloc.for_client(&name))),
+                None => change.removals.push(*id),
             }
         }
-        change.removals = self.sent.keys().filter(|id| !seen.contains_key(*id)).copied().collect();
-        self.sent = seen;
-        let first = !std::mem::replace(&mut self.started, true);
-        (first || !change.upserts.is_empty() || !change.removals.is_empty()).then_some(change)
+        change
+    }
+
+    fn name(&self, state: &Snapshot) -> String {
+        state.node(self.node).map(|row| row.node.name.clone()).unwrap_or_default()
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
-use drover_base::{DeploymentId, EvalId, NodeId};
+use drover_base::{AllocId, DeploymentId, EvalId, NodeId};
 use drover_model::{Command, DecodeError, JobId};
 use drover_raft::{Machine, MachineError, Refusal};
 use drover_state::{Snapshot, SnapshotReader, Store, Touched, write_snapshot};
@@ -24,6 +24,47 @@ pub(crate) struct Changes {
     pub(crate) nodes: BTreeSet<NodeId>,
 }
 
+/// What a node is to be told; a set, so it is bounded by the state.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    /// Everything may be different.
+    pub(crate) everything: bool,
+    pub(crate) allocs: BTreeSet<AllocId>,
+}
+
+impl Pending {
+    fn of(alloc: AllocId) -> Self {
+        Self { everything: false, allocs: BTreeSet::from([alloc]) }
+    }
+}
+
+/// What changed on one node since its holder last looked.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    pending: Mutex<Pending>,
+    wake: Notify,
+}
+
+impl Watch {
+    fn changed(&self, change: Pending) {
+        let mut pending = lock(&self.pending);
+        pending.everything |= change.everything;
+        pending.allocs.extend(change.allocs);
+        drop(pending);
+        self.wake.notify_one();
+    }
+
+    /// Takes what changed. The newest state read afterwards holds all of it.
+    pub(crate) fn take(&self) -> Pending {
+        std::mem::take(&mut *lock(&self.pending))
+    }
+
+    /// Returns after the next change. Cancel-safe.
+    pub(crate) async fn next(&self) {
+        self.wake.notified().await;
+    }
+}
+
 /// The state of the region on this server.
 pub struct Region {
     store: Mutex<Store>,
@@ -32,7 +73,7 @@ pub struct Region {
     changes: Mutex<Changes>,
     changed: Notify,
     /// Who pushes to which node; whoever goes away is swept out when the node is next followed or pushed to.
-    pushes: Mutex<BTreeMap<NodeId, Vec<std::sync::Weak<Notify>>>>,
+    pushes: Mutex<BTreeMap<NodeId, Vec<std::sync::Weak<Watch>>>>,
     pub(crate) events: EventBuffer,
     observer: Option<Observer>,
 }
@@ -69,14 +110,14 @@ impl Region {
         let _ = newest.wait_for(|now| *now > index).await;
     }
 
-    /// Wakes its holder when allocations of the node change in a way that the node must act on.
-    pub(crate) fn watch_node(&self, node: NodeId) -> Arc<Notify> {
-        let notify = Arc::new(Notify::new());
+    /// Tells its holder which allocations of the node change in a way that the node must act on.
+    pub(crate) fn watch_node(&self, node: NodeId) -> Arc<Watch> {
+        let watch = Arc::new(Watch::default());
         let mut pushes = lock(&self.pushes);
         let watchers = pushes.entry(node).or_default();
         watchers.retain(|watcher| watcher.strong_count() > 0);
-        watchers.push(Arc::downgrade(&notify));
-        notify
+        watchers.push(Arc::downgrade(&watch));
+        watch
     }
 
     /// What changed since the last call; waits for the first change.
@@ -122,9 +163,9 @@ impl Region {
         }
         if !pushes.is_empty() {
             let mut following = lock(&self.pushes);
-            for node in pushes {
+            for (node, alloc) in pushes {
                 let Some(watchers) = following.get_mut(&node) else { continue };
-                watchers.retain(|watcher| watcher.upgrade().inspect(|watcher| watcher.notify_one()).is_some());
+                watchers.retain(|watcher| watcher.upgrade().inspect(|watcher| watcher.changed(Pending::of(alloc))).is_some());
                 if watchers.is_empty() {
                     following.remove(&node);
                 }
@@ -176,6 +217,10 @@ impl Machine for Region {
         let mut store = lock(&self.store);
         *store = Store::from_snapshot(state);
         self.publish(&store);
+        drop(store);
+        for watcher in lock(&self.pushes).values().flatten().filter_map(std::sync::Weak::upgrade) {
+            watcher.changed(Pending { everything: true, ..Pending::default() });
+        }
         Ok(())
     }
 }

@@ -37,8 +37,8 @@ pub struct Touched {
     pub jobs: BTreeSet<JobId>,
     /// Nodes.
     pub nodes: BTreeSet<NodeId>,
-    /// Nodes whose allocations changed in a way that they must act on.
-    pub pushes: BTreeSet<NodeId>,
+    /// Allocations that changed in a way that their nodes must act on, by node.
+    pub pushes: BTreeSet<(NodeId, AllocId)>,
     /// Allocations.
     pub allocs: BTreeSet<AllocId>,
     /// Evaluations.

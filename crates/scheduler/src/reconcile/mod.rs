@@ -1,12 +1,12 @@
 //! Desired against actual: what each group of a job should get, lose or change.
 //!
 //! Pure over the job, its allocations and its deployments. Nothing is placed here: the result says how many placements
-//! are wanted, under which names and what they replace, and [`crate::process`] has them placed. Every step is a pass over
+//! are wanted, under which names and what they replace, and `crate::process` has them placed. Every step is a pass over
 //! a group's allocations or a sort of them, so a job of n allocations costs at most n log n.
 //!
-//! [`sort`] tells apart what happens to each allocation, [`group`] takes the steps for one group, [`reconnect`] chooses
-//! between an allocation that came back and its replacements, [`names`] gives numbers, [`deployment`] starts and ends
-//! deployments. System jobs have rules of their own in [`crate::system`].
+//! `sort` tells apart what happens to each allocation, `group` takes the steps for one group, `reconnect` chooses
+//! between an allocation that came back and its replacements, `names` gives numbers, `deployment` starts and ends
+//! deployments. System jobs have rules of their own in `crate::system`.
 
 mod contact;
 mod deployment;

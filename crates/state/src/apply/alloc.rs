@@ -47,7 +47,7 @@ impl Transaction<'_> {
         self.touch(Table::Allocs);
         self.touched.allocs.insert(alloc.id);
         if alloc.alloc_modify_index == index {
-            self.touched.pushes.insert(alloc.node_id);
+            self.touched.pushes.insert((alloc.node_id, alloc.id));
         }
         let job_slot = alloc.job_slot;
         let alloc = Arc::new(alloc);
@@ -70,7 +70,7 @@ impl Transaction<'_> {
         self.remove_services_of(id);
         self.touch(Table::Allocs);
         self.touched.allocs.insert(id);
-        self.touched.pushes.insert(alloc.node_id);
+        self.touched.pushes.insert((alloc.node_id, id));
     }
 
     fn count_usage(&mut self, old: Option<&Alloc>, new: Option<&Alloc>) {
