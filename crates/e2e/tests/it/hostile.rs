@@ -56,8 +56,9 @@ fn what_cannot_be_placed_says_which_nodes_were_left_out_by_what() {
     let impossible = refused("constraint", json!({ "Name": "g", "Constraints": constraint, "Tasks": [task("mock_driver")] }));
     assert_eq!(impossible["ConstraintFiltered"]["${attr.kernel.name} = plan9"], 1, "{impossible:#}");
     let port = json!([{ "ReservedPorts": [{ "Label": "p", "Value": 18_234 }] }]);
-    let taken = refused("port", json!({ "Name": "g", "Count": 2, "Networks": port, "Tasks": [task("mock_driver")] }));
-    assert_eq!(taken["DimensionExhausted"]["network: reserved port collision 18234"], 1, "{taken:#}");
+    // One for each address of the node, and some that find none.
+    let taken = refused("port", json!({ "Name": "g", "Count": 5, "Networks": port, "Tasks": [task("mock_driver")] }));
+    assert_eq!(taken["DimensionExhausted"]["network: reserved port collision p=18234"], 1, "{taken:#}");
     let huge = json!({ "Name": "t", "Driver": "mock_driver", "Resources": { "MemoryMB": 900_000_000 } });
     let exhausted = refused("memory", json!({ "Name": "g", "Tasks": [huge] }));
     assert_eq!(exhausted["DimensionExhausted"]["memory"], 1, "{exhausted:#}");
