@@ -467,7 +467,7 @@ async fn jobs_of_one_time_all_launch() {
     region.stop().await;
 }
 
-#[proves("PER-013", "PER-014", "PER-018", "PER-019", "INV-64")]
+#[proves("PER-013", "PER-014", "PER-018", "PER-019")]
 #[tokio::test(start_paused = true)]
 async fn many_dispatches_at_once_are_all_made_and_those_of_one_token_once() {
     let region = Region::start().await;

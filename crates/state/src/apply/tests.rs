@@ -110,7 +110,7 @@ fn a_dispatched_child_and_its_evaluation_are_one_entry_and_share_what_they_run()
     assert!(parent.job().is_parent() && !child.is_parent());
 }
 
-#[proves("PER-019", "INV-64")]
+#[proves("PER-019")]
 #[test]
 fn one_token_makes_one_child_however_often_it_comes() {
     let mut world = World::new();
@@ -172,7 +172,7 @@ fn what_happens_to_the_parent_leaves_children_as_they_are() {
     assert_eq!(world.job("letter").status, JobStatus::Dead);
 }
 
-#[proves("PER-010", "PER-030", "INV-15")]
+#[proves("PER-010", "PER-030")]
 #[test]
 fn a_parent_counts_its_children_and_a_restored_one_counts_the_same() {
     let mut world = World::new();
@@ -495,7 +495,7 @@ fn plan(id: AllocId, job_create_index: Index) -> Change {
     Change::Plans(vec![Plan { placements: vec![placement], job_create_index, ..empty }])
 }
 
-#[proves("EVL-048", "INV-51")]
+#[proves("EVL-048")]
 #[test]
 fn a_placement_is_left_out_when_its_job_or_node_is_not_there_for_it_any_more() {
     let here = |change: Change| {
