@@ -91,7 +91,7 @@ fn meta(parameterized: &Parameterized, meta: &BTreeMap<String, String>) -> Resul
     if missing.is_empty() { Ok(()) } else { Err(Refused::MetaMissing(missing)) }
 }
 
-/// `JOB/dispatch-[PREFIX-]SECONDS-XXXXXXXX`.
+/// The id of a dispatched job: `JOB/dispatch-[PREFIX-]SECONDS-RANDOM`, the last in eight hexadecimal digits (PER-014).
 pub fn child_id(parent: &str, prefix: &str, now: WallTime, random: u32) -> String {
     let dash = if prefix.is_empty() { "" } else { "-" };
     format!("{parent}/dispatch-{prefix}{dash}{}-{random:08x}", now.seconds())

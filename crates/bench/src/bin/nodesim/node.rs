@@ -27,7 +27,7 @@ pub(crate) struct Simulated {
     node: Node,
     servers: AgentClient,
     counts: Arc<Counts>,
-    /// Allocations that run, with their health if a deployment asked for it.
+    /// Allocations that run.
     running: BTreeMap<AllocId, Arc<Allocation>>,
     /// When those that end by themselves do so.
     ends: BTreeSet<(Monotonic, AllocId)>,
