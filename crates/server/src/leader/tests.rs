@@ -705,6 +705,7 @@ async fn a_change_of_a_node_concerns_its_jobs_and_those_of_every_node() {
     region.stop().await;
 }
 
+#[proves("NOD-023")]
 #[tokio::test(start_paused = true)]
 async fn a_node_learns_from_heartbeats_whether_it_takes_placements() {
     let region = Region::start().await;
@@ -712,6 +713,15 @@ async fn a_node_learns_from_heartbeats_whether_it_takes_placements() {
     let id = NodeId::from_random(1);
     assert!(region.server.heartbeat(id).await.unwrap().eligible);
     region.server.set_node_eligibility(id, false).await.unwrap();
-    assert!(!region.server.heartbeat(id).await.unwrap().eligible);
+    let heartbeat = region.server.heartbeat(id).await.unwrap();
+    assert!(!heartbeat.eligible);
+    assert_eq!(heartbeat.servers, [region.server.config().rpc_address.clone()]);
+    assert_eq!(heartbeat.feature_level, drover_model::command::FORMAT);
+    // The same through the channel that agents on other machines use.
+    let row = region.server.snapshot().node(id).cloned().unwrap();
+    let caller = drover_rpc::Caller { node: id, secret: row.node.secret_id.clone() };
+    let channel: Arc<dyn drover_rpc::Servers> = region.server.clone().into();
+    let told = channel.heartbeat(caller).await.unwrap();
+    assert_eq!((told.eligible(), told.servers(), told.feature_level()), (false, &heartbeat.servers[..], heartbeat.feature_level));
     region.stop().await;
 }
