@@ -96,8 +96,14 @@ fn candidates(snapshot: &Snapshot, context: &str, namespace: &str, wanted: &str)
             found.sort();
             found
         }
-        "namespaces" => ["default".to_owned()].into_iter().filter(|name| name.starts_with(wanted)).collect(),
-        "node_pools" => ["all", "default"].into_iter().filter(|name| name.starts_with(wanted)).map(str::to_owned).collect(),
+        "namespaces" => {
+            let names = snapshot.namespaces().map(|namespace| &namespace.name);
+            names.filter(|name| name.starts_with(wanted)).take(limit).cloned().collect()
+        }
+        "node_pools" => {
+            let names = snapshot.node_pools().map(|pool| &pool.name);
+            names.filter(|name| name.starts_with(wanted)).take(limit).cloned().collect()
+        }
         _ => Vec::new(),
     }
 }

@@ -22,6 +22,7 @@ use tokio::net::TcpListener;
 
 const REFUSALS: &str = include_str!("../../../../testdata/golden/http-refusals.jsonl");
 const LEADER_ANSWERS: &str = include_str!("../../../../testdata/golden/http-leader-answers.jsonl");
+const NAMESPACES: &str = include_str!("../../../../testdata/golden/http-namespaces.jsonl");
 const ANSWERS: &str = include_str!("../../../../testdata/golden/http-answers.jsonl");
 
 /// A server with its API and no client.
@@ -185,6 +186,25 @@ impl Whole {
     }
 }
 
+impl Whole {
+    /// Reports every allocation as ended.
+    async fn end_all(&self) {
+        let task = TaskState { status: TaskStatus::Dead, finished_at: self.clock.now(), ..TaskState::default() };
+        let snapshot = self.server.snapshot();
+        let updates = snapshot
+            .allocs()
+            .map(|alloc| AllocUpdate {
+                id: alloc.id,
+                status: ClientStatus::Complete,
+                description: String::new(),
+                tasks: BTreeMap::from([("t".to_owned(), task.clone())]),
+                health: None,
+            })
+            .collect();
+        self.server.update_allocs(self.node, updates).await.unwrap();
+    }
+}
+
 fn records(packed: &str) -> BTreeMap<String, Value> {
     let parsed = packed.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     parsed.map(|record| (record["name"].as_str().unwrap().to_owned(), record)).collect()
@@ -294,8 +314,12 @@ fn compared_with(name: &str, record: &Value, answer: &(u16, BTreeMap<String, Str
     let mut out = Vec::new();
     let body: Value = match answer.2.as_str() {
         "" => json!(""),
-        text => serde_json::from_str(text).unwrap_or_else(|_| panic!("{name}: {} {text}", answer.0)),
+        text => serde_json::from_str(text).unwrap_or_else(|_| json!(text)),
     };
+    let status = record["response"]["status"].as_u64();
+    if status != Some(u64::from(answer.0)) {
+        wrong.push(format!("{name}: status {}, recorded {status:?}", answer.0));
+    }
     differences("", &record["response"]["body"], &body, &mut out);
     out.retain(|difference| !EXCEPTIONS.iter().any(|exception| difference.contains(exception)));
     wrong.extend(out.into_iter().map(|difference| format!("{name}: {difference}")));
@@ -351,6 +375,45 @@ async fn templates_pools_drains_and_settings_are_told_as_recorded() {
     wrong.retain(|difference| !LEADER_EXCEPTIONS.iter().any(|exception| difference.contains(exception)));
     assert!(all.len() > 15, "{} records", all.len());
     assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[proves("PER-032")]
+#[tokio::test]
+async fn namespaces_are_told_as_recorded_and_stay_while_jobs_live_in_them() {
+    let whole = Whole::start().await;
+    whole.add_node().await;
+    let tasks = json!([{"Name": "t", "Driver": "raw_exec", "Config": {"command": "/bin/true"}}]);
+    let job = json!({"ID": "cow", "Name": "cow", "Namespace": "byre", "TaskGroups": [{"Name": "g", "Tasks": tasks}]});
+    let mut wrong = Vec::new();
+    let all: Vec<Value> = NAMESPACES.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for record in &all {
+        let name = record["name"].as_str().unwrap();
+        if name.contains("non-terminal") {
+            let body = json!({ "Job": job }).to_string();
+            let registered = whole.http.put(format!("http://{}/v1/jobs", whole.address)).body(body).send().await.unwrap();
+            assert_eq!(registered.status().as_u16(), 200);
+            whole.until("/v1/job/cow/allocations?namespace=byre", |allocs| allocs.as_array().unwrap().len() == 1).await;
+            let everywhere = whole.get("/v1/jobs?namespace=*").await;
+            assert_eq!((&everywhere[0]["ID"], &everywhere[0]["Namespace"]), (&json!("cow"), &json!("byre")));
+            assert_eq!(whole.get("/v1/jobs").await, json!([]));
+            assert_eq!(whole.get("/v1/allocations?namespace=*").await[0]["Namespace"], "byre");
+        }
+        if name.ends_with("name-ok") {
+            whole.http.delete(format!("http://{}/v1/job/cow?namespace=byre", whole.address)).send().await.unwrap();
+            whole.until("/v1/job/cow/allocations?namespace=byre", |allocs| allocs[0]["DesiredStatus"] == "stop").await;
+            whole.end_all().await;
+            whole.until("/v1/job/cow?namespace=byre", |job| job["Status"] == "dead").await;
+        }
+        let answer = whole.ask(record, &BTreeMap::new()).await;
+        compared_with(name, record, &answer, &mut wrong);
+    }
+    // The digest is one of our own; nobody compares it with anything but itself.
+    wrong.retain(|difference| !difference.contains("Hash"));
+    assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
+    let body = json!({ "Job": job }).to_string();
+    let refused = whole.http.put(format!("http://{}/v1/jobs", whole.address)).body(body).send().await.unwrap();
+    assert_eq!(refused.status().as_u16(), 500);
+    assert!(refused.text().await.unwrap().contains("job \"cow\" is in nonexistent namespace \"byre\""));
 }
 
 #[tokio::test]

@@ -90,10 +90,12 @@ impl Server {
         }
         let (namespace, pool) = (job.namespace.as_deref().unwrap_or_default(), job.node_pool.as_deref().unwrap_or_default());
         let id = job.id.as_deref().unwrap_or_default();
-        if namespace != "default" {
-            problems.0.push(format!("job {id:?} is in nonexistent namespace {namespace:?}"));
+        let state = self.snapshot();
+        match state.namespace(namespace) {
+            Some(namespace) => problems.0.extend(namespace.problems(&Job::from_api(job.clone()))),
+            None => problems.0.push(format!("job {id:?} is in nonexistent namespace {namespace:?}")),
         }
-        if self.snapshot().node_pool(pool).is_none() {
+        if state.node_pool(pool).is_none() {
             problems.0.push(format!("job {id:?} is in nonexistent node pool {pool:?}"));
         }
         let warnings = warnings(&job);
