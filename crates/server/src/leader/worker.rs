@@ -186,7 +186,7 @@ async fn submit(
     let then = conclude(state, eval, worked.outcome.clone(), worked.ending);
     // While the plan is in the queue, its evaluation cannot be late (EVL-012).
     server.0.leader.plan_waits(eval.id, *token);
-    let request = PlanRequest { eval: Arc::clone(eval), token: *token, plan, then, reply };
+    let request = PlanRequest { eval: Arc::clone(eval), token: *token, plan, needed: state.index(), then, reply };
     plans.send(request).await.map_err(|_| EndpointError::internal("the plan applier has stopped"))?;
     Ok((worked, answer))
 }
