@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
+use crate::vendor_replay;
+
 /// The cluster whose records need no access control.
 const PLAIN_CLUSTER: &str = "one agent, server and client, no ACLs";
 
@@ -152,6 +154,8 @@ pub(crate) fn clients(records: &Path, target: &Path) -> Result<()> {
     refusals(&records.join("http"), &target.join("http-refusals.jsonl"))?;
     answers(&records.join("http"), ANSWERS, &target.join("http-answers.jsonl"))?;
     answers(&records.join("http"), LEADER_ANSWERS, &target.join("http-leader-answers.jsonl"))?;
+    answers(&records.join("http"), vendor_replay::FRESH, &target.join("http-fresh.jsonl"))?;
+    answers(&records.join("http"), vendor_replay::FLOWS, &target.join("http-flows.jsonl"))?;
     answers(&records.join("http"), NAMESPACE_ANSWERS, &target.join("http-namespaces.jsonl"))?;
     command_line(&records.join("cli"), NAMESPACES, &target.join("cli-namespaces.jsonl"))?;
     command_line(&records.join("cli"), LOCAL, &target.join("cli-local.jsonl"))?;

@@ -527,13 +527,17 @@ fn validate_task(problems: &mut JobProblems, group: &api::TaskGroup, task: &api:
     }
     if let Some(log) = &task.log_config {
         let (files, size) = (log.max_files.unwrap_or(10), log.max_file_size_mb.unwrap_or(10));
-        problems.check(files < 1, || format!("minimum number of files is 1; got {files}"));
-        problems.check(size < 1, || format!("minimum file size is 1MB; got {size}"));
+        let mut logs = JobProblems::default();
+        logs.check(files < 1, || format!("minimum number of files is 1; got {files}"));
+        logs.check(size < 1, || format!("minimum file size is 1MB; got {size}"));
         let logs_mb = files.saturating_mul(size);
         let disabled = log.disabled == Some(true);
-        problems.check(!disabled && disk_mb <= logs_mb, || {
+        logs.check(!disabled && disk_mb <= logs_mb, || {
             format!("log storage ({logs_mb} MB) must be less than requested disk capacity ({disk_mb} MB)")
         });
+        if !logs.is_empty() {
+            problems.add(logs.to_string());
+        }
     }
     constraints(problems, task.constraints.as_deref(), true);
     if let Some(lifecycle) = &task.lifecycle {
@@ -575,8 +579,12 @@ fn resource_rules(problems: &mut JobProblems, resources: &api::Resources) {
     let mut inner = JobProblems::default();
     inner.check(cores > 0 && cpu > 0, || "Task can only ask for 'cpu' or 'cores' resource, not both.".to_owned());
     inner.check(cores < 0, || format!("cores must not be negative; got {cores}"));
-    inner.check(cores == 0 && cpu < 1, || format!("minimum CPU value is 1; got {cpu}"));
-    inner.check(memory < 10, || format!("minimum MemoryMB value is 10; got {memory}"));
+    let mut least = JobProblems::default();
+    least.check(cores == 0 && cpu < 1, || format!("minimum CPU value is 1; got {cpu}"));
+    least.check(memory < 10, || format!("minimum MemoryMB value is 10; got {memory}"));
+    if !least.is_empty() {
+        inner.add(least.to_string());
+    }
     inner.check(max != 0 && max < memory, || format!("MemoryMaxMB value ({max}) should be larger than MemoryMB value ({memory})"));
     let secrets = resources.secrets_mb.unwrap_or(0);
     inner.check(secrets > memory, || format!("SecretsMB value ({secrets}) cannot be larger than MemoryMB value ({memory})"));
@@ -590,7 +598,7 @@ fn template_rules(problems: &mut JobProblems, template: &api::Template) {
     problems.check(source.is_empty() && body.is_empty(), || "Must specify a source path or have an embedded template".to_owned());
     let destination = text(&template.dest_path);
     problems.check(destination.is_empty(), || "Must specify a destination for the template".to_owned());
-    problems.check(escapes(destination), || "Destination escapes allocation directory".to_owned());
+    problems.check(escapes(destination), || "destination escapes allocation directory".to_owned());
     let mode = text(&template.change_mode);
     match mode {
         "noop" | "restart" => {}

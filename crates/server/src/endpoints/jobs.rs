@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use drover_api as api;
-use drover_base::{EvalId, Rng};
+use drover_base::{AllocId, EvalId, Rng};
 use drover_model::admission::{JobProblems, Surroundings, canonicalize, imply_constraints, validate, warnings};
 use drover_model::command::{Change, RegisterJob, ScalingEvent, Submission};
 use drover_model::{DesiredUpdates, Evaluation, Job, JobId, PlacementMetrics, Trigger};
@@ -50,6 +50,8 @@ pub struct Planned {
     pub annotations: BTreeMap<String, DesiredUpdates>,
     /// Groups that would not be placed in full.
     pub failed_groups: BTreeMap<String, PlacementMetrics>,
+    /// Allocations of other jobs that would have to go.
+    pub preempted: Vec<AllocId>,
     /// Evaluations that would follow.
     pub evals: Vec<Evaluation>,
     /// When its next child is due.
@@ -238,12 +240,29 @@ impl Server {
             keep_version: false,
             scaling: None,
         };
-        let command = drover_model::Command { time: now, change: Change::RegisterJob(Box::new(register)) };
+        let command = drover_model::Command { time: now, change: Change::RegisterJob(Box::new(register.clone())) };
         store.apply(state.index() + 1, command);
         let planned = store.snapshot();
-        let outcome = process(&planned, &eval, &mut Context { now, rng: Rng::new(self.0.entropy.seed()) });
-        let mut evals = outcome.followups;
-        evals.extend(outcome.blocked);
+        let mut context = Context { now, rng: Rng::new(self.0.entropy.seed()) };
+        // What a periodic job launches is placed as if it were launched now.
+        let child = Job { periodic: None, parameterized: None, ..job.clone() };
+        let outcome = if job.is_parent() {
+            let register = RegisterJob { job: Arc::new(child), ..register };
+            let command = drover_model::Command { time: now, change: Change::RegisterJob(Box::new(register)) };
+            let mut store = drover_state::Store::from_snapshot((*state).clone());
+            store.apply(state.index() + 1, command);
+            process(&store.snapshot(), &eval, &mut context)
+        } else {
+            process(&planned, &eval, &mut context)
+        };
+        let failed = &outcome.failed_groups;
+        let waiting = outcome.blocked.into_iter().map(|eval| Evaluation {
+            failed_groups: failed.clone(),
+            queued: BTreeMap::new(),
+            snapshot_index: 0,
+            ..eval
+        });
+        let evals = outcome.followups.into_iter().chain(waiting).collect();
         let next_launch = job.periodic.as_ref().filter(|_| job.launches()).and_then(|periodic| next_launch(periodic, now));
         Ok(Planned {
             next_launch,
@@ -251,6 +270,7 @@ impl Server {
             job_modify_index: old.as_ref().map_or(0, |row| row.job().job_modify_index),
             old,
             annotations: outcome.plan.annotations,
+            preempted: outcome.plan.preemptions.iter().map(|gone| gone.id).collect(),
             failed_groups: outcome.failed_groups,
             evals,
             warnings: format_warnings(&warnings),
