@@ -66,8 +66,8 @@ pub async fn plan(agent: Arc<Agent>, mut request: Request) -> Result<Reply, ApiE
         planned.annotations.iter().map(|(group, counts)| (group.clone(), Some(view::updates(counts)))).collect();
     let diff = wants_diff.then(|| {
         let old = planned.old.as_ref().map(|row| view::job(row));
-        let mut diff = crate::job_diff::job(old.as_ref(), &planned.new.to_api(&JobView::default()));
-        crate::job_diff::annotate(&mut diff, &updates);
+        let mut diff = drover_model::diff::job(old.as_ref(), &planned.new.to_api(&JobView::default()));
+        drover_model::diff::annotate(&mut diff, &updates);
         diff
     });
     let failed = planned.failed_groups.iter().map(|(group, judged)| (group.clone(), Some(view::metrics(judged))));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use drover_api as api;
 use drover_base::{EvalId, Rng};
-use drover_model::admission::{JobProblems, Surroundings, canonicalize, imply_constraints, validate, warnings};
+use drover_model::admission::{JobProblems, Oversubscription, Surroundings, canonicalize, complete, validate, warnings};
 use drover_model::command::{Change, RegisterJob, ScalingEvent, Submission};
 use drover_model::{DesiredUpdates, Evaluation, Job, JobId, PlacementMetrics, Trigger};
 use drover_scheduler::periodic::next_launch;
@@ -82,7 +82,7 @@ impl Server {
     pub fn admit(&self, job: api::Job, namespace: &str) -> (api::Job, JobProblems, Vec<String>) {
         let mut job = job;
         canonicalize(&mut job, &Surroundings { region: &self.0.config.region, namespace });
-        imply_constraints(&mut job);
+        complete(&mut job);
         let mut problems = validate(&job);
         let highest = i64::from(self.0.config.job_max_priority);
         if job.priority.is_some_and(|priority| priority > highest && priority <= 100) {
@@ -96,7 +96,8 @@ impl Server {
         if self.snapshot().node_pool(pool).is_none() {
             problems.0.push(format!("job {id:?} is in nonexistent node pool {pool:?}"));
         }
-        let warnings = warnings(&job);
+        let oversubscribed = self.snapshot().scheduler_config().memory_oversubscription_enabled;
+        let warnings = warnings(&job, if oversubscribed { Oversubscription::On } else { Oversubscription::Off });
         (job, problems, warnings)
     }
 
