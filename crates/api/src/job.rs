@@ -320,6 +320,7 @@ pub struct ConsulGatewayProxy {
 #[derive(Clone, Debug, Default, PartialEq, Wire)]
 pub struct ConsulGatewayBindAddress {
     /// HCL label only, map key carries it on the wire.
+    #[wire(omit_empty)]
     pub name: String,
     pub address: String,
     pub port: i64,
@@ -436,6 +437,7 @@ pub struct ConsulProxy {
 pub struct ConsulExposeConfig {
     pub paths: Option<Vec<ConsulExposePath>>,
     /// Deprecated input spelling, ignored when Paths is set.
+    #[wire(omit_empty)]
     pub path: Option<Vec<ConsulExposePath>>,
 }
 

@@ -11,7 +11,6 @@ pub mod dispatch;
 pub mod error;
 pub mod filter;
 pub mod ids;
-pub mod job_diff;
 pub mod json;
 pub mod limit;
 pub mod logs;

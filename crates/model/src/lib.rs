@@ -13,6 +13,7 @@ pub mod admission;
 pub mod allocation;
 pub mod command;
 pub mod deployment;
+pub mod diff;
 pub mod evaluation;
 pub mod job;
 pub mod namespace;

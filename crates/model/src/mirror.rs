@@ -116,6 +116,9 @@ macro_rules! mirror {
     (@to number $v:ident) => { $crate::mirror::number(*$v) };
     (@from number_absent $v:ident) => { $crate::mirror::number($v.unwrap_or_default()) };
     (@to number_absent $v:ident) => { Some($crate::mirror::number(*$v)) };
+    // -1 stands for no limit, which the domain writes as the highest number
+    (@from number_or_all $v:ident) => { match $v.unwrap_or_default() { -1 => u32::MAX, given => $crate::mirror::number(given) } };
+    (@to number_or_all $v:ident) => { Some(if *$v == u32::MAX { -1 } else { i64::from(*$v) }) };
     (@from number_maybe $v:ident) => { $v.map($crate::mirror::number) };
     (@to number_maybe $v:ident) => { $v.map($crate::mirror::number) };
     // nanoseconds

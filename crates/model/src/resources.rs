@@ -51,7 +51,7 @@ mirror! {
         1 number_absent cores: u32,
         2 number_absent memory_mb: u32,
         /// The limit when memory is oversubscribed; 0 for the same as `memory_mb`.
-        3 number_absent memory_max_mb: u32,
+        3 number_or_all memory_max_mb: u32,
         4 number_absent disk_mb: u32,
         5 domains networks: Vec<NetworkResource>,
         6 carried devices: Option<Carried<Vec<drover_api::RequestedDevice>>>,

@@ -71,7 +71,7 @@ mirror! {
         6 same filepath: String,
         7 same service_name: String,
         8 nanos ttl: Duration,
-        9 list extra_claims: Vec<String>,
+        9 same extra_claims: Option<Vec<String>>,
     }
 }
 

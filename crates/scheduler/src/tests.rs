@@ -297,6 +297,26 @@ fn a_failed_allocation_is_replaced_after_its_delay_and_remembers_it() {
 }
 
 #[test]
+fn failed_allocations_beyond_a_smaller_count_are_given_up() {
+    let mut region = Region::new(3);
+    region.register(service(3));
+    region.evaluate();
+    region.settle();
+    for alloc in region.live() {
+        region.report(alloc.id, ClientStatus::Failed, None);
+    }
+    assert_eq!(region.evaluate().followups.len(), 1, "all wait for the same time");
+    let mut smaller = service(1);
+    smaller.groups_mut()[0].count = 1;
+    region.register(smaller);
+    let given_up = region.evaluate().plan.stops.len();
+    assert_eq!(given_up, 2, "the highest numbers are not waited for any more");
+    region.now = region.now + Duration::from_secs(30);
+    region.evaluate();
+    assert_eq!(region.live().iter().map(|alloc| alloc.index).collect::<Vec<_>>(), [0]);
+}
+
+#[test]
 fn a_batch_job_that_succeeded_is_not_run_again() {
     let mut region = Region::new(1);
     let mut job = service(2);

@@ -35,6 +35,8 @@ pub(crate) fn languages(records: &Path, target: &Path) -> Result<()> {
     files(&records.join("hcl/files"), &target.join("hcl-files.jsonl"))?;
     jobs(&records.join("jobs"), &target.join("jobs.jsonl"))?;
     bad_jobs(&records.join("jobs/bad"), &target.join("jobs-bad.jsonl"))?;
+    stored_jobs(&records.join("jobs"), &target.join("jobs-canonical.jsonl"))?;
+    plans(&records.join("jobs/plans"), &target.join("jobs-plans.jsonl"))?;
     agent_config(&records.join("agent-config"), target)
 }
 
@@ -160,7 +162,54 @@ fn bad_jobs(folder: &Path, to: &Path) -> Result<()> {
             "stage": record["stage"],
             "line": record["line"],
             "messages": record["messages"],
+            "agent": record["agent"],
+            "errors": record["validation_errors"],
         }));
+    }
+    write(to, &lines)
+}
+
+/// Jobs as they were sent and as they were stored or refused, with the warnings.
+fn stored_jobs(folder: &Path, to: &Path) -> Result<()> {
+    let mut lines = Vec::new();
+    for path in entries(folder)? {
+        let name = name_of(&path);
+        let Some(stem) = name.strip_suffix(".out.json") else { continue };
+        let text = |end: &str| fs::read_to_string(folder.join(format!("{stem}.{end}"))).ok();
+        let mut line = json!({ "name": stem, "sent": read_json(&path)?["Job"] });
+        match (text("api.json"), text("refused.txt")) {
+            (Some(stored), _) => line["stored"] = serde_json::from_str(&stored).with_context(|| format!("decode the job of {stem}"))?,
+            (None, Some(refused)) => line["refused"] = json!(refused.trim_end()),
+            (None, None) => continue,
+        }
+        // One job cannot be asked for: its id has slashes.
+        if line["stored"].is_string() {
+            continue;
+        }
+        if let Some(warnings) = text("warnings.txt") {
+            line["warnings"] = json!(warnings.trim_end());
+        }
+        lines.push(line);
+    }
+    write(to, &lines)
+}
+
+/// Two versions of a job and the plan from one to the other, without its nulls.
+fn plans(folder: &Path, to: &Path) -> Result<()> {
+    fn without_nulls(value: Value) -> Value {
+        match value {
+            Value::Object(map) => Value::Object(
+                map.into_iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| (key, without_nulls(value))).collect(),
+            ),
+            Value::Array(list) => Value::Array(list.into_iter().map(without_nulls).collect()),
+            other => other,
+        }
+    }
+    let mut lines = Vec::new();
+    for path in entries(folder)?.into_iter().filter(|path| path.is_dir()) {
+        let plan = without_nulls(read_json(&path.join("plan.json"))?);
+        let old = fs::read_to_string(path.join("old.nomad.hcl")).ok();
+        lines.push(json!({ "name": name_of(&path), "old": old, "new": read(&path.join("new.nomad.hcl"))?, "plan": plan }));
     }
     write(to, &lines)
 }

@@ -114,7 +114,6 @@ pub(crate) const FLOWS: &[&str] = &[
     "deployments/POST-deployment-promote-deployment-id-ok",
     "deployments/GET-deployment-deployment-id-promoted-successful",
     "jobs/PUT-jobs-register-unchanged",
-    "jobs/PUT-jobs-enforce-index-conflict",
     "jobs/PUT-job-job-id-scale-up",
     "jobs/PUT-job-job-id-scale-event-only",
     "jobs/GET-job-job-id-scale-after-events",

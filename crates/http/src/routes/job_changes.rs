@@ -17,7 +17,7 @@ use http::StatusCode;
 use super::job_id;
 use crate::agent::Agent;
 use crate::error::ApiError;
-use crate::reply::Reply;
+use crate::reply::{Meta, Reply};
 use crate::request::Request;
 use crate::view;
 
@@ -70,8 +70,8 @@ pub async fn plan(agent: Arc<Agent>, mut request: Request) -> Result<Reply, ApiE
         planned.annotations.iter().map(|(group, counts)| (group.clone(), Some(view::updates(counts)))).collect();
     let diff = wants_diff.then(|| {
         let old = planned.old.as_ref().map(|row| view::job(row));
-        let mut diff = crate::job_diff::job(old.as_ref(), &planned.new.to_api(&JobView::default()));
-        crate::job_diff::annotate(&mut diff, &updates);
+        let mut diff = drover_model::diff::job(old.as_ref(), &planned.new.to_api(&JobView::default()));
+        drover_model::diff::annotate(&mut diff, &updates);
         diff
     });
     let failed = planned.failed_groups.iter().map(|(group, judged)| (group.clone(), Some(view::metrics(judged))));
@@ -173,7 +173,8 @@ pub async fn revert(agent: Arc<Agent>, mut request: Request) -> Result<Reply, Ap
     let body: api::JobRevertRequest = request.json().await?;
     same_job(&body.job_id, request.parameter("job_id"))?;
     let done = agent.server()?.revert_job(&job_id(&request), body.job_version, body.enforce_prior_version).await?;
-    registered(&done, false)
+    // The only registration whose answer has the headers of a read.
+    Ok(registered(&done, false)?.meta(&Meta { known_leader: false, ..Meta::at(done.index) }))
 }
 
 fn same_job(given: &str, path: &str) -> Result<(), ApiError> {

@@ -117,7 +117,7 @@ fn diffs(row: &JobRow, all: &[api::Job], tag: Option<&str>, version: Option<u64>
         }
     };
     let against = |position: usize| base.map_or_else(|| all.get(position + 1), |base| all.get(base));
-    Ok((0..all.len()).filter_map(|position| Some(crate::job_diff::job(Some(against(position)?), &all[position]))).collect())
+    Ok((0..all.len()).filter_map(|position| Some(drover_model::diff::job(Some(against(position)?), &all[position]))).collect())
 }
 
 /// `GET /v1/job/{job_id}/submission`.

@@ -259,7 +259,7 @@ async fn the_life_of_a_service_is_told_as_recorded() {
     flow.ask(&["jobs/PUT-jobs-register-unchanged"]).await;
     flow.running("weaver", 2).await;
     flow.deployed("weaver").await;
-    flow.ask(&["jobs/PUT-jobs-register-unchanged", "jobs/PUT-jobs-enforce-index-conflict", "jobs/PUT-job-job-id-scale-up"]).await;
+    flow.ask(&["jobs/PUT-jobs-register-unchanged", "jobs/PUT-job-job-id-scale-up"]).await;
     flow.running("weaver", 3).await;
     flow.deployed("weaver").await;
     flow.ask(&[

@@ -70,13 +70,77 @@ pub fn canonicalize(job: &mut api::Job, surroundings: &Surroundings<'_>) {
         let job = JobWide { kind: &kind, namespace: &namespace, id: &job_id };
         if updates {
             group.update = Some(merge_update(job_update.as_ref(), group.update.as_ref()));
-        } else {
-            group.update = None;
+        } else if job_update.is_some() {
+            // Not allowed there; kept so that it is said.
+            group.update = Some(merge_update(job_update.as_ref(), group.update.as_ref()));
         }
-        group.reschedule_policy = reschedule(job.kind, job_reschedule.as_ref(), group.reschedule_policy.as_ref());
-        group.migrate = (kind == "service").then(|| migrate(job_migrate.as_ref(), group.migrate.as_ref()));
+        let asked = group.reschedule_policy.take().or_else(|| job_reschedule.clone().filter(|_| !matches!(job.kind, "service" | "batch")));
+        group.reschedule_policy = reschedule(job.kind, job_reschedule.as_ref(), asked.as_ref()).or(asked);
+        if kind == "service" || job_migrate.is_some() {
+            group.migrate = Some(migrate(job_migrate.as_ref(), group.migrate.as_ref()));
+        }
         task_group(group, &job);
     }
+}
+
+/// Brings a canonical job into the form that is stored: without what is not kept, with the tasks and ports that its
+/// services bring along, and with the constraints that follow from all of it.
+pub fn complete(job: &mut api::Job) {
+    let (kind, namespace) = (job.r#type.clone().unwrap_or_default(), job.namespace.clone().unwrap_or_default());
+    let id = job.id.clone().unwrap_or_default();
+    let wide = JobWide { kind: &kind, namespace: &namespace, id: &id };
+    for group in job.task_groups.iter_mut().flatten() {
+        let known =
+            |volume: &Option<api::VolumeRequest>| volume.as_ref().is_some_and(|volume| matches!(volume.r#type.as_str(), "host" | "csi"));
+        if let Some(volumes) = &mut group.volumes {
+            volumes.retain(|_, volume| known(volume));
+        }
+        for service in
+            group.services.iter_mut().flatten().chain(group.tasks.iter_mut().flatten().flat_map(|task| task.services.iter_mut().flatten()))
+        {
+            for check in service.checks.iter_mut().flatten() {
+                check.advertise.clear();
+            }
+            if let Some(sidecar) = service.connect.as_mut().and_then(|connect| connect.sidecar_task.as_mut()) {
+                canonical_sidecar(sidecar);
+            }
+        }
+        for task in group.tasks.iter_mut().flatten() {
+            if let Some(mounts) = &mut task.volume_mounts {
+                mounts.retain(|mount| mount.volume.as_ref().is_some_and(|volume| !volume.is_empty()));
+            }
+        }
+        super::connect::expand(group);
+        let name = group.name.clone().unwrap_or_default();
+        let restart = group.restart_policy.clone();
+        for task in group.tasks.iter_mut().flatten() {
+            canonical_task(task, &wide, &name, restart.as_ref());
+        }
+    }
+    super::imply_constraints(job);
+}
+
+fn canonical_sidecar(sidecar: &mut api::SidecarTask) {
+    sidecar.kill_timeout.get_or_insert(5 * SECOND);
+    canonical_log(sidecar.log_config.get_or_insert_default());
+    canonical_resources(sidecar.resources.get_or_insert_default());
+    sidecar.shutdown_delay.get_or_insert(0);
+    for mount in sidecar.volume_mounts.iter_mut().flatten() {
+        canonical_mount(mount);
+    }
+}
+
+fn canonical_log(log: &mut api::LogConfig) {
+    log.max_files.get_or_insert(10);
+    log.max_file_size_mb.get_or_insert(10);
+    log.disabled.get_or_insert(false);
+    log.enabled = None;
+}
+
+fn canonical_mount(mount: &mut api::VolumeMount) {
+    mount.read_only.get_or_insert(false);
+    default_text(&mut mount.propagation_mode, "private");
+    mount.se_linux_label.get_or_insert_default();
 }
 
 struct JobWide<'a> {
@@ -215,8 +279,10 @@ fn task_group(group: &mut api::TaskGroup, job: &JobWide<'_>) {
     disk.sticky.get_or_insert(false);
     disk.migrate.get_or_insert(false);
     disk.size_mb.get_or_insert(300);
-    group.prevent_reschedule_on_lost.get_or_insert(false);
-    fold_old_disconnect(group);
+    // Three attributes of old say nothing any more.
+    group.stop_after_client_disconnect = None;
+    group.max_client_disconnect = None;
+    group.prevent_reschedule_on_lost = Some(false);
     if let Some(disconnect) = &mut group.disconnect {
         disconnect.replace.get_or_insert(true);
         disconnect.lost_after.get_or_insert(0);
@@ -235,24 +301,6 @@ fn task_group(group: &mut api::TaskGroup, job: &JobWide<'_>) {
     for task in group.tasks.iter_mut().flatten() {
         canonical_task(task, job, &name, group_restart.as_ref());
     }
-}
-
-/// Three older attributes say what `disconnect` says now; they are read only when it is absent.
-fn fold_old_disconnect(group: &mut api::TaskGroup) {
-    if group.disconnect.is_none() {
-        let prevent = group.prevent_reschedule_on_lost == Some(true);
-        if group.stop_after_client_disconnect.is_some() || group.max_client_disconnect.is_some() || prevent {
-            group.disconnect = Some(api::DisconnectStrategy {
-                lost_after: group.max_client_disconnect,
-                stop_on_client_after: group.stop_after_client_disconnect,
-                replace: Some(!prevent),
-                reconcile: None,
-            });
-        }
-    }
-    group.stop_after_client_disconnect = None;
-    group.max_client_disconnect = None;
-    group.prevent_reschedule_on_lost = Some(false);
 }
 
 fn scaling_target(job: &JobWide<'_>, group: &str, task: Option<&str>) -> BTreeMap<String, String> {
@@ -318,6 +366,14 @@ fn canonical_service(service: &mut api::Service, job: &JobWide<'_>, group: &str,
         weights.passing = if weights.passing == 0 { 1 } else { weights.passing };
         weights.warning = if weights.warning == 0 { 1 } else { weights.warning };
     }
+    if service.provider == "consul"
+        && let Some(identity) = &mut service.identity
+    {
+        let parts = [service.task_name.as_str(), &service.name, &service.port_label];
+        let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        identity.name = format!("consul-service_{}", parts.join("-"));
+        identity.service_name.clone_from(&service.name);
+    }
     let shared_restart = service.check_restart.take();
     for check in service.checks.iter_mut().flatten() {
         if check.name.is_empty() {
@@ -355,11 +411,7 @@ fn merge_check_restart(own: &mut Option<api::CheckRestart>, shared: Option<&api:
 
 fn canonical_task(task: &mut api::Task, job: &JobWide<'_>, group: &str, group_restart: Option<&api::RestartPolicy>) {
     task.kill_timeout.get_or_insert(5 * SECOND);
-    let log = task.log_config.get_or_insert_default();
-    log.max_files.get_or_insert(10);
-    log.max_file_size_mb.get_or_insert(10);
-    log.disabled.get_or_insert(false);
-    log.enabled = None;
+    canonical_log(task.log_config.get_or_insert_default());
     canonical_resources(task.resources.get_or_insert_default());
     task.restart_policy = Some(restart(job.kind, group_restart, task.restart_policy.as_ref()));
     if task.config.as_ref().is_some_and(BTreeMap::is_empty) {
@@ -375,25 +427,62 @@ fn canonical_task(task: &mut api::Task, job: &JobWide<'_>, group: &str, group_re
         canonical_service(service, job, group, Some(&task.name));
     }
     for mount in task.volume_mounts.iter_mut().flatten() {
-        mount.read_only.get_or_insert(false);
-        default_text(&mut mount.propagation_mode, "private");
-        mount.se_linux_label.get_or_insert_default();
+        canonical_mount(mount);
     }
     for artifact in task.artifacts.iter_mut().flatten() {
         artifact.getter_insecure.get_or_insert(false);
         default_text(&mut artifact.getter_mode, "any");
-        default_text(&mut artifact.relative_dest, "local/");
+        let source = artifact.getter_source.as_deref().unwrap_or_default();
+        let default = match artifact.getter_mode.as_deref() {
+            Some("file") => format!("local/{}", source.rsplit('/').next().unwrap_or_default()),
+            _ => "local/".to_owned(),
+        };
+        default_text(&mut artifact.relative_dest, &default);
     }
     for policy in task.scaling_policies.iter_mut().flatten() {
         policy.enabled.get_or_insert(true);
         policy.min.get_or_insert(0);
         policy.target = Some(scaling_target(job, group, Some(&task.name)));
     }
+    if let Some(vault) = &mut task.vault {
+        canonical_vault(vault);
+    }
+    if let Some(plugin) = &mut task.csi_plugin_config {
+        for (text, default) in [(&mut plugin.mount_dir, "/csi"), (&mut plugin.stage_publish_base_dir, "/local/csi")] {
+            if text.is_empty() {
+                *text = default.to_owned();
+            }
+        }
+        if plugin.health_timeout == 0 {
+            plugin.health_timeout = 30 * SECOND;
+        }
+    }
+    // The identity that every task has may stand among the others; the last one counts.
+    let is_default = |identity: &api::WorkloadIdentity| identity.name.is_empty() || identity.name == "default";
+    if let Some(identities) = &mut task.identities {
+        if let Some(position) = identities.iter().rposition(is_default) {
+            task.identity = Some(identities.remove(position));
+        }
+        identities.retain(|identity| !is_default(identity));
+    }
     let identity = task.identity.get_or_insert_default();
     identity.name = "default".to_owned();
     if identity.audience.as_ref().is_none_or(Vec::is_empty) {
         identity.audience = Some(vec!["nomadproject.io".to_owned()]);
     }
+}
+
+fn canonical_vault(vault: &mut api::Vault) {
+    vault.policies = None;
+    vault.namespace.get_or_insert_default();
+    if vault.cluster.is_empty() {
+        vault.cluster = "default".to_owned();
+    }
+    vault.env.get_or_insert(true);
+    vault.disable_file.get_or_insert(false);
+    default_text(&mut vault.change_mode, "restart");
+    default_text(&mut vault.change_signal, "SIGHUP");
+    vault.allow_token_expiration.get_or_insert(false);
 }
 
 fn canonical_resources(resources: &mut api::Resources) {
@@ -403,7 +492,7 @@ fn canonical_resources(resources: &mut api::Resources) {
     resources.memory_max_mb.get_or_insert(0);
     resources.secrets_mb.get_or_insert(0);
     resources.disk_mb = Some(0);
-    resources.iops = Some(0);
+    resources.iops.get_or_insert(0);
     networks(&mut resources.networks);
     for device in resources.devices.iter_mut().flatten() {
         device.count.get_or_insert(1);

@@ -1,15 +1,20 @@
 //! Admission: from a job as somebody sent it to a job that may be stored.
 //!
-//! [`canonicalize`] fills in defaults, [`imply_constraints`] adds what the job needs of nodes, [`validate`] finds all
+//! [`canonicalize`] fills in defaults, [`complete`] adds what follows from it, [`validate`] finds all
 //! problems at once. Only a job that went through all three is converted to [`crate::Job`].
 
 mod canonical;
+mod connect;
 mod implied;
+mod services;
+mod tasks;
 mod validate;
+mod warnings;
 
-pub use canonical::{Surroundings, canonicalize};
+pub use canonical::{Surroundings, canonicalize, complete};
 pub use implied::imply_constraints;
-pub use validate::{JobProblems, validate, warnings};
+pub use validate::{JobProblems, validate};
+pub use warnings::{Oversubscription, warnings};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,28 +1,33 @@
 //! Rules that a canonical job must meet. All problems are found at once and nested as the API's clients know them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use drover_api as api;
 use drover_base::time::go_duration;
+use drover_lang::cron::{Cron, Zone};
+use drover_lang::version::{Rules, VersionConstraint};
+
+use super::services::{group_services, mesh, task_services};
+use super::tasks;
 
 /// Problems, each a sentence; shown as a counted, nested list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JobProblems(pub Vec<String>);
 
 impl JobProblems {
-    fn add(&mut self, problem: impl Into<String>) {
+    pub(super) fn add(&mut self, problem: impl Into<String>) {
         self.0.push(problem.into());
     }
 
-    fn check(&mut self, broken: bool, problem: impl FnOnce() -> String) {
+    pub(super) fn check(&mut self, broken: bool, problem: impl FnOnce() -> String) {
         if broken {
             self.0.push(problem());
         }
     }
 
     /// Adds what is in `inner`, if anything, as one problem under a heading.
-    fn nest(&mut self, heading: impl fmt::Display, inner: Self) {
+    pub(super) fn nest(&mut self, heading: impl fmt::Display, inner: Self) {
         if !inner.0.is_empty() {
             self.0.push(format!("{heading}: {inner}"));
         }
@@ -48,10 +53,15 @@ impl std::error::Error for JobProblems {}
 /// The longest accepted job id, in bytes.
 const JOB_ID_MAX: usize = 4096;
 const MIN_INTERVAL: i64 = 5_000_000_000;
+/// Attempts that are looked at to see whether they fit; more never do.
+const RESCHEDULE_ATTEMPTS_SHOWN: i64 = 100_000;
+/// The longest description for the web UI, in characters.
+const UI_DESCRIPTION_MAX: usize = 1000;
 
 /// All problems of a canonical job.
 pub fn validate(job: &api::Job) -> JobProblems {
     let mut problems = JobProblems::default();
+    mesh(&mut problems, job);
     let (id, name) = (text(&job.id), text(&job.name));
     problems.check(text(&job.region).is_empty(), || "Missing job region".to_owned());
     if id.is_empty() {
@@ -104,6 +114,15 @@ pub fn validate(job: &api::Job) -> JobProblems {
         if periodic.enabled.unwrap_or(true) {
             inner.check(spec.is_empty() && specs.is_empty(), || "Must specify a spec".to_owned());
             inner.check(!spec.is_empty() && !specs.is_empty(), || "Only cron or crons may be used".to_owned());
+            for spec in specs.iter().map(String::as_str).chain(Some(spec).filter(|spec| !spec.is_empty())) {
+                if let Err(error) = Cron::parse(spec) {
+                    inner.add(format!("Invalid cron spec {spec:?}: {error}"));
+                }
+            }
+            let zone = text(&periodic.time_zone);
+            if let Err(error) = Zone::named(zone) {
+                inner.add(format!("Invalid time zone {zone:?}: {error}"));
+            }
         }
         if !inner.is_empty() {
             problems.add(inner.to_string());
@@ -124,85 +143,135 @@ pub fn validate(job: &api::Job) -> JobProblems {
             problems.add(inner.to_string());
         }
     }
+    if let Some(ui) = &job.ui {
+        let length = ui.description.chars().count();
+        problems.check(length > UI_DESCRIPTION_MAX, || {
+            format!("UI description must be under {UI_DESCRIPTION_MAX} characters, currently {length}")
+        });
+    }
+    not_built(&mut problems, job);
     problems
 }
 
-/// Things that are accepted and probably not meant.
-pub fn warnings(job: &api::Job) -> Vec<String> {
-    let mut warnings = Vec::new();
+/// What the language has and this program does not do yet: said when a job is registered, not when it fails to run.
+fn not_built(problems: &mut JobProblems, job: &api::Job) {
+    problems.check(job.multiregion.is_some(), || "Multiregion jobs are not supported: register the job in each region".to_owned());
     for group in job.task_groups.iter().flatten() {
-        if let Some(update) = &group.update {
-            let count = group.count.unwrap_or(1);
-            let max_parallel = update.max_parallel.unwrap_or(0);
-            if max_parallel > count && count > 1 {
-                warnings.push(format!(
-                    "Group {:?} has warnings: 1 error occurred:\n\t* Update max parallel count is greater than task group count ({max_parallel} > {count}). A destructive change would result in the simultaneous replacement of all allocations.\n\n",
-                    text(&group.name)
-                ));
-            }
+        let blocks = group.consul.iter().chain(group.tasks.iter().flatten().filter_map(|task| task.consul.as_ref()));
+        let services = group.services.iter().chain(group.tasks.iter().flatten().filter_map(|task| task.services.as_ref())).flatten();
+        for cluster in blocks.map(|consul| &consul.cluster).chain(services.map(|service| &service.cluster)) {
+            problems.check(!matches!(cluster.as_str(), "" | "default"), || {
+                format!("Consul cluster {cluster:?} is not configured: only \"default\" is")
+            });
         }
         for task in group.tasks.iter().flatten() {
-            let has_services = task.services.as_ref().is_some_and(|services| !services.is_empty());
-            if has_services && task.shutdown_delay == 0 {
-                let (task, group) = (&task.name, text(&group.name));
-                warnings.push(format!("task {task:?} in group {group:?} defines services, but has no shutdown_delay set"));
+            if let Some(vault) = &task.vault {
+                let cluster = if vault.cluster.is_empty() { "default" } else { &vault.cluster };
+                let problem = format!("Vault {cluster:?} not enabled but used in the job");
+                problems.check(!problems.0.contains(&problem), || problem);
+            }
+            problems.check(task.schedule.is_some(), || format!("Task {}: schedules are not supported", task.name));
+            let numa = task.resources.as_ref().and_then(|resources| resources.numa.as_ref());
+            problems.check(numa.is_some_and(|numa| matches!(numa.affinity.as_str(), "prefer" | "require")), || {
+                format!("Task {}: numa affinity \"prefer\" and \"require\" are not supported", task.name)
+            });
+            if let (Some(own), Some(shared)) = (&task.consul, &group.consul) {
+                problems.check(!own.partition.is_empty() && !shared.partition.is_empty() && own.partition != shared.partition, || {
+                    format!(
+                        "task.consul.partition {:?} must match group.consul.partition {:?} if both are set",
+                        own.partition, shared.partition
+                    )
+                });
             }
         }
     }
-    warnings
 }
 
-fn text(text: &Option<String>) -> &str {
+pub(super) fn text(text: &Option<String>) -> &str {
     text.as_deref().unwrap_or_default()
 }
 
 fn constraints(problems: &mut JobProblems, constraints: Option<&[api::Constraint]>, of_task: bool) {
     for (position, constraint) in constraints.into_iter().flatten().enumerate() {
-        let mut inner = JobProblems::default();
         let operand = constraint.operand.as_str();
-        let (left, right) = (constraint.l_target.as_str(), constraint.r_target.as_str());
-        let mut needs_left = true;
-        match operand {
-            "" => inner.add("Missing constraint operand"),
-            "distinct_hosts" => {
-                needs_left = false;
-                inner.check(of_task, || format!("Constraint {} has disallowed Operand at task level: {operand}", position + 1));
-            }
-            "distinct_property" => match right.parse::<u64>() {
-                _ if right.is_empty() => {}
-                Ok(0) => inner.add("Distinct Property must have an allowed count of 1 or greater: 0 < 1"),
-                Ok(_) => {}
-                Err(_) => inner
-                    .add(format!("Failed to convert RTarget {right:?} to uint64: strconv.ParseUint: parsing {right:?}: invalid syntax")),
-            },
-            "is_set" | "is_not_set" | "attribute_is_set" | "attribute_is_not_set" => {
-                inner.check(!right.is_empty(), || format!("Operator {operand:?} does not support an RTarget"));
-            }
-            "regexp" => {
-                if let Err(error) = regex::Regex::new(right) {
-                    let reason = error.to_string();
-                    inner.add(format!("Regular expression failed to compile: {}", reason.lines().last().unwrap_or_default().trim()));
-                }
-            }
-            "=" | "==" | "is" | "!=" | "not" | "<" | "<=" | ">" | ">=" => {
-                inner.check(right.is_empty(), || format!("Operator {operand:?} requires an RTarget"));
-            }
-            "version" | "semver" | "set_contains" | "set_contains_all" | "set_contains_any" => {
-                inner.check(right.is_empty(), || format!("Operator {operand:?} requires an RTarget"));
-            }
-            other => {
-                needs_left = false;
-                inner.add(format!("Unknown constraint type {other:?}"));
-            }
-        }
-        if needs_left && left.is_empty() {
-            inner.add("no attribute provided but is required by operator");
-        }
-        for target in [left, right] {
-            inner.check(unsupported_reference(target), || format!("unsupported attribute {target:?}"));
-        }
+        problems.check(of_task && matches!(operand, "distinct_hosts" | "distinct_property"), || {
+            format!("Constraint {} has disallowed Operand at task level: {operand}", position + 1)
+        });
+        let mut inner = JobProblems::default();
+        constraint_rules(&mut inner, constraint, of_task);
         problems.nest(format_args!("Constraint {} validation failed", position + 1), inner);
     }
+}
+
+/// The rules of one constraint.
+pub(super) fn constraint_rules(inner: &mut JobProblems, constraint: &api::Constraint, of_task: bool) {
+    let operand = constraint.operand.as_str();
+    let (left, right) = (constraint.l_target.as_str(), constraint.r_target.as_str());
+    let mut needs_left = true;
+    match operand {
+        "" => inner.add("Missing constraint operand"),
+        "distinct_hosts" => needs_left = false,
+        "distinct_property" => match right.parse::<u64>() {
+            _ if right.is_empty() || of_task => {}
+            Ok(0) => inner.add("Distinct Property must have an allowed count of 1 or greater: 0 < 1"),
+            Ok(_) => {}
+            Err(_) => {
+                inner.add(format!("Failed to convert RTarget {right:?} to uint64: strconv.ParseUint: parsing {right:?}: invalid syntax"))
+            }
+        },
+        "is_set" | "is_not_set" | "attribute_is_set" | "attribute_is_not_set" => {
+            inner.check(!right.is_empty(), || format!("Operator {operand:?} does not support an RTarget"));
+        }
+        "regexp" => {
+            if regex::Regex::new(right).is_err() {
+                inner.add(format!("Regular expression failed to compile: {}", pattern_problem(right)));
+            }
+        }
+        "version" => {
+            if VersionConstraint::parse(right, Rules::Version).is_err() {
+                inner.add(format!("Version constraint is invalid: malformed constraint: {right}"));
+            }
+        }
+        "semver" => {
+            if VersionConstraint::parse(right, Rules::Semver).is_err() {
+                inner.add(format!("Semver constraint is invalid: Malformed constraint: {right}"));
+            }
+        }
+        "=" | "==" | "is" | "!=" | "not" | "<" | "<=" | ">" | ">=" | "set_contains" | "set_contains_all" | "set_contains_any" => {
+            inner.check(right.is_empty(), || format!("Operator {operand:?} requires an RTarget"));
+        }
+        other => {
+            needs_left = false;
+            inner.add(format!("Unknown constraint type {other:?}"));
+        }
+    }
+    if needs_left && left.is_empty() {
+        inner.add("no attribute provided but is required by operator");
+    }
+    for target in [left, right] {
+        inner.check(unsupported_reference(target), || format!("unsupported attribute {target:?}"));
+    }
+}
+
+/// What is wrong with a regular expression, with the part that is.
+fn pattern_problem(pattern: &str) -> String {
+    let (mut depth, mut escaped) = (0_i32, false);
+    for letter in pattern.chars() {
+        match letter {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            _ => {}
+        }
+        if depth < 0 {
+            return format!("error parsing regexp: unexpected ): `{pattern}`");
+        }
+    }
+    if depth > 0 {
+        return format!("error parsing regexp: missing closing ): `{pattern}`");
+    }
+    format!("error parsing regexp: `{pattern}`")
 }
 
 /// Whether the text refers to something that the scheduler cannot know.
@@ -279,7 +348,18 @@ fn task_group(problems: &mut JobProblems, kind: &str, group: &api::TaskGroup) {
     let disk_mb = group.ephemeral_disk.as_ref().and_then(|disk| disk.size_mb).unwrap_or(300);
     problems.check(disk_mb < 10, || format!("minimum DiskMB value is 10; got {disk_mb}"));
     if let Some(update) = &group.update {
-        update_strategy(problems, update);
+        if matches!(kind, "service" | "system") {
+            update_strategy(problems, update);
+        } else {
+            problems.add(format!("Job type {kind:?} does not allow update block"));
+        }
+    }
+    if let Some(migrate) = &group.migrate {
+        if kind == "service" {
+            migrate_strategy(problems, migrate);
+        } else {
+            problems.add(format!("Job type {kind:?} does not allow migrate block"));
+        }
     }
     if let Some(disconnect) = &group.disconnect {
         disconnect_strategy(problems, kind, disconnect);
@@ -295,11 +375,13 @@ fn task_group(problems: &mut JobProblems, kind: &str, group: &api::TaskGroup) {
         leaders += usize::from(task.leader);
     }
     problems.check(leaders > 1, || "Only one task may be marked as leader".to_owned());
-    let mains = tasks.iter().filter(|task| task.lifecycle.is_none()).count();
-    problems.check(!tasks.is_empty() && mains == 0, || "Task group must have at least one main task".to_owned());
-    let mut services = JobProblems::default();
-    service_list(&mut services, group, group.services.as_deref().unwrap_or_default(), None);
-    problems.nest("Task group service validation failed", services);
+    tasks::volume_map(problems, kind, group);
+    group_services(problems, group);
+    if let Some(scaling) = &group.scaling {
+        let mut inner = JobProblems::default();
+        scaling_rules(&mut inner, scaling, group.count.unwrap_or(1));
+        problems.nest("Task group scaling policy validation failed", inner);
+    }
     let progress = group.update.as_ref().and_then(|update| update.progress_deadline).unwrap_or(0);
     for task in tasks {
         let mut inner = JobProblems::default();
@@ -334,9 +416,11 @@ fn reschedule_policy(problems: &mut JobProblems, policy: &api::ReschedulePolicy)
     if attempts <= 0 && !unlimited {
         return;
     }
-    problems.check(unlimited && (attempts > 0 || interval > 0), || {
-        format!("Reschedule Policy with Attempts = {attempts}, Interval = {}, and Unlimited = true is ambiguous", go_duration(interval))
-    });
+    if unlimited && attempts > 0 {
+        let interval = go_duration(interval);
+        problems.add(format!("Reschedule Policy with Attempts = {attempts}, Interval = {interval}, and Unlimited = true is ambiguous"));
+        problems.add("If Attempts >0, Unlimited cannot also be set to true");
+    }
     problems.check(attempts > 0 && interval <= 0 && !unlimited, || "Interval must be a non zero value if Attempts > 0".to_owned());
     problems.check(attempts > 0 && !unlimited && interval < 3 * MIN_INTERVAL, || {
         format!("Interval cannot be less than 15s (got {})", go_duration(interval))
@@ -351,18 +435,44 @@ fn reschedule_policy(problems: &mut JobProblems, policy: &api::ReschedulePolicy)
             format!("Max Delay cannot be less than Delay {} (got {})", go_duration(delay), go_duration(max_delay))
         });
     }
-    if !unlimited && attempts > 0 && function == "constant" && attempts.saturating_mul(delay) > interval {
-        let possible = interval / delay.max(1);
-        problems.add(format!(
-            "Nomad can only make {possible} attempts in {} with initial delay {} and delay function {function:?}",
-            go_duration(interval),
-            go_duration(delay)
-        ));
-        problems.add(format!(
-            "Set the interval to at least {} to accommodate {attempts} attempts",
-            go_duration(attempts.saturating_mul(delay))
-        ));
+    if !unlimited && attempts > 0 {
+        reschedule_fits(problems, policy);
     }
+}
+
+/// Whether the attempts fit into their interval, by the delays that grow between them.
+fn reschedule_fits(problems: &mut JobProblems, policy: &api::ReschedulePolicy) {
+    let (attempts, interval) = (policy.attempts.unwrap_or(0), policy.interval.unwrap_or(0));
+    let (first, ceiling) = (policy.delay.unwrap_or(0), policy.max_delay.unwrap_or(0));
+    let function = text(&policy.delay_function);
+    let (mut sum, mut possible) = (0_i64, 0_i64);
+    let (mut delay, mut before) = (first, 0_i64);
+    let told = if function == "constant" { attempts } else { attempts - 1 };
+    for attempt in 0..told.min(RESCHEDULE_ATTEMPTS_SHOWN) {
+        let limited = if function == "constant" { delay } else { delay.min(ceiling) };
+        sum = sum.saturating_add(limited);
+        if sum <= interval {
+            possible = attempt + 1;
+        }
+        let next = match function {
+            "exponential" => delay.saturating_mul(2),
+            "fibonacci" => delay.saturating_add(before),
+            _ => delay,
+        };
+        (before, delay) = (delay, next);
+    }
+    if sum <= interval {
+        return;
+    }
+    let limits = if function == "constant" {
+        format!("initial delay {} and delay function {function:?}", go_duration(first))
+    } else {
+        format!("initial delay {}, delay function {function:?}, and delay ceiling {}", go_duration(first), go_duration(ceiling))
+    };
+    problems.add(format!("Nomad can only make {possible} attempts in {} with {limits}", go_duration(interval)));
+    let minute = 60_000_000_000_i64;
+    let needed = if function == "constant" { sum } else { sum.saturating_add(minute - 1) / minute * minute };
+    problems.add(format!("Set the interval to at least {} to accommodate {attempts} attempts", go_duration(needed)));
 }
 
 fn update_strategy(problems: &mut JobProblems, update: &api::UpdateStrategy) {
@@ -387,6 +497,39 @@ fn update_strategy(problems: &mut JobProblems, update: &api::UpdateStrategy) {
     problems.check(stagger <= 0, || format!("Stagger must be greater than zero: {}", go_duration(stagger)));
 }
 
+fn migrate_strategy(problems: &mut JobProblems, migrate: &api::MigrateStrategy) {
+    let max_parallel = migrate.max_parallel.unwrap_or(1);
+    problems.check(max_parallel < 0, || format!("MaxParallel must be >= 0 but found {max_parallel}"));
+    let check = text(&migrate.health_check);
+    problems.check(!matches!(check, "" | "checks" | "task_states"), || format!("Invalid HealthCheck: {check:?}"));
+    let (min, deadline) = (migrate.min_healthy_time.unwrap_or(0), migrate.healthy_deadline.unwrap_or(0));
+    problems.check(min < 0, || format!("MinHealthyTime is {} and must be >= 0", go_duration(min)));
+    problems.check(deadline < 0, || format!("HealthyDeadline is {} and must be >= 0", go_duration(deadline)));
+    problems.check(min > deadline, || "MinHealthyTime must be less than HealthyDeadline".to_owned());
+}
+
+fn scaling_rules(problems: &mut JobProblems, scaling: &api::ScalingPolicy, count: i64) {
+    match (scaling.min, scaling.max) {
+        (_, None) => problems.add("Scaling policy invalid: missing maximum count"),
+        (_, Some(max)) if max < 0 => problems.add("Scaling policy invalid: maximum count must be specified and non-negative"),
+        (Some(min), Some(max)) if max < min => problems.add("Scaling policy invalid: maximum count must not be less than minimum count"),
+        _ => {}
+    }
+    problems.check(scaling.min.is_some_and(|min| min < 0), || {
+        "Scaling policy invalid: minimum count must be specified and non-negative".to_owned()
+    });
+    if let Some(max) = scaling.max {
+        problems.check(count > max, || {
+            "Scaling policy invalid: task group count must not be greater than maximum count in scaling policy".to_owned()
+        });
+    }
+    if let Some(min) = scaling.min.filter(|min| *min >= 0) {
+        problems.check(count < min, || {
+            "Scaling policy invalid: task group count must not be less than minimum count in scaling policy".to_owned()
+        });
+    }
+}
+
 fn disconnect_strategy(problems: &mut JobProblems, kind: &str, disconnect: &api::DisconnectStrategy) {
     let lost_after = disconnect.lost_after.unwrap_or(0);
     problems.check(lost_after < 0, || "lost_after cannot be a negative duration".to_owned());
@@ -405,9 +548,17 @@ fn disconnect_strategy(problems: &mut JobProblems, kind: &str, disconnect: &api:
 /// Labels are unique in the group, of letters, digits, `_` and `-`, at most 128 long; a static port appears once (NET-002).
 fn group_network(problems: &mut JobProblems, group: &api::TaskGroup) {
     let mut inner = JobProblems::default();
-    let (mut labels, mut statics) = (BTreeSet::new(), BTreeSet::new());
-    let networks = group.networks.as_deref().unwrap_or_default();
-    for network in networks {
+    let (mut labels, mut statics) = (BTreeSet::new(), BTreeMap::new());
+    let own = group.networks.as_deref().unwrap_or_default();
+    let of_tasks = group.tasks.iter().flatten().flat_map(|task| task.resources.iter().flat_map(|asked| asked.networks.iter().flatten()));
+    for network in own.iter().chain(of_tasks) {
+        let hostname = network.hostname.as_str();
+        inner.check(!hostname.is_empty() && !hostname.contains("${") && !is_dns_name(hostname), || {
+            "Hostname is not a valid DNS name".to_owned()
+        });
+        for value in network.cni.iter().flat_map(|cni| cni.args.iter().flatten()).flat_map(|(name, value)| [name, value]) {
+            inner.check(value.contains(';'), || format!("invalid ';' character in CNI arg value {value:?}"));
+        }
         let host = network.mode.is_empty() || network.mode == "host";
         let reserved = network.reserved_ports.as_deref().unwrap_or_default();
         let dynamic = network.dynamic_ports.as_deref().unwrap_or_default();
@@ -429,85 +580,26 @@ fn group_network(problems: &mut JobProblems, group: &api::TaskGroup) {
             inner.check(value > 65_535, || format!("Port {label} ({value}) cannot be greater than 65535"));
             inner.check(value <= 0, || format!("Port {label} ({value}) must be greater than 0"));
             let key = (port.host_network.clone(), value);
-            inner.check(!statics.insert(key) && !port.ignore_collision, || {
-                format!("Static port {value} already reserved by taskgroup network")
-            });
+            match statics.get(&key) {
+                Some(other) => {
+                    inner.check(!port.ignore_collision, || format!("Static port {value} already reserved by taskgroup network:{other}"))
+                }
+                None => {
+                    statics.insert(key, label.clone());
+                }
+            }
         }
     }
     problems.nest("Task group network validation failed", inner);
 }
 
+fn is_dns_name(name: &str) -> bool {
+    name.len() <= 253 && name.strip_suffix('.').unwrap_or(name).split('.').all(|label| (1..=63).contains(&label.len()))
+}
+
 /// Whether a port label may be used; a hyphen becomes an underscore in environment variables.
 fn label_is_valid(label: &str) -> bool {
     (1..=128).contains(&label.len()) && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
-}
-
-fn service_list(problems: &mut JobProblems, group: &api::TaskGroup, services: &[api::Service], task: Option<&str>) {
-    let mut seen = BTreeSet::new();
-    for (position, service) in services.iter().enumerate() {
-        let mut inner = JobProblems::default();
-        let name = service.name.as_str();
-        inner.check(!name.contains("${") && !crate::service_name_is_valid(name), || {
-            format!("Service name must be valid per RFC 1123 and can contain only alphanumeric characters or dashes and must be no longer than 63 characters, got {name:?}")
-        });
-        inner.check(!matches!(service.provider.as_str(), "consul" | "nomad"), || {
-            format!("Service provider must be consul or nomad, got {:?}", service.provider)
-        });
-        inner.check(!matches!(service.address_mode.as_str(), "auto" | "host" | "driver" | "alloc" | "alloc_ipv6"), || {
-            format!(
-                "Service address_mode must be \"auto\", \"host\", \"driver\", \"alloc\" or \"alloc_ipv6\"; not {:?}",
-                service.address_mode
-            )
-        });
-        inner.check(!matches!(service.on_update.as_str(), "require_healthy" | "ignore_warnings" | "ignore"), || {
-            format!("Service on_update must be \"require_healthy\", \"ignore_warnings\", or \"ignore\"; not {:?}", service.on_update)
-        });
-        for check in service.checks.iter().flatten() {
-            check_rules(&mut inner, group, service, check);
-        }
-        inner.check(!seen.insert((name, service.port_label.as_str(), service.provider.as_str())), || {
-            format!("Service {name:?} is defined twice with port {:?}", service.port_label)
-        });
-        let place = task.map_or_else(
-            || format!("Service[{position}] {name} validation failed"),
-            |_| format!("service[{position}] {name} validation failed"),
-        );
-        problems.nest(place, inner);
-    }
-}
-
-fn check_rules(problems: &mut JobProblems, group: &api::TaskGroup, service: &api::Service, check: &api::ServiceCheck) {
-    let (kind, native) = (check.r#type.as_str(), service.provider == "nomad");
-    let mut inner = JobProblems::default();
-    match kind {
-        "http" => {
-            inner.check(check.path.is_empty(), || "http type must have http path".to_owned());
-            inner.check(check.path.contains("://"), || "relative http path can not contain a scheme".to_owned());
-        }
-        "tcp" => {}
-        "script" | "grpc" if native => inner.add(format!("check type {kind:?} is not supported with provider nomad: use http or tcp")),
-        "script" => inner.check(check.command.is_empty(), || "script type must have a valid script path".to_owned()),
-        "grpc" => {}
-        other => inner.add(format!("check type {other:?} is invalid: use http, tcp, script or grpc")),
-    }
-    inner.check(check.interval < 1_000_000_000, || format!("interval ({}) cannot be lower than 1s", go_duration(check.interval)));
-    inner.check(check.timeout < 1_000_000_000, || {
-        format!("timeout ({}) is lower than required minimum timeout 1s", go_duration(check.timeout))
-    });
-    inner.check(native && matches!(check.on_update.as_str(), "ignore_warnings"), || {
-        "on_update may only be set to ignore_warnings with provider consul".to_owned()
-    });
-    if let Some(restart) = &check.check_restart {
-        inner.check(restart.limit < 0, || format!("check_restart limit must be at least 0, got {}", restart.limit));
-        inner.check(restart.grace.is_some_and(|grace| grace < 0), || "check_restart grace must not be negative".to_owned());
-    }
-    let needs_port = matches!(kind, "http" | "tcp");
-    inner.check(needs_port && check.port_label.is_empty() && service.port_label.is_empty(), || {
-        "check needs a port: set it on the check or on the service".to_owned()
-    });
-    let known_task = check.task_name.is_empty() || group.tasks.iter().flatten().any(|task| task.name == check.task_name);
-    inner.check(!known_task, || format!("refers to non-existent task {}", check.task_name));
-    problems.nest(format_args!("check {:?} invalid", check.name), inner);
 }
 
 fn validate_task(problems: &mut JobProblems, group: &api::TaskGroup, task: &api::Task, disk_mb: i64, progress_ns: i64) {
@@ -523,9 +615,10 @@ fn validate_task(problems: &mut JobProblems, group: &api::TaskGroup, task: &api:
     });
     problems.check(task.shutdown_delay < 0, || "ShutdownDelay must be a positive value".to_owned());
     if let Some(resources) = &task.resources {
-        resource_rules(problems, resources);
+        tasks::resource_rules(problems, resources);
     }
     if let Some(log) = &task.log_config {
+<<<<<<< HEAD
         let (files, size) = (log.max_files.unwrap_or(10), log.max_file_size_mb.unwrap_or(10));
         let mut logs = JobProblems::default();
         logs.check(files < 1, || format!("minimum number of files is 1; got {files}"));
@@ -538,6 +631,9 @@ fn validate_task(problems: &mut JobProblems, group: &api::TaskGroup, task: &api:
         if !logs.is_empty() {
             problems.add(logs.to_string());
         }
+=======
+        tasks::log_rules(problems, log, disk_mb);
+>>>>>>> main
     }
     constraints(problems, task.constraints.as_deref(), true);
     if let Some(lifecycle) = &task.lifecycle {
@@ -549,19 +645,25 @@ fn validate_task(problems: &mut JobProblems, group: &api::TaskGroup, task: &api:
             }
         });
     }
-    if let Some(restart) = &task.restart_policy {
+    // What the group's policy breaks was said there.
+    if let Some(restart) = task.restart_policy.as_ref().filter(|own| group.restart_policy.as_ref() != Some(own)) {
         restart_policy(problems, restart);
     }
-    let mut destinations = BTreeSet::new();
-    for (position, template) in task.templates.iter().flatten().enumerate() {
-        let mut inner = JobProblems::default();
-        template_rules(&mut inner, template);
-        problems.nest(format_args!("Template {} validation failed", position + 1), inner);
-        let destination = text(&template.dest_path);
-        problems.check(!destination.is_empty() && !destinations.insert(destination), || {
-            format!("Template {} has same destination as an earlier one", position + 1)
+    task_services(problems, group, task);
+    tasks::template_list(problems, task);
+    tasks::artifact_list(problems, task);
+    tasks::identity_list(problems, task);
+    tasks::vault_rules(problems, task);
+    tasks::secret_list(problems, task);
+    tasks::mount_list(problems, group, task);
+    tasks::plugin_rules(problems, task);
+    tasks::action_list(problems, task);
+    if let Some(payload) = &task.dispatch_payload {
+        problems.check(escapes(&format!("local/{}", payload.file)), || {
+            "Dispatch Payload validation failed: destination escapes allocation directory".to_owned()
         });
     }
+<<<<<<< HEAD
     let mut services = JobProblems::default();
     service_list(&mut services, group, task.services.as_deref().unwrap_or_default(), Some(&task.name));
     for problem in services.0 {
@@ -614,10 +716,12 @@ fn template_rules(problems: &mut JobProblems, template: &api::Template) {
     problems.check(!perms.is_empty() && u32::from_str_radix(perms, 8).is_err(), || {
         format!("Failed to parse {perms:?} as octal file permissions")
     });
+=======
+>>>>>>> main
 }
 
 /// Whether a relative path leaves the directory it starts from.
-pub(crate) fn escapes(path: &str) -> bool {
+pub(super) fn escapes(path: &str) -> bool {
     let mut depth: i32 = 0;
     for part in path.split('/') {
         match part {

@@ -197,7 +197,8 @@ impl Steps<'_> {
         let canary_indexes: BTreeSet<u32> = every().filter(|alloc| named.contains(&alloc.id)).map(|alloc| alloc.index).collect();
 
         let silent: BTreeSet<AllocId> = sorted.disconnecting.iter().map(|alloc| alloc.id).collect();
-        self.stop_surplus(&mut keep, &mut sorted.migrate, promoted, &named, &silent);
+        self.stop_surplus(&mut keep, &mut sorted, promoted, &named, &silent);
+        self.give_up_surplus(&mut keep, &mut sorted, &silent, is_canary);
 
         let failing = sorted.reschedule.iter().filter(|(alloc, _)| !is_canary(alloc)).map(|(alloc, _)| alloc.index);
         let mut names = Names::of(keep.iter().chain(&sorted.migrate).map(|alloc| alloc.index).chain(failing));
@@ -267,14 +268,13 @@ impl Steps<'_> {
     fn stop_surplus(
         &mut self,
         keep: &mut Vec<Arc<Alloc>>,
-        migrate: &mut Vec<Arc<Alloc>>,
+        sorted: &mut Sorted,
         promoted: bool,
         canaries: &BTreeSet<AllocId>,
         silent: &BTreeSet<AllocId>,
     ) {
-        // One that is out of contact is neither stopped nor a reason to stop another (REC-077).
-        let known = keep.iter().filter(|alloc| alloc.client_status != ClientStatus::Unknown).count();
-        let mut surplus = (known + migrate.len()).saturating_sub(self.group.count as usize);
+        let (migrate, waiting) = (&mut sorted.migrate, &sorted.waiting);
+        let mut surplus = (in_sight(keep) + migrate.len()).saturating_sub(self.group.count as usize);
         if surplus == 0 {
             return;
         }
@@ -285,8 +285,11 @@ impl Steps<'_> {
             self.result.desired.stop += 1;
             self.result.stop.push(StopRequest::of(alloc, reason::NOT_NEEDED_ANYMORE));
         };
-        let stoppable =
-            |alloc: &&Arc<Alloc>| !alloc.terminal() && alloc.client_status != ClientStatus::Unknown && !silent.contains(&alloc.id);
+        // A failed one that would be replaced later is given up like one that runs.
+        let stoppable = |alloc: &&Arc<Alloc>| {
+            let counts = !alloc.terminal() || waiting.contains(&alloc.id);
+            counts && alloc.client_status != ClientStatus::Unknown && !silent.contains(&alloc.id)
+        };
         if promoted {
             let taken: BTreeSet<u32> = keep.iter().filter(|alloc| canaries.contains(&alloc.id)).map(|alloc| alloc.index).collect();
             for alloc in keep.iter().filter(stoppable) {
@@ -317,6 +320,35 @@ impl Steps<'_> {
         }
         keep.retain(|alloc| !gone.contains(&alloc.id));
         migrate.retain(|alloc| !gone.contains(&alloc.id));
+        let before = self.result.later.len();
+        self.result.later.retain(|later| !gone.contains(&later.alloc.id));
+        self.result.desired.reschedule_later -= count(before - self.result.later.len());
+        sorted.later.retain(|(alloc, _)| !gone.contains(&alloc.id));
+    }
+
+    /// Failed ones are not replaced beyond the count: those with the highest numbers are given up, and those out of contact
+    /// left as they are.
+    fn give_up_surplus(
+        &mut self,
+        keep: &mut Vec<Arc<Alloc>>,
+        sorted: &mut Sorted,
+        silent: &BTreeSet<AllocId>,
+        is_canary: impl Fn(&Arc<Alloc>) -> bool,
+    ) {
+        let room = (self.group.count as usize).saturating_sub(in_sight(keep) + sorted.migrate.len());
+        let all = std::mem::take(&mut sorted.reschedule);
+        let (canaries, mut failing): (Vec<_>, Vec<_>) = all.into_iter().partition(|(alloc, _)| is_canary(alloc));
+        failing.sort_by_key(|(alloc, _)| alloc.index);
+        for (alloc, _) in failing.drain(room.min(failing.len())..) {
+            if alloc.client_status == ClientStatus::Unknown || silent.contains(&alloc.id) {
+                keep.push(alloc);
+            } else {
+                self.result.desired.stop += 1;
+                self.result.stop.push(StopRequest::of(&alloc, reason::NOT_NEEDED_ANYMORE));
+            }
+        }
+        sorted.reschedule = failing;
+        sorted.reschedule.extend(canaries);
     }
 
     /// What the new version does to the allocations that stay. Returns those that must be replaced.
@@ -452,4 +484,9 @@ impl Steps<'_> {
             });
         }
     }
+}
+
+/// How many of these are in contact: one that is not is neither stopped nor a reason to stop another (REC-077).
+fn in_sight(allocs: &[Arc<Alloc>]) -> usize {
+    allocs.iter().filter(|alloc| alloc.client_status != ClientStatus::Unknown).count()
 }

@@ -1,8 +1,9 @@
 //! What happens to each allocation of a group, before anything is counted.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use drover_base::WallTime;
+use drover_base::{AllocId, WallTime};
 use drover_model::{ClientStatus, Deployment, Job, NodeStatus, RescheduleEvent, RescheduleOutcome, TaskGroup};
 use drover_state::Alloc;
 
@@ -23,6 +24,8 @@ pub(super) struct Sorted {
     pub(super) reschedule: Vec<(Arc<Alloc>, Vec<RescheduleEvent>)>,
     /// To be replaced later; they are in `keep` too.
     pub(super) later: Vec<(Arc<Alloc>, WallTime)>,
+    /// Those of `keep` that will be replaced when their delay is over.
+    pub(super) waiting: BTreeSet<AllocId>,
     /// Their node has just lost contact; they are in `keep` or `reschedule` too.
     pub(super) disconnecting: Vec<Arc<Alloc>>,
     /// Came back, or failed while they were away.
@@ -171,6 +174,7 @@ impl Reconciler<'_> {
                 if !waits || silent_since == Some(self.now) {
                     sorted.later.push((Arc::clone(&alloc), at));
                 }
+                sorted.waiting.insert(alloc.id);
                 sorted.keep.push(alloc);
             }
         }

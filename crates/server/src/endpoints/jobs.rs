@@ -4,10 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use drover_api as api;
+<<<<<<< HEAD
 use drover_base::{AllocId, EvalId, Rng};
 use drover_model::admission::{JobProblems, Surroundings, canonicalize, imply_constraints, validate, warnings};
+=======
+use drover_base::{EvalId, Rng};
+use drover_model::admission::{JobProblems, Oversubscription, Surroundings, canonicalize, complete, validate, warnings};
+>>>>>>> main
 use drover_model::command::{Change, RegisterJob, ScalingEvent, Submission};
-use drover_model::{DesiredUpdates, Evaluation, Job, JobId, PlacementMetrics, Trigger};
+use drover_model::{DesiredUpdates, Evaluation, Job, JobId, JobView, PlacementMetrics, Trigger};
 use drover_scheduler::periodic::next_launch;
 use drover_scheduler::{Context, process};
 use drover_state::{JobRow, Snapshot};
@@ -84,7 +89,7 @@ impl Server {
     pub fn admit(&self, job: api::Job, namespace: &str) -> (api::Job, JobProblems, Vec<String>) {
         let mut job = job;
         canonicalize(&mut job, &Surroundings { region: &self.0.config.region, namespace });
-        imply_constraints(&mut job);
+        complete(&mut job);
         let mut problems = validate(&job);
         let highest = i64::from(self.0.config.job_max_priority);
         if job.priority.is_some_and(|priority| priority > highest && priority <= 100) {
@@ -100,7 +105,8 @@ impl Server {
         if state.node_pool(pool).is_none() {
             problems.0.push(format!("job {id:?} is in nonexistent node pool {pool:?}"));
         }
-        let warnings = warnings(&job);
+        let oversubscribed = self.snapshot().scheduler_config().memory_oversubscription_enabled;
+        let warnings = warnings(&job, if oversubscribed { Oversubscription::On } else { Oversubscription::Off });
         (job, problems, warnings)
     }
 
@@ -325,7 +331,8 @@ impl Server {
         })?;
         let job = Job { stop: false, ..Job::clone(&entry.job) };
         let submission = entry.submission.as_deref().cloned();
-        self.commit_registration(job, submission, Some(row.job().job_modify_index), None, Trigger::JobRegister, None, &[]).await
+        let warnings = warnings(&job.to_api(&JobView::default()));
+        self.commit_registration(job, submission, Some(row.job().job_modify_index), None, Trigger::JobRegister, None, &warnings).await
     }
 
     /// Marks a version as stable or not.

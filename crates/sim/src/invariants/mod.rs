@@ -259,9 +259,29 @@ pub fn check_settled(state: &Snapshot) -> Vec<Broken> {
                 }
             }
             if plain.count() > group.count as usize {
-                broken!(out, "INV-20", "{}.{} has {} allocations of {}", row.id(), group.name, live.len(), group.count);
+                let each: Vec<_> = live.iter().map(|alloc| told(alloc)).collect();
+                let last = state.deployments_of_job(row.id()).next_back().map(|last| (last.status, last.job_version));
+                broken!(
+                    out,
+                    "INV-20",
+                    "{}.{} has {each:?} of {} ({:?}), deployment {last:?}",
+                    row.id(),
+                    group.name,
+                    group.count,
+                    group.update
+                );
             }
         }
     }
     out
+}
+
+/// What matters of an allocation that should not be there.
+fn told(alloc: &Alloc) -> String {
+    let Alloc { index, canary, desired, client_status, job, health, create_index, transition, .. } = alloc;
+    let health = health.as_ref().map(|(health, _)| health);
+    format!(
+        "[{index}] of version {} created at {create_index}: {desired:?}, {client_status:?}, canary {canary}, {health:?}, {transition:?}",
+        job.version
+    )
 }

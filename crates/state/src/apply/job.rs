@@ -98,12 +98,17 @@ impl Transaction<'_> {
         job.version = 0;
         let slot: JobSlot = self.slot();
         let job = Arc::new(job);
+        let mut row = JobRow::new(Arc::clone(&job), submission, index);
+        // Children outlive a parent that was purged; the one that comes back under its id counts them again.
+        for child in self.state.children(&job.id) {
+            *row.children.of(child.status) += 1;
+        }
         self.touch(Table::Jobs);
         self.touch(Table::Summaries);
         self.touched.jobs.insert(job.id.clone());
         self.state.index_job(slot, &job);
         self.state.job_ids.insert(job.id.clone(), slot);
-        self.state.jobs.insert(slot, Arc::new(JobRow::new(Arc::clone(&job), submission, index)));
+        self.state.jobs.insert(slot, Arc::new(row));
         self.count_child(&job, None, Some(JobStatus::Pending));
         self.refresh_status(slot);
     }

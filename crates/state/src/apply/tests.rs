@@ -193,6 +193,9 @@ fn a_parent_counts_its_children_and_a_restored_one_counts_the_same() {
     assert_eq!(count(&world), (1, 0, 2));
     world.apply(Change::DeregisterJob { id: id("letter/dispatch-1-00000001"), purge: true, eval: None });
     assert_eq!(count(&world), (1, 0, 1));
+    world.apply(Change::DeregisterJob { id: id("letter"), purge: true, eval: None });
+    world.apply(put(template("letter")));
+    assert_eq!(count(&world), (1, 0, 1), "one that comes back after it was purged counts the children that stayed");
     world.apply(node("secret"));
     world.apply(status(NodeStatus::Ready));
     let child_id = "letter/dispatch-1-00000003";

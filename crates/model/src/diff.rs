@@ -26,7 +26,6 @@ const NOT_COMPARED: &[&str] = &[
     "Migrate",
     "DispatchIdempotencyToken",
     "TaskGroups",
-    "UI",
 ];
 
 /// Objects of a group in the order they are told.
@@ -70,14 +69,48 @@ const TASK_OBJECTS: &[&str] = &[
     "CSIPluginConfig",
 ];
 /// Objects of a job in the order they are told.
-const JOB_OBJECTS: &[&str] = &["Datacenters", "Constraints", "Affinities", "Spreads", "Periodic", "ParameterizedJob", "Multiregion"];
+const JOB_OBJECTS: &[&str] = &["Datacenters", "Constraints", "Affinities", "Spreads", "Periodic", "ParameterizedJob", "Multiregion", "UI"];
 
 /// Objects that are shown with their empty fields, too.
-const WITH_EMPTY: &[&str] = &["Service", "Network", "Identity"];
+const WITH_EMPTY: &[&str] = &[
+    "Check",
+    "Consul",
+    "ConsulProxy",
+    "ConsulUpstreams",
+    "Constraint",
+    "Identity",
+    "Network",
+    "Periodic",
+    "Secret",
+    "Service",
+    "SidecarService",
+    "Template",
+    "Volume",
+    "VolumeMount",
+];
+
+/// Nested objects that are told in this order, before all others.
+const ORDER: &[&str] = &["Resources", "ReservedPorts", "DynamicPorts"];
+
+/// Fields of objects that say nothing about what the job should do.
+const NOT_TOLD: &[(&str, &[&str])] = &[
+    ("Update", &["Stagger"]),
+    ("Scaling", &["CreateIndex", "ModifyIndex", "Type", "ID", "Target"]),
+    ("ScalingPolicy", &["CreateIndex", "ModifyIndex", "ID", "Target"]),
+    ("ConsulUpstreams", &["MeshGateway"]),
+    // The proxy's task tells them.
+    ("SidecarTask", &["KillTimeout", "ShutdownDelay"]),
+];
+
+/// Changes that tasks take without being replaced.
+const IN_PLACE: &[&str] = &["KillTimeout", "Service", "Constraint", "Affinity", "Lifecycle", "ScalingPolicy", "CSIPluginConfig"];
 
 /// Fields that objects have even where the JSON leaves out empty ones.
-const ALWAYS: &[(&str, &[(&str, &str)])] =
-    &[("Network", &[("Hostname", ""), ("Mode", "")]), ("Dynamic Port", &[("To", "0")]), ("Static Port", &[("To", "0"), ("Value", "0")])];
+const ALWAYS: &[(&str, &[(&str, &str)])] = &[
+    ("Network", &[("Hostname", ""), ("Mode", "")]),
+    ("Dynamic Port", &[("To", "0")]),
+    ("Static Port", &[("To", "0"), ("Value", "0"), ("IgnoreCollision", "false")]),
+];
 
 /// Names of list entries where they are not the list's name without its last letter.
 const ENTRIES: &[(&str, &str)] = &[
@@ -86,8 +119,14 @@ const ENTRIES: &[(&str, &str)] = &[
     ("DynamicPorts", "Dynamic Port"),
     ("ReservedPorts", "Static Port"),
     ("ScalingPolicies", "ScalingPolicy"),
-    ("ParameterizedJob", "Parameterized"),
+    ("Connect", "ConsulConnect"),
+    ("Proxy", "ConsulProxy"),
+    ("Upstreams", "ConsulUpstreams"),
+    ("Wait", "Template"),
 ];
+
+/// Lists whose entries are never edited: one goes and another comes.
+const UNNAMED: &[&str] = &["Networks", "DynamicPorts", "ReservedPorts", "Artifacts", "Upstreams"];
 
 /// What entries of lists are known by.
 const NAMES: &[&str] = &["Name", "Label", "DestPath", "Volume", "GetterSource"];
@@ -124,18 +163,20 @@ pub fn annotate(diff: &mut api::JobDiff, updates: &BTreeMap<String, Option<api::
         ];
         let told: BTreeMap<String, u64> =
             words.into_iter().filter(|(_, count)| *count > 0).map(|(word, count)| (word.to_owned(), count)).collect();
-        group.updates = (!told.is_empty()).then_some(told);
+        group.updates = Some(told);
         for field in group.fields.iter_mut().flatten().filter(|field| field.name == "Count" && field.r#type != "None") {
             let number = |text: &str| text.parse::<i64>().unwrap_or(0);
             let word = if number(&field.new) > number(&field.old) { "forces create" } else { "forces destroy" };
             field.annotations = Some(vec![word.to_owned()]);
         }
         for task in group.tasks.iter_mut().flatten() {
+            let told = task.fields.iter().flatten().filter(|field| field.r#type != "None").map(|field| field.name.as_str());
+            let objects = task.objects.iter().flatten().filter(|object| object.r#type != "None").map(|object| object.name.as_str());
             let word = match (group.r#type.as_str(), task.r#type.as_str()) {
                 (_, "None") => continue,
                 ("Added", _) => "forces create",
                 ("Deleted", _) => "forces destroy",
-                _ if counts.in_place_update > 0 && counts.destructive_update + counts.canary == 0 => "forces in-place update",
+                (_, "Edited") if told.chain(objects).all(|name| IN_PLACE.contains(&name)) => "forces in-place update",
                 _ => "forces create/destroy update",
             };
             task.annotations = Some(vec![word.to_owned()]);
@@ -148,7 +189,9 @@ fn group(name: &str, old: &Value, new: &Value) -> api::TaskGroupDiff {
     let tasks = named(&old["Tasks"], &new["Tasks"], task);
     let fields = fields(old, new, &skipped, false, false);
     let objects = objects(old, new, GROUP_OBJECTS);
-    let kind = kind_of(!old.is_null(), !new.is_null(), &fields, &objects, tasks.iter().any(|task| task.r#type != "None"));
+    // Some changes are not told field by field, such as another order of tasks.
+    let inside = old != new;
+    let kind = kind_of(!old.is_null(), !new.is_null(), &fields, &objects, inside);
     api::TaskGroupDiff {
         r#type: kind,
         name: name.to_owned(),
@@ -163,7 +206,7 @@ fn task(name: &str, old: &Value, new: &Value) -> api::TaskDiff {
     let skipped: Vec<&str> = TASK_OBJECTS.iter().copied().chain(["Name", "RestartPolicy"]).collect();
     let fields = fields(old, new, &skipped, false, false);
     let objects = objects(old, new, TASK_OBJECTS);
-    let kind = kind_of(!old.is_null(), !new.is_null(), &fields, &objects, false);
+    let kind = kind_of(!old.is_null(), !new.is_null(), &fields, &objects, old != new);
     api::TaskDiff { r#type: kind, name: name.to_owned(), fields: some(fields), objects: some(objects), annotations: None }
 }
 
@@ -265,8 +308,13 @@ fn objects(old: &Value, new: &Value, names: &[&str]) -> Vec<api::ObjectDiff> {
         if before == after {
             continue;
         }
-        if *name == "Config" {
-            out.push(config(before, after));
+        if matches!(*name, "Config" | "Header") {
+            out.push(flat(name, before, after));
+        } else if *name == "DNS" {
+            out.push(resolvers(before, after));
+        } else if *name == "Volumes" {
+            let keys: BTreeSet<&String> = [before, after].into_iter().filter_map(Value::as_object).flat_map(Map::keys).collect();
+            out.extend(keys.into_iter().map(|key| object("Volume", &before[key], &after[key])));
         } else if before.is_array() || after.is_array() {
             out.extend(entries(name, before, after));
         } else {
@@ -280,18 +328,19 @@ fn objects(old: &Value, new: &Value, names: &[&str]) -> Vec<api::ObjectDiff> {
 
 fn object(name: &str, old: &Value, new: &Value) -> api::ObjectDiff {
     let members: BTreeSet<&String> = [old, new].into_iter().filter_map(Value::as_object).flat_map(Map::keys).collect();
-    let nested: Vec<&str> = members
+    let not_told = NOT_TOLD.iter().find(|(known, _)| *known == name).map_or(&[][..], |(_, fields)| fields);
+    let mut nested: Vec<&str> = members
         .into_iter()
         .map(String::as_str)
-        .filter(|member| [old, new].iter().any(|value| is_nested(member, &value[*member])))
+        .filter(|member| !not_told.contains(member) && [old, new].iter().any(|value| is_nested(member, &value[*member])))
         .collect();
-    let mut skipped = nested.clone();
-    if name == "Update" {
-        // The pace between groups is the job's, not the group's.
-        skipped.push("Stagger");
-    }
+    nested.sort_by_key(|member| ORDER.iter().position(|first| first == member).unwrap_or(ORDER.len()));
+    let skipped: Vec<&str> = nested.iter().chain(not_told).copied().collect();
     let filled = |value: &Value| {
         let mut out = plain(value, &skipped);
+        if name == "Disconnect" && value["StopOnClientAfter"].is_null() && !value.is_null() {
+            out.insert("StopOnClientAfter".to_owned(), "nil".to_owned());
+        }
         let always = ALWAYS.iter().find(|(known, _)| *known == name).map_or(&[][..], |(_, fields)| fields);
         for (field, default) in always.iter().filter(|_| !value.is_null()) {
             out.entry((*field).to_owned()).or_insert_with(|| (*default).to_owned());
@@ -299,7 +348,12 @@ fn object(name: &str, old: &Value, new: &Value) -> api::ObjectDiff {
         out
     };
     let fields = compare(&filled(old), &filled(new), true, WITH_EMPTY.contains(&name));
-    let objects = objects(old, new, &nested);
+    let mut objects = objects(old, new, &nested);
+    if name == "Identity" && objects.is_empty() {
+        // Told even where it did not change.
+        let audience = |value: &Value| value["Audience"].as_array().cloned().unwrap_or_default();
+        objects.extend(texts("Audience", &audience(old), &audience(new)));
+    }
     let kind = kind_of(!old.is_null(), !new.is_null(), &fields, &objects, false);
     api::ObjectDiff { r#type: kind, name: name.to_owned(), fields: some(fields), objects: some(objects) }
 }
@@ -312,8 +366,19 @@ fn is_nested(name: &str, value: &Value) -> bool {
     }
 }
 
-/// A driver's configuration: one object, however deep.
-fn config(old: &Value, new: &Value) -> api::ObjectDiff {
+/// Resolvers: each list is one field.
+fn resolvers(old: &Value, new: &Value) -> api::ObjectDiff {
+    let lists = |value: &Value| -> BTreeMap<String, String> {
+        let lists = value.as_object().into_iter().flatten().filter_map(|(name, list)| Some((name, list.as_array()?)));
+        lists.map(|(name, list)| (name.clone(), list.iter().map(text).collect::<Vec<_>>().join(","))).collect()
+    };
+    let fields = compare(&lists(old), &lists(new), true, false);
+    let kind = kind_of(!old.is_null(), !new.is_null(), &fields, &[], false);
+    api::ObjectDiff { r#type: kind, name: "DNS".to_owned(), fields: some(fields), objects: None }
+}
+
+/// What is one object however deep it is, such as a driver's configuration.
+fn flat(name: &str, old: &Value, new: &Value) -> api::ObjectDiff {
     fn flatten(prefix: &str, value: &Value, out: &mut BTreeMap<String, String>) {
         match value {
             Value::Object(members) => {
@@ -338,7 +403,7 @@ fn config(old: &Value, new: &Value) -> api::ObjectDiff {
     flatten("", new, &mut after);
     let fields = compare(&before, &after, true, false);
     let kind = kind_of(!old.is_null(), !new.is_null(), &fields, &[], false);
-    api::ObjectDiff { r#type: kind, name: "Config".to_owned(), fields: some(fields), objects: None }
+    api::ObjectDiff { r#type: kind, name: name.to_owned(), fields: some(fields), objects: None }
 }
 
 /// Compares two lists entry by entry.
@@ -346,7 +411,7 @@ fn entries(list: &str, old: &Value, new: &Value) -> Vec<api::ObjectDiff> {
     let of = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let (mut old, mut new) = (of(old), of(new));
     if old.iter().chain(&new).all(|entry| !entry.is_object()) {
-        return texts(list, &old, &new).into_iter().collect();
+        return texts(list, &old, &new).into_iter().filter(|told| told.r#type != "None").collect();
     }
     // What is in both is unchanged, wherever it stands.
     old.retain(|entry| match new.iter().position(|other| other == entry) {
@@ -356,17 +421,23 @@ fn entries(list: &str, old: &Value, new: &Value) -> Vec<api::ObjectDiff> {
         }
         None => true,
     });
-    let key = |entry: &Value| NAMES.iter().find_map(|name| entry[*name].as_str()).map(str::to_owned);
     let shown = entry_name(list);
-    let mut out = Vec::new();
+    let key = |entry: &Value| NAMES.iter().find_map(|name| entry[*name].as_str()).map(str::to_owned);
+    let alone = list == "Services" && old.len() == 1 && new.len() == 1;
+    let (mut edited, mut deleted) = (Vec::new(), Vec::new());
     for before in old {
-        let partner = key(&before).and_then(|name| new.iter().position(|after| key(after).as_deref() == Some(name.as_str())));
-        // Lists of one entry are edited, not replaced.
-        let after = partner.map(|position| new.remove(position)).unwrap_or_default();
-        out.push(object(&shown, &before, &after));
+        let partner = match (alone, UNNAMED.contains(&list)) {
+            (true, _) => Some(0),
+            (_, true) => None,
+            _ => key(&before).and_then(|name| new.iter().position(|after| key(after).as_deref() == Some(name.as_str()))),
+        };
+        match partner {
+            Some(position) => edited.push(object(&shown, &before, &new.remove(position))),
+            None => deleted.push(object(&shown, &before, &Value::Null)),
+        }
     }
-    out.extend(new.iter().map(|after| object(&shown, &Value::Null, after)));
-    out
+    let added = new.iter().map(|after| object(&shown, &Value::Null, after));
+    added.chain(deleted).chain(edited).collect()
 }
 
 /// A list of texts as one object with a field for each.
@@ -378,61 +449,25 @@ fn texts(list: &str, old: &[Value], new: &[Value]) -> Option<api::ObjectDiff> {
         let (old, new) = (old.to_owned(), new.to_owned());
         fields.push(api::FieldDiff { r#type: kind.to_owned(), name: list.to_owned(), old, new, annotations: None });
     };
-    for value in before.union(&after) {
-        match (before.contains(value), after.contains(value)) {
-            (true, true) => field("None", value, value),
-            (true, false) => field("Deleted", value, ""),
-            _ => field("Added", "", value),
-        }
+    for value in after.difference(&before) {
+        field("Added", "", value);
     }
-    let kind = kind_of(!before.is_empty(), !after.is_empty(), &fields, &[], false);
-    (kind != "None").then(|| api::ObjectDiff { r#type: kind, name: list.to_owned(), fields: some(fields), objects: None })
+    for value in before.difference(&after) {
+        field("Deleted", value, "");
+    }
+    for value in before.intersection(&after) {
+        field("None", value, value);
+    }
+    let has = |kind: &str| fields.iter().any(|field| field.r#type == kind);
+    let kind = match (has("Added"), has("Deleted")) {
+        (true, false) => "Added",
+        (false, true) => "Deleted",
+        (true, true) => "Edited",
+        (false, false) => "None",
+    }
+    .to_owned();
+    (!fields.is_empty()).then(|| api::ObjectDiff { r#type: kind, name: list.to_owned(), fields: some(fields), objects: None })
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn read(value: Value) -> api::Job {
-        serde_json::from_value(value).unwrap()
-    }
-
-    fn example(stroke: &str, count: i64) -> api::Job {
-        read(json!({
-            "ID": "ferry", "Priority": 50, "Version": count, "Meta": {"a": "1"},
-            "TaskGroups": [{"Name": "boat", "Count": count, "Tasks": [{
-                "Name": "oar", "Driver": "raw_exec", "Env": {"STROKE": stroke},
-                "Config": {"command": "/bin/sh", "args": ["-c", stroke]},
-            }]}],
-        }))
-    }
-
-    #[test]
-    fn the_same_job_differs_in_nothing() {
-        let diff = job(Some(&example("a", 1)), &example("a", 1));
-        let groups = diff.task_groups.unwrap();
-        assert_eq!((diff.r#type.as_str(), diff.fields, groups[0].r#type.as_str()), ("None", None, "None"));
-        assert_eq!(groups[0].tasks.as_ref().unwrap()[0].r#type, "None");
-    }
-
-    #[test]
-    fn changes_are_told_where_they_are() {
-        let mut diff = job(Some(&example("a", 1)), &example("b", 2));
-        let updates = api::DesiredUpdates { place: 1, destructive_update: 1, ..Default::default() };
-        annotate(&mut diff, &BTreeMap::from([("boat".to_owned(), Some(updates))]));
-        let group = &diff.task_groups.as_ref().unwrap()[0];
-        let count = &group.fields.as_ref().unwrap()[0];
-        assert_eq!((count.name.as_str(), count.old.as_str(), count.new.as_str()), ("Count", "1", "2"));
-        assert_eq!(count.annotations.as_deref(), Some(&["forces create".to_owned()][..]));
-        let task = &group.tasks.as_ref().unwrap()[0];
-        assert_eq!(task.fields.as_ref().unwrap()[0].name, "Env[STROKE]");
-        assert_eq!(task.annotations.as_deref(), Some(&["forces create/destroy update".to_owned()][..]));
-        let config = &task.objects.as_ref().unwrap()[0];
-        let told: Vec<_> = config.fields.as_ref().unwrap().iter().map(|field| (field.r#type.as_str(), field.name.as_str())).collect();
-        assert_eq!(told, [("None", "args[0]"), ("Edited", "args[1]"), ("None", "command")]);
-        let updates = group.updates.as_ref().unwrap();
-        assert_eq!(updates.keys().collect::<Vec<_>>(), ["create", "create/destroy update"]);
-    }
-}
+mod tests;

@@ -1,0 +1,126 @@
+//! Differences of jobs against the plans that the real program made for the same changes.
+
+use serde_json::json;
+
+use super::*;
+use crate::admission::{Surroundings, canonicalize, complete};
+
+fn read(value: Value) -> api::Job {
+    serde_json::from_value(value).unwrap()
+}
+
+fn example(stroke: &str, count: i64) -> api::Job {
+    read(json!({
+        "ID": "ferry", "Priority": 50, "Version": count, "Meta": {"a": "1"},
+        "TaskGroups": [{"Name": "boat", "Count": count, "Tasks": [{
+            "Name": "oar", "Driver": "raw_exec", "Env": {"STROKE": stroke},
+            "Config": {"command": "/bin/sh", "args": ["-c", stroke]},
+        }]}],
+    }))
+}
+
+#[test]
+fn the_same_job_differs_in_nothing() {
+    let diff = job(Some(&example("a", 1)), &example("a", 1));
+    let groups = diff.task_groups.unwrap();
+    assert_eq!((diff.r#type.as_str(), diff.fields, groups[0].r#type.as_str()), ("None", None, "None"));
+    assert_eq!(groups[0].tasks.as_ref().unwrap()[0].r#type, "None");
+}
+
+#[test]
+fn changes_are_told_where_they_are() {
+    let mut diff = job(Some(&example("a", 1)), &example("b", 2));
+    let updates = api::DesiredUpdates { place: 1, destructive_update: 1, ..Default::default() };
+    annotate(&mut diff, &BTreeMap::from([("boat".to_owned(), Some(updates))]));
+    let group = &diff.task_groups.as_ref().unwrap()[0];
+    let count = &group.fields.as_ref().unwrap()[0];
+    assert_eq!((count.name.as_str(), count.old.as_str(), count.new.as_str()), ("Count", "1", "2"));
+    assert_eq!(count.annotations.as_deref(), Some(&["forces create".to_owned()][..]));
+    let task = &group.tasks.as_ref().unwrap()[0];
+    assert_eq!(task.fields.as_ref().unwrap()[0].name, "Env[STROKE]");
+    assert_eq!(task.annotations.as_deref(), Some(&["forces create/destroy update".to_owned()][..]));
+    let config = &task.objects.as_ref().unwrap()[0];
+    let told: Vec<_> = config.fields.as_ref().unwrap().iter().map(|field| (field.r#type.as_str(), field.name.as_str())).collect();
+    assert_eq!(told, [("None", "args[0]"), ("Edited", "args[1]"), ("None", "command")]);
+    let updates = group.updates.as_ref().unwrap();
+    assert_eq!(updates.keys().collect::<Vec<_>>(), ["create", "create/destroy update"]);
+}
+
+const RECORDS: &str = include_str!("../../../../testdata/golden/jobs-plans.jsonl");
+
+fn admit(name: &str, source: &str) -> api::Job {
+    struct Nothing;
+    impl drover_lang::hcl::eval::Host for Nothing {
+        fn random(&self, bytes: &mut [u8]) {
+            bytes.fill(7);
+        }
+    }
+    let options = drover_lang::jobspec::Options {
+        inputs: drover_lang::hcl::vars::Inputs::default(),
+        host: &Nothing,
+        budget: drover_lang::hcl::eval::Budget::default(),
+    };
+    let source = drover_lang::Source::new(name, source);
+    let mut job = drover_lang::jobspec::parse_job(&source, &options).unwrap().job;
+    canonicalize(&mut job, &Surroundings { region: "global", namespace: "default" });
+    complete(&mut job);
+    // As it comes back from the store.
+    crate::Job::from_api(job).to_api(&crate::JobView::default())
+}
+
+/// Nulls and what only the scheduler knows are left out, as in the records.
+fn bare(value: Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let kept = map.into_iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| (key, bare(value)));
+            Value::Object(kept.collect())
+        }
+        Value::Array(list) => Value::Array(list.into_iter().map(bare).collect()),
+        other => other,
+    }
+}
+
+fn compare_values(place: &str, ours: &Value, theirs: &Value, out: &mut Vec<String>) {
+    match (ours, theirs) {
+        (Value::Object(a), Value::Object(b)) => {
+            for key in a.keys().chain(b.keys().filter(|key| !a.contains_key(*key))) {
+                compare_values(&format!("{place}.{key}"), &ours[key], &theirs[key], out);
+            }
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            for (position, (ours, theirs)) in a.iter().zip(b).enumerate() {
+                let name = theirs["Name"].as_str().map_or_else(|| position.to_string(), str::to_owned);
+                compare_values(&format!("{place}[{name}]"), ours, theirs, out);
+            }
+        }
+        (Value::Array(a), Value::Array(b)) => {
+            let names = |list: &[Value]| list.iter().map(|entry| format!("{}:{}", entry["Name"], entry["Type"])).collect::<Vec<_>>();
+            out.push(format!("{place}: ours {:?}\n      record {:?}", names(a), names(b)));
+        }
+        (a, b) if a == b => {}
+        (a, b) => out.push(format!("{place}: ours {a}, record {b}")),
+    }
+}
+
+#[test]
+fn plans_differ_as_recorded() {
+    let (mut count, mut differing) = (0, Vec::new());
+    for line in RECORDS.lines() {
+        let record: Value = serde_json::from_str(line).unwrap();
+        let name = record["name"].as_str().unwrap();
+        let Some(wanted) = record["plan"].get("Diff") else { continue };
+        count += 1;
+        let old = record["old"].as_str().map(|source| admit(name, source));
+        let new = admit(name, record["new"].as_str().unwrap());
+        let mut diff = job(old.as_ref(), &new);
+        let updates: BTreeMap<String, Option<api::DesiredUpdates>> =
+            serde_json::from_value(record["plan"]["Annotations"]["DesiredTGUpdates"].clone()).unwrap_or_default();
+        annotate(&mut diff, &updates);
+        let mut found = Vec::new();
+        compare_values("", &bare(serde_json::to_value(&diff).unwrap()), wanted, &mut found);
+        if !found.is_empty() {
+            differing.push((name.to_owned(), found));
+        }
+    }
+    crate::admission::tests::finish("jobs-plans", count, &differing);
+}
