@@ -618,22 +618,7 @@ fn validate_task(problems: &mut JobProblems, group: &api::TaskGroup, task: &api:
         tasks::resource_rules(problems, resources);
     }
     if let Some(log) = &task.log_config {
-<<<<<<< HEAD
-        let (files, size) = (log.max_files.unwrap_or(10), log.max_file_size_mb.unwrap_or(10));
-        let mut logs = JobProblems::default();
-        logs.check(files < 1, || format!("minimum number of files is 1; got {files}"));
-        logs.check(size < 1, || format!("minimum file size is 1MB; got {size}"));
-        let logs_mb = files.saturating_mul(size);
-        let disabled = log.disabled == Some(true);
-        logs.check(!disabled && disk_mb <= logs_mb, || {
-            format!("log storage ({logs_mb} MB) must be less than requested disk capacity ({disk_mb} MB)")
-        });
-        if !logs.is_empty() {
-            problems.add(logs.to_string());
-        }
-=======
         tasks::log_rules(problems, log, disk_mb);
->>>>>>> main
     }
     constraints(problems, task.constraints.as_deref(), true);
     if let Some(lifecycle) = &task.lifecycle {
@@ -663,61 +648,6 @@ fn validate_task(problems: &mut JobProblems, group: &api::TaskGroup, task: &api:
             "Dispatch Payload validation failed: destination escapes allocation directory".to_owned()
         });
     }
-<<<<<<< HEAD
-    let mut services = JobProblems::default();
-    service_list(&mut services, group, task.services.as_deref().unwrap_or_default(), Some(&task.name));
-    for problem in services.0 {
-        problems.add(problem);
-    }
-    if let Some(payload) = &task.dispatch_payload {
-        problems
-            .check(escapes(&payload.file), || "Dispatch Payload validation failed: destination escapes allocation directory".to_owned());
-    }
-}
-
-fn resource_rules(problems: &mut JobProblems, resources: &api::Resources) {
-    let (cpu, cores) = (resources.cpu.unwrap_or(0), resources.cores.unwrap_or(0));
-    let (memory, max) = (resources.memory_mb.unwrap_or(0), resources.memory_max_mb.unwrap_or(0));
-    let mut inner = JobProblems::default();
-    inner.check(cores > 0 && cpu > 0, || "Task can only ask for 'cpu' or 'cores' resource, not both.".to_owned());
-    inner.check(cores < 0, || format!("cores must not be negative; got {cores}"));
-    let mut least = JobProblems::default();
-    least.check(cores == 0 && cpu < 1, || format!("minimum CPU value is 1; got {cpu}"));
-    least.check(memory < 10, || format!("minimum MemoryMB value is 10; got {memory}"));
-    if !least.is_empty() {
-        inner.add(least.to_string());
-    }
-    inner.check(max != 0 && max < memory, || format!("MemoryMaxMB value ({max}) should be larger than MemoryMB value ({memory})"));
-    let secrets = resources.secrets_mb.unwrap_or(0);
-    inner.check(secrets > memory, || format!("SecretsMB value ({secrets}) cannot be larger than MemoryMB value ({memory})"));
-    if !inner.is_empty() {
-        problems.add(inner.to_string());
-    }
-}
-
-fn template_rules(problems: &mut JobProblems, template: &api::Template) {
-    let (source, body) = (text(&template.source_path), text(&template.embedded_tmpl));
-    problems.check(source.is_empty() && body.is_empty(), || "Must specify a source path or have an embedded template".to_owned());
-    let destination = text(&template.dest_path);
-    problems.check(destination.is_empty(), || "Must specify a destination for the template".to_owned());
-    problems.check(escapes(destination), || "destination escapes allocation directory".to_owned());
-    let mode = text(&template.change_mode);
-    match mode {
-        "noop" | "restart" => {}
-        "signal" => problems.check(template.envvars == Some(true), || "cannot use signals with env var templates".to_owned()),
-        "script" => problems
-            .check(template.change_script.as_ref().is_none_or(|script| script.command.as_deref().is_none_or(str::is_empty)), || {
-                "must specify a script and its command when change mode is script".to_owned()
-            }),
-        other => problems.add(format!("Invalid change mode {other:?}: use noop, restart, signal or script")),
-    }
-    problems.check(template.splay.is_some_and(|splay| splay < 0), || "Must specify positive splay value".to_owned());
-    let perms = text(&template.perms);
-    problems.check(!perms.is_empty() && u32::from_str_radix(perms, 8).is_err(), || {
-        format!("Failed to parse {perms:?} as octal file permissions")
-    });
-=======
->>>>>>> main
 }
 
 /// Whether a relative path leaves the directory it starts from.

@@ -4,13 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use drover_api as api;
-<<<<<<< HEAD
 use drover_base::{AllocId, EvalId, Rng};
-use drover_model::admission::{JobProblems, Surroundings, canonicalize, imply_constraints, validate, warnings};
-=======
-use drover_base::{EvalId, Rng};
 use drover_model::admission::{JobProblems, Oversubscription, Surroundings, canonicalize, complete, validate, warnings};
->>>>>>> main
 use drover_model::command::{Change, RegisterJob, ScalingEvent, Submission};
 use drover_model::{DesiredUpdates, Evaluation, Job, JobId, JobView, PlacementMetrics, Trigger};
 use drover_scheduler::periodic::next_launch;
@@ -105,9 +100,13 @@ impl Server {
         if state.node_pool(pool).is_none() {
             problems.0.push(format!("job {id:?} is in nonexistent node pool {pool:?}"));
         }
-        let oversubscribed = self.snapshot().scheduler_config().memory_oversubscription_enabled;
-        let warnings = warnings(&job, if oversubscribed { Oversubscription::On } else { Oversubscription::Off });
+        let warnings = self.warnings(&job);
         (job, problems, warnings)
+    }
+
+    fn warnings(&self, job: &api::Job) -> Vec<String> {
+        let oversubscribed = self.snapshot().scheduler_config().memory_oversubscription_enabled;
+        warnings(job, if oversubscribed { Oversubscription::On } else { Oversubscription::Off })
     }
 
     /// Registers a job and the evaluation that acts on it, in one entry.
@@ -331,7 +330,7 @@ impl Server {
         })?;
         let job = Job { stop: false, ..Job::clone(&entry.job) };
         let submission = entry.submission.as_deref().cloned();
-        let warnings = warnings(&job.to_api(&JobView::default()));
+        let warnings = self.warnings(&job.to_api(&JobView::default()));
         self.commit_registration(job, submission, Some(row.job().job_modify_index), None, Trigger::JobRegister, None, &warnings).await
     }
 
