@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use drover_base::{AllocId, NodeId};
+use drover_base::{AllocId, Monotonic, NodeId};
 use drover_model::Allocation;
+use drover_rt::Clock;
 use drover_state::Snapshot;
 
 use crate::machine::{Region, Watch};
@@ -25,29 +26,42 @@ pub struct Feed {
     region: Arc<Region>,
     node: NodeId,
     watch: Arc<Watch>,
+    clock: Clock,
     started: bool,
+    /// When it was told something last.
+    told: Option<Monotonic>,
 }
 
 impl Feed {
-    pub(crate) fn new(region: Arc<Region>, node: NodeId) -> Self {
+    pub(crate) fn new(region: Arc<Region>, clock: Clock, node: NodeId) -> Self {
         let watch = region.watch_node(node);
-        Self { region, node, watch, started: false }
+        Self { region, node, watch, clock, started: false, told: None }
     }
 
     /// The next change; the first call returns at once. Cancel-safe.
     pub async fn next(&mut self) -> Change {
         loop {
+            if let Some(until) = self.region.push_pace.hold(self.clock.monotonic(), self.told) {
+                self.clock.sleep_until(Some(until)).await;
+            }
             // Taken before the state is read: what comes in between is told twice rather than not at all.
             let pending = self.watch.take();
             let snapshot = self.region.snapshot();
             if !std::mem::replace(&mut self.started, true) || pending.everything {
-                return self.everything(&snapshot);
+                return self.tell(self.everything(&snapshot));
             }
             if !pending.allocs.is_empty() {
-                return self.changes(&snapshot, &pending.allocs);
+                return self.tell(self.changes(&snapshot, &pending.allocs));
             }
             self.watch.next().await;
         }
+    }
+
+    fn tell(&mut self, change: Change) -> Change {
+        let now = self.clock.monotonic();
+        self.region.push_pace.count(now, change.upserts.len() + change.removals.len());
+        self.told = Some(now);
+        change
     }
 
     fn everything(&self, state: &Snapshot) -> Change {

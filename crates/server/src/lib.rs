@@ -13,6 +13,7 @@ mod feed;
 mod leader;
 mod link;
 mod machine;
+mod pace;
 mod reports;
 mod server;
 

@@ -91,7 +91,7 @@ impl Server {
 
     /// The node's allocations as they change.
     pub fn feed(&self, node: NodeId) -> Feed {
-        Feed::new(std::sync::Arc::clone(&self.0.region), node)
+        Feed::new(std::sync::Arc::clone(&self.0.region), self.0.clock.clone(), node)
     }
 
     /// Reports of a node about its allocations; what came in from all nodes meanwhile is committed together.

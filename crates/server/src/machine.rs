@@ -13,6 +13,7 @@ use tokio::sync::{Notify, watch};
 use crate::config::Observer;
 use crate::error::refusal;
 use crate::events::EventBuffer;
+use crate::pace::Pace;
 
 /// What changed since the leader's services last looked; a set, so it is bounded by the state.
 #[derive(Debug, Default)]
@@ -74,6 +75,8 @@ pub struct Region {
     changed: Notify,
     /// Who pushes to which node; whoever goes away is swept out when the node is next followed or pushed to.
     pushes: Mutex<BTreeMap<NodeId, Vec<std::sync::Weak<Watch>>>>,
+    /// How much is being pushed to all nodes.
+    pub(crate) push_pace: Pace,
     pub(crate) events: EventBuffer,
     observer: Option<Observer>,
 }
@@ -94,6 +97,7 @@ impl Region {
             changes: Mutex::default(),
             changed: Notify::new(),
             pushes: Mutex::default(),
+            push_pace: Pace::default(),
             events: EventBuffer::new(event_buffer),
         }
     }

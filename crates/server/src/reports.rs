@@ -1,15 +1,19 @@
 //! Reports of nodes about their allocations: what comes in from all nodes while an entry is being committed goes into the next one.
 //!
 //! A node's call returns once its report is durable, so the number of nodes bounds what waits; beyond that callers wait for
-//! their turn.
+//! their turn. When much comes in, an entry gathers for a moment ([`crate::pace`]): nodes wait for the answer before they
+//! report again, so what ends on them meanwhile comes in one call.
 
 use std::collections::BTreeMap;
 
 use drover_model::command::Change;
 use drover_model::{AllocUpdate, ClientStatus, Evaluation, JobId, Trigger};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::EndpointError;
+use crate::pace::Pace;
 use crate::server::Server;
 
 /// Calls that wait for their turn.
@@ -45,41 +49,72 @@ impl Reports {
 
 /// Commits reports, for ever.
 pub(crate) async fn run(server: Server, mut waiting: mpsc::Receiver<Report>) {
-    let mut carried = None;
-    let mut on_their_way = futures::stream::FuturesUnordered::new();
+    let clock = server.0.clock.clone();
+    let (pace, mut last) = (Pace::default(), None);
+    let mut on_their_way = FuturesUnordered::new();
+    let mut entry = Entry::default();
     loop {
-        let first = match carried.take() {
-            Some(report) => report,
-            None => tokio::select! {
-                report = waiting.recv() => match report {
-                    Some(report) => report,
-                    None => return,
-                },
-                Some(()) = futures::StreamExt::next(&mut on_their_way), if !on_their_way.is_empty() => continue,
+        let hold = pace.hold(clock.monotonic(), last);
+        let room = on_their_way.len() < ENTRIES_MAX;
+        if room && !entry.is_empty() && (entry.full || hold.is_none()) {
+            last = Some(clock.monotonic());
+            let Entry { updates, replies, next, .. } = std::mem::take(&mut entry);
+            on_their_way.push(commit(server.clone(), updates, replies));
+            if let Some(next) = next {
+                entry.take(next);
+            }
+            continue;
+        }
+        tokio::select! {
+            report = waiting.recv(), if !entry.full => match report {
+                Some(report) => {
+                    pace.count(clock.monotonic(), report.updates.len());
+                    entry.take(report);
+                    while !entry.full && let Ok(report) = waiting.try_recv() {
+                        pace.count(clock.monotonic(), report.updates.len());
+                        entry.take(report);
+                    }
+                }
+                None => return,
             },
-        };
-        let (mut updates, mut replies) = (first.updates, vec![first.reply]);
-        while updates.len() < ENTRY_UPDATES_MAX {
-            let Ok(report) = waiting.try_recv() else { break };
-            if updates.len() + report.updates.len() > ENTRY_UPDATES_MAX {
-                carried = Some(report);
-                break;
-            }
-            updates.extend(report.updates);
-            replies.push(report.reply);
+            Some(()) = on_their_way.next(), if !on_their_way.is_empty() => {}
+            () = clock.sleep_until(hold), if room && !entry.is_empty() => {}
         }
-        let evals = evaluations(&server, &updates);
-        let entry = server.clone();
-        on_their_way.push(async move {
-            let result = entry.propose(Change::AllocUpdates { updates, evals }).await.map(|_| ());
-            for reply in replies {
-                // A caller that is gone has no use for the answer.
-                let _ = reply.send(result.clone());
-            }
-        });
-        while on_their_way.len() >= ENTRIES_MAX {
-            futures::StreamExt::next(&mut on_their_way).await;
+    }
+}
+
+/// What goes into one entry of the log.
+#[derive(Default)]
+struct Entry {
+    updates: Vec<AllocUpdate>,
+    replies: Vec<oneshot::Sender<Result<(), EndpointError>>>,
+    full: bool,
+    /// Came in and has no room: the beginning of the entry after this.
+    next: Option<Report>,
+}
+
+impl Entry {
+    fn is_empty(&self) -> bool {
+        self.replies.is_empty()
+    }
+
+    fn take(&mut self, report: Report) {
+        if !self.is_empty() && self.updates.len() + report.updates.len() > ENTRY_UPDATES_MAX {
+            (self.full, self.next) = (true, Some(report));
+            return;
         }
+        self.updates.extend(report.updates);
+        self.replies.push(report.reply);
+        self.full = self.updates.len() >= ENTRY_UPDATES_MAX;
+    }
+}
+
+async fn commit(server: Server, updates: Vec<AllocUpdate>, replies: Vec<oneshot::Sender<Result<(), EndpointError>>>) {
+    let evals = evaluations(&server, &updates);
+    let result = server.propose(Change::AllocUpdates { updates, evals }).await.map(|_| ());
+    for reply in replies {
+        // A caller that is gone has no use for the answer.
+        let _ = reply.send(result.clone());
     }
 }
 

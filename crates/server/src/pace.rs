@@ -1,0 +1,76 @@
+//! When much is going on, what concerns one node is gathered for a moment instead of being told one by one.
+//!
+//! A single change is passed on at once. Once more than [`BUSY`] changes came within a tenth of a second, a message to a node, or an
+//! entry with reports of nodes, follows the one before after [`GATHER`] at the earliest; a message costs both sides far more
+//! than another allocation in it.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use drover_base::Monotonic;
+
+/// The length of the windows in which changes are counted.
+const WINDOW: Duration = Duration::from_millis(100);
+/// More changes within a window are many.
+const BUSY: u64 = 200;
+/// How long what follows is held back at most.
+pub(crate) const GATHER: Duration = Duration::from_millis(50);
+
+/// Counts what goes on.
+#[derive(Default)]
+pub(crate) struct Pace(Mutex<Windows>);
+
+#[derive(Default)]
+struct Windows {
+    began: Monotonic,
+    now: u64,
+    before: u64,
+}
+
+impl Windows {
+    fn turn(&mut self, now: Monotonic) {
+        let passed = now.since(self.began);
+        if passed >= WINDOW {
+            self.before = if passed < WINDOW * 2 { self.now } else { 0 };
+            (self.now, self.began) = (0, now);
+        }
+    }
+}
+
+impl Pace {
+    /// So many changes more.
+    pub(crate) fn count(&self, now: Monotonic, changes: usize) {
+        let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        windows.turn(now);
+        windows.now += changes as u64;
+    }
+
+    /// The time before which nothing should follow what was told at `last`, if there is much to tell.
+    pub(crate) fn hold(&self, now: Monotonic, last: Option<Monotonic>) -> Option<Monotonic> {
+        let until = last? + GATHER;
+        if until <= now {
+            return None;
+        }
+        let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        windows.turn(now);
+        (windows.now.max(windows.before) > BUSY).then_some(until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_follows_closely_while_much_is_going_on_is_held_back() {
+        let (pace, at) = (Pace::default(), |ms| Monotonic::default() + Duration::from_millis(ms));
+        pace.count(at(1_000), 200);
+        assert_eq!(pace.hold(at(1_010), Some(at(1_000))), None, "not many yet");
+        pace.count(at(1_020), 1);
+        assert_eq!(pace.hold(at(1_030), Some(at(1_010))), Some(at(1_060)));
+        assert_eq!(pace.hold(at(1_030), None), None, "the first message waits for nothing");
+        assert_eq!(pace.hold(at(1_060), Some(at(1_010))), None, "held back long enough");
+        assert_eq!(pace.hold(at(1_130), Some(at(1_110))), Some(at(1_160)), "the window before counts");
+        assert_eq!(pace.hold(at(1_400), Some(at(1_390))), None, "quiet again");
+    }
+}
