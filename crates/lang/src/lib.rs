@@ -13,6 +13,7 @@ pub mod glob;
 pub mod gotmpl;
 pub mod hcl;
 pub mod jobspec;
+pub mod specs;
 pub mod version;
 
 pub use diag::{Problem, Severity, Source, Span};

@@ -2,6 +2,9 @@
 //!
 //! A test that names ids prints `proves ID by test` when it has passed; the log of a test run holds these lines. The
 //! ledger's list of ids, and the issue each belongs to, is in `testdata/parity/issues.tsv`.
+//!
+//! Ledgers of rows without ids (attributes of the job language, keys of configuration, functions, specifications) lie beside
+//! it. A test that walks one prints `exercises LEDGER ROW by test` for each row it has seen through.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -38,10 +41,33 @@ pub(crate) fn parity(root: &Path, arguments: &[String]) -> Result<()> {
     match issue {
         None => {
             counts(&ledger, &proven);
-            Ok(())
+            rows(root, &String::from_utf8_lossy(&text))
         }
         Some(issue) => one(&issue, &ledger, &proven),
     }
+}
+
+/// Ledgers whose rows have no ids.
+const ROW_LEDGERS: [&str; 4] = ["jobspec", "hcl-functions", "agent-config", "other-specs"];
+
+/// Counts the rows that tests exercised and names the others.
+fn rows(root: &Path, log: &str) -> Result<()> {
+    let seen: BTreeSet<(&str, &str)> = log
+        .lines()
+        .filter_map(|line| line.split_once("exercises ")?.1.split_once(" by "))
+        .filter_map(|(what, _)| what.split_once(' '))
+        .collect();
+    for name in ROW_LEDGERS {
+        let text =
+            fs::read_to_string(root.join(format!("testdata/parity/{name}.tsv"))).with_context(|| format!("read the ledger {name}"))?;
+        let all: Vec<&str> = text.lines().skip(1).filter_map(|line| line.split('\t').next()).collect();
+        let open: Vec<&str> = all.iter().copied().filter(|row| !seen.contains(&(name, row))).collect();
+        println!("{:>4} of {:>4}  rows of {name}", all.len() - open.len(), all.len());
+        for row in open {
+            println!("               open: {row}");
+        }
+    }
+    Ok(())
 }
 
 fn ledger(text: &str) -> Result<BTreeMap<String, Entry>> {

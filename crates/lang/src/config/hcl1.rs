@@ -10,20 +10,20 @@ use crate::hcl::value::Value;
 
 /// `key "label" … value`
 #[derive(Clone, Debug)]
-pub(super) struct Item {
+pub(crate) struct Item {
     /// The key and the labels behind it.
-    pub(super) keys: Vec<(String, Span)>,
-    pub(super) value: Node,
+    pub(crate) keys: Vec<(String, Span)>,
+    pub(crate) value: Node,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Node {
-    pub(super) span: Span,
-    pub(super) kind: Kind,
+pub(crate) struct Node {
+    pub(crate) span: Span,
+    pub(crate) kind: Kind,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Null,
     Bool(bool),
     /// A number as written.
@@ -35,7 +35,7 @@ pub(super) enum Kind {
 
 impl Kind {
     /// What the value is, for messages.
-    pub(super) fn words(&self) -> &'static str {
+    pub(crate) fn words(&self) -> &'static str {
         match self {
             Kind::Null => "null",
             Kind::Bool(_) => "a bool",
@@ -48,7 +48,7 @@ impl Kind {
 }
 
 /// Reads a text; JSON when its first character opens an object.
-pub(super) fn parse(source: &Source) -> Result<Vec<Item>, Vec<Problem>> {
+pub(crate) fn parse(source: &Source) -> Result<Vec<Item>, Vec<Problem>> {
     let text = source.text();
     if text.trim_start().starts_with(['{', '[']) && (source.name().ends_with(".json") || text.trim_start().starts_with('{')) {
         return match parse_json(text) {
@@ -67,7 +67,7 @@ pub(super) fn parse(source: &Source) -> Result<Vec<Item>, Vec<Problem>> {
 }
 
 /// The tree as JSON.
-pub(super) fn json(items: &[Item]) -> serde_json::Value {
+pub(crate) fn json(items: &[Item]) -> serde_json::Value {
     use serde_json::Value as Json;
     let mut object = serde_json::Map::new();
     for item in items {

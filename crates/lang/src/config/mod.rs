@@ -4,7 +4,7 @@
 //! [`Partial::typed`] gives the keys that the agent acts on their types. Keys without a type of their own stay
 //! reachable as values.
 
-mod hcl1;
+pub(crate) mod hcl1;
 mod schema;
 mod typed;
 

@@ -5,8 +5,10 @@
 mod agent_config;
 mod cron;
 mod expressions;
+mod functions;
 mod golden;
 mod jobs;
+mod ledger;
 mod robust;
 mod small;
 mod templates;
