@@ -6,6 +6,7 @@
 pub mod acl;
 pub mod agent;
 pub mod allocation;
+pub mod client_form;
 pub mod deployment;
 pub mod evaluation;
 pub mod event;
@@ -21,6 +22,7 @@ pub mod wire;
 pub use acl::*;
 pub use agent::*;
 pub use allocation::*;
+pub use client_form::*;
 pub use deployment::*;
 pub use evaluation::*;
 pub use event::*;

@@ -158,6 +158,8 @@ pub(crate) fn clients(records: &Path, target: &Path) -> Result<()> {
     answers(&records.join("http"), vendor_replay::FLOWS, &target.join("http-flows.jsonl"))?;
     answers(&records.join("http"), NAMESPACE_ANSWERS, &target.join("http-namespaces.jsonl"))?;
     command_line(&records.join("cli"), NAMESPACES, &target.join("cli-namespaces.jsonl"))?;
+    command_line(&records.join("cli"), vendor_replay::COMMANDS_FRESH, &target.join("cli-fresh.jsonl"))?;
+    command_line(&records.join("cli"), vendor_replay::COMMANDS_FERRY, &target.join("cli-ferry.jsonl"))?;
     command_line(&records.join("cli"), LOCAL, &target.join("cli-local.jsonl"))?;
     command_line(&records.join("cli"), SCRIPTED, &target.join("cli-scripted.jsonl"))?;
     command_line(&records.join("cli"), LEADER, &target.join("cli-leader.jsonl"))

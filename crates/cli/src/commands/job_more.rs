@@ -201,7 +201,7 @@ fn version_block(context: &Context, job: &Job, changes: Option<&JobDiff>, full: 
         rows.push(("Diff", format!("\n{}", diff::job(&context.ui, changes, false))));
     }
     if let Some(full) = full {
-        rows.push(("Full", format!("JSON Job:\n{}", text::json(full))));
+        rows.push(("Full", format!("JSON Job:\n{}", text::json(&drover_api::as_clients_write(full.clone())))));
     }
     pairs(&rows)
 }

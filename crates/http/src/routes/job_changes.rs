@@ -130,24 +130,9 @@ pub async fn parse(agent: Arc<Agent>, mut request: Request) -> Result<Reply, Api
     if body.canonicalize {
         canonicalize(&mut job, &Surroundings { region: &agent.facts.region, namespace: "default" });
     }
-    // Sent as clients write it themselves: sorted keys, blocks for all groups, and no empty plugin, unlike the same object
-    // elsewhere.
-    let mut sorted = serde_json::to_value(&job).map_err(|error| ApiError::by_text(error.to_string()))?;
-    for name in ["Migrate", "Reschedule"] {
-        if let Some(fields) = sorted.as_object_mut() {
-            fields.entry(name).or_insert(serde_json::Value::Null);
-        }
-    }
-    for group in sorted["TaskGroups"].as_array_mut().into_iter().flatten() {
-        for task in group["Tasks"].as_array_mut().into_iter().flatten() {
-            if task["CSIPluginConfig"].is_null()
-                && let Some(fields) = task.as_object_mut()
-            {
-                fields.remove("CSIPluginConfig");
-            }
-        }
-    }
-    Reply::json(&sorted)
+    // Sent with sorted keys and as clients write it, unlike the same object elsewhere.
+    let sorted = serde_json::to_value(&job).map_err(|error| ApiError::by_text(error.to_string()))?;
+    Reply::json(&api::as_clients_write(sorted))
 }
 
 /// `DELETE /v1/job/{job_id}`.

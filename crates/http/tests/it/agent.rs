@@ -40,6 +40,15 @@ impl Whole {
         Self::with(Config::new(Storage::Memory)).await
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Runs something beside the server until it ends.
+    pub(crate) fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        self.scope.spawn_until_stop(name, work);
+    }
+
     /// Ends the server and everything it started.
     pub(crate) async fn end(self) {
         self.scope.shutdown(Duration::from_secs(5)).await;
@@ -120,7 +129,10 @@ impl Whole {
                 self.server.changed(index).await;
             }
         };
-        self.clock.timeout(Duration::from_secs(20), watched).await.expect("the answer came in time")
+        match self.clock.timeout(Duration::from_secs(20), watched).await {
+            Some(found) => found,
+            None => panic!("{path} is still {}", self.get(path).await),
+        }
     }
 
     pub(crate) async fn add_node(&self) {

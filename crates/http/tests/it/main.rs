@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set its scene has to fail")]
 
 mod agent;
+mod cli;
 mod conventions;
 mod recorded;
 mod replay;

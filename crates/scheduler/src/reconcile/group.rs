@@ -356,11 +356,13 @@ impl Steps<'_> {
         let mut destructive = Vec::new();
         let mut verdicts = changes::Verdicts::new(self.job, self.group);
         for alloc in keep {
-            if alloc.terminal() || current(self.job, alloc) {
+            if current(self.job, alloc) {
                 self.result.desired.ignore += 1;
                 continue;
             }
             match verdicts.of(alloc) {
+                // One that has ended has nothing to be changed in place, but gives way to a version that runs other tasks.
+                changes::Change::InPlace | changes::Change::Unchecked if alloc.terminal() => self.result.desired.ignore += 1,
                 changes::Change::InPlace if fits(alloc) => self.in_place(alloc),
                 changes::Change::Unchecked => self.in_place(alloc),
                 _ => destructive.push(Arc::clone(alloc)),

@@ -167,3 +167,22 @@ fn an_evaluation_whose_plans_are_refused_is_given_up_after_a_few() {
         assert!((1..most).all(|_| attempts.again(false)) && !attempts.again(false), "{kind}");
     }
 }
+
+/// A job that is mended after it failed for good, and one that goes back to the version before, run again.
+#[test]
+fn what_failed_for_good_gives_way_to_a_version_that_runs_other_tasks() {
+    let outcome = |newest: &Value| {
+        let world = World::of(&json!({
+            "nodes": [{ "id": "n1" }],
+            "jobs": [{ "id": "app", "groups": [{ "reschedule": { "attempts": 0 } }] }, newest],
+            "allocs": [{ "id": "a0", "version": 0, "node": "n1", "client": "failed" }],
+            "eval": {},
+        }));
+        let outcome = process(&world.state, &world.eval, &mut Context { now: NOW, rng: Rng::new(1) });
+        (outcome.plan.placements.len(), outcome.plan.stops.len())
+    };
+    let groups = |command: &str| json!([{ "reschedule": { "attempts": 0 }, "tasks": [{ "config": { "command": command } }] }]);
+    assert_eq!(outcome(&json!({ "id": "app", "version": 1, "groups": groups("/bin/mended") })), (1, 1));
+    let same = json!([{ "reschedule": { "attempts": 0 } }]);
+    assert_eq!(outcome(&json!({ "id": "app", "version": 1, "priority": 60, "groups": same })), (0, 0), "nothing of it is changed in place");
+}
