@@ -18,6 +18,7 @@ use futures::stream::FuturesUnordered;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::EndpointError;
+use crate::pace::gather;
 use crate::server::Server;
 
 /// Plans in one entry at most.
@@ -26,6 +27,10 @@ const ENTRY_PLANS_MAX: usize = 512;
 const ENTRY_ALLOCS_MAX: usize = 2_000;
 /// Entries on their way at once: one is written while the next is verified.
 const ENTRIES_MAX: usize = 2;
+/// Plans that make a second entry on its way worth while; fewer wait for the first.
+const ENTRY_PLANS_MANY: usize = 64;
+/// The same by what is left of larger ones.
+const ENTRY_ALLOCS_MANY: usize = 1_000;
 /// How long the state may lag behind the one that a plan was worked out on (EVL-046).
 const STATE_LIMIT: Duration = Duration::from_secs(10);
 
@@ -77,7 +82,7 @@ pub(super) async fn run(server: Server, mut requests: mpsc::Receiver<PlanRequest
     // One for each worker at most, as each waits for its answer.
     let mut early = FuturesUnordered::new();
     loop {
-        if queue.is_empty() || entries.len() >= ENTRIES_MAX {
+        if queue.is_empty() || entries.len() >= ENTRIES_MAX || !entries.is_empty() && !many(&queue) {
             tokio::select! {
                 Some(()) = entries.next(), if !entries.is_empty() => {}
                 Some(request) = early.next(), if !early.is_empty() => queue_up(&mut queue, &mut arrivals, request),
@@ -88,18 +93,26 @@ pub(super) async fn run(server: Server, mut requests: mpsc::Receiver<PlanRequest
                 },
             }
         }
-        while let Ok(request) = requests.try_recv() {
+        gather(&mut requests, |request| {
             if request.needed > server.snapshot().index() {
                 early.push(caught_up(&server, request));
             } else {
                 queue_up(&mut queue, &mut arrivals, Some(request));
             }
-        }
-        if entries.len() < ENTRIES_MAX && !queue.is_empty() {
+            true
+        })
+        .await;
+        if !queue.is_empty() && (entries.is_empty() || entries.len() < ENTRIES_MAX && many(&queue)) {
             let entry = put_together(&server, &mut queue, &mut arrivals);
             entries.push(commit(server.clone(), entry));
         }
     }
+}
+
+/// Whether what waits is worth an entry of its own beside one that is on its way.
+fn many(queue: &BTreeMap<(Reverse<u8>, u64), Unit>) -> bool {
+    let allocs = || queue.values().flat_map(|unit| &unit.chunks).map(Plan::allocs).sum::<usize>();
+    queue.len() >= ENTRY_PLANS_MANY || allocs() >= ENTRY_ALLOCS_MANY
 }
 
 /// Waits for the state that a plan was worked out on; one that waits in vain has failed.

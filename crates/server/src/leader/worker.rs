@@ -146,13 +146,26 @@ async fn work(
     for (worked, answer) in answers {
         settled &= judge(server, worked, answer, finishing).await;
     }
-    for worked in short {
+    // Those that take some room all the same go one after the other, those that take none together.
+    let (some, none): (Vec<_>, Vec<_>) = short.into_iter().partition(|worked| worked.outcome.plan.allocs() > 0);
+    for worked in some {
         if settled {
             let (worked, answer) = submit(server, plans, &state, worked).await?;
             settled = judge(server, worked, answer, finishing).await;
         } else {
             again.push(worked.turn);
         }
+    }
+    if !settled {
+        again.extend(none.into_iter().map(|worked| worked.turn));
+        return Ok(());
+    }
+    let mut answers = Vec::with_capacity(none.len());
+    for worked in none {
+        answers.push(submit(server, plans, &state, worked).await?);
+    }
+    for (worked, answer) in answers {
+        judge(server, worked, answer, finishing).await;
     }
     Ok(())
 }
@@ -166,7 +179,7 @@ fn work_out(server: &Server, state: &Snapshot, turn: Turn) -> Worked {
         metrics.allocation_time_ns = i64::try_from(took.as_nanos()).unwrap_or(i64::MAX);
     }
     let made = outcome.plan.deployment.as_ref().map(|deployment| deployment.id);
-    let deployment = made.or_else(|| newest_deployment(state, &turn.eval.job_id));
+    let deployment = made.or_else(|| if turn.eval.kind.is_batch() { None } else { newest_deployment(state, &turn.eval.job_id) });
     let ending = Ending { now: server.stamp(), snapshot_index: state.index(), deployment };
     Worked { turn, outcome, ending }
 }
