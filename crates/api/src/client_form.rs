@@ -11,6 +11,9 @@ pub fn as_clients_write(mut job: Value) -> Value {
     }
     let tasks = job.get_mut("TaskGroups").and_then(Value::as_array_mut).into_iter().flatten();
     for task in tasks.filter_map(|group| group.get_mut("Tasks")?.as_array_mut()).flatten().filter_map(Value::as_object_mut) {
+        if let Some(log) = task.get_mut("LogConfig").and_then(Value::as_object_mut) {
+            log.entry("Enabled").or_insert(Value::Null);
+        }
         if task.get("CSIPluginConfig").is_some_and(Value::is_null) {
             task.remove("CSIPluginConfig");
         }
