@@ -192,3 +192,21 @@ fn all_problems_of_a_job_file_come_out_at_once() {
     assert_eq!(problems[2].hint.as_deref(), Some("Did you mean \"count\"?"));
     assert_eq!(problems[3].hint.as_deref(), Some("Did you mean \"upper\"?"));
 }
+
+#[test]
+fn formatting_twice_is_formatting_once_and_changes_no_meaning() {
+    let records = records("jobs");
+    for record in &records[1..] {
+        let (name, text) = (text_of(record, "name"), text_of(record, "source"));
+        if !name.ends_with(".hcl") {
+            continue;
+        }
+        let once = drover_lang::hcl::format::format(text);
+        assert_eq!(drover_lang::hcl::format::format(&once), once, "{name}");
+        // Tokens are the same, so is the meaning: what is not white space is unchanged.
+        let bare = |text: &str| text.chars().filter(|letter| !letter.is_whitespace()).collect::<String>();
+        assert_eq!(bare(text), bare(&once), "{name}");
+        let parsed = |text: &str| drover_lang::hcl::parse::parse_file(&Source::new(name, text)).1.len();
+        assert_eq!(parsed(text), parsed(&once), "{name}");
+    }
+}
