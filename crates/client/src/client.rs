@@ -26,7 +26,7 @@ use crate::config::ClientConfig;
 use crate::files::{AllocFiles, FRAMES_MAX, FilesError, Frame, FrameStream, LogKind, Origin};
 use crate::gc;
 use crate::identity::{IdentityError, NodeIdentity};
-use crate::link::{DesiredChange, LinkError, Registered, ServerLink};
+use crate::link::{Contact, DesiredChange, LinkError, Registered, ServerLink};
 use crate::registrar::{self, Order};
 use crate::reporter::{self, Reporter};
 use crate::stats;
@@ -91,6 +91,8 @@ pub(crate) struct Shared {
     pub(crate) host_environment: BTreeMap<String, String>,
     /// True once the servers have said what this node shall run.
     pub(crate) contacted: watch::Receiver<bool>,
+    /// What the servers said last.
+    told: Mutex<Option<Arc<Contact>>>,
     /// Counts allocations that began or ended.
     pub(crate) comings_and_goings: watch::Sender<u64>,
     allocs: Mutex<BTreeMap<AllocId, AllocHandle>>,
@@ -180,6 +182,7 @@ impl Client {
             renderer,
             host_environment,
             contacted,
+            told: Mutex::default(),
             comings_and_goings: watch::channel(0).0,
             allocs: Mutex::default(),
             cleared: Mutex::default(),
@@ -327,15 +330,21 @@ async fn register(shared: &Shared) -> Duration {
 /// Says again how every allocation stands if the servers wait for that, and returns within what time they want to hear of
 /// the node again: soon, if only that is missing (NOD-005).
 fn answered(shared: &Shared, registered: Registered) -> Duration {
-    if !registered.sync {
-        return registered.heartbeat_ttl;
+    let (ttl, sync) = (registered.heartbeat_ttl, registered.sync);
+    let told = Arc::new(Contact { answer: registered, at: shared.clock.monotonic() });
+    let before = shared.told.lock().unwrap_or_else(PoisonError::into_inner).replace(Arc::clone(&told));
+    if before.is_some_and(|before| before.answer.eligible != told.answer.eligible) {
+        tracing::info!(eligible = told.answer.eligible, "the servers decided whether this node takes placements");
+    }
+    if !sync {
+        return ttl;
     }
     tracing::info!("the servers lost sight of this node and are told about its allocations again");
     for (_, handle) in shared.handles() {
         // One that is not told now is told at the next heartbeat, which is not far.
         drop(handle.commands.try_send(Command::ReportAgain));
     }
-    registered.heartbeat_ttl.min(SYNC_TTL)
+    ttl.min(SYNC_TTL)
 }
 
 /// Keeps the node alive; returns when it has to be registered anew. False when servers forgot it.
@@ -557,6 +566,16 @@ impl ClientHandle {
     /// The node as it was last registered.
     pub fn node(&self) -> Arc<Node> {
         self.shared.node()
+    }
+
+    /// What the servers said last, and when; none before the first registration.
+    pub fn contact(&self) -> Option<Arc<Contact>> {
+        self.shared.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How long ago that was.
+    pub fn since_contact(&self) -> Option<Duration> {
+        self.contact().map(|contact| self.shared.clock.monotonic().since(contact.at))
     }
 
     /// The drivers of this node.

@@ -21,4 +21,4 @@ pub mod template;
 
 pub use client::{Client, ClientError, ClientHandle};
 pub use config::ClientConfig;
-pub use link::{DesiredChange, LinkError, Registered, ServerLink};
+pub use link::{Contact, DesiredChange, LinkError, Registered, ServerLink};

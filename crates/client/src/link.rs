@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use drover_base::{AllocId, NodeId};
+use drover_base::{AllocId, Monotonic, NodeId};
 use drover_model::{AllocUpdate, Allocation, Node, ServiceRegistration};
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
@@ -12,12 +12,34 @@ use tokio::sync::mpsc;
 pub const DESIRED_CHANGES_MAX: usize = 64;
 
 /// What servers answer to a registration or heartbeat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registered {
     /// The next heartbeat is due within this time.
     pub heartbeat_ttl: Duration,
     /// The servers lost sight of the node and wait for the state of each of its allocations.
     pub sync: bool,
+    /// Whether the node takes placements.
+    pub eligible: bool,
+    /// Where the servers of the region are reached, as `host:port`.
+    pub servers: Vec<String>,
+    /// What all servers of the region can do.
+    pub feature_level: u32,
+}
+
+impl Registered {
+    /// The next heartbeat is due within `ttl`; the node takes placements, and nothing else is told.
+    pub fn within(ttl: Duration) -> Self {
+        Self { heartbeat_ttl: ttl, sync: false, eligible: true, servers: Vec::new(), feature_level: 0 }
+    }
+}
+
+/// What the servers said last, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contact {
+    /// What they said.
+    pub answer: Registered,
+    /// When.
+    pub at: Monotonic,
 }
 
 /// A change of what a node shall run.

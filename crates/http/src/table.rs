@@ -4,7 +4,7 @@ use crate::access::{Access, Capability, Forward};
 use crate::agent::Agent;
 use crate::route::{Methods, Route, Table};
 use crate::routes::{
-    agent, allocations, changes, client, deployments, evaluations, events, job_changes, jobs, nodes, pools, search, services,
+    agent, allocations, changes, client, deployments, evaluations, events, job_changes, jobs, namespaces, nodes, pools, search, services,
 };
 
 use Capability::{AllocLifecycle, DispatchJob, ListJobs, ParseJob, ReadFs, ReadJob, ReadLogs, ScaleJob, SubmitJob};
@@ -88,6 +88,11 @@ fn object_routes() -> Vec<Route<Agent>> {
         Route::new(Delete, "/v1/node/pool/{pool}", Access::NodePoolWrite, Leader, pools::delete),
         Route::new(Get, "/v1/node/pool/{pool}/jobs", Access::NodePoolRead, Server, pools::jobs),
         Route::new(Get, "/v1/node/pool/{pool}/nodes", Access::NodePoolRead, Server, pools::nodes),
+        Route::new(Get, "/v1/namespaces", Access::Filtered, Server, namespaces::list),
+        Route::new(Write, "/v1/namespace", Access::Management, Leader, namespaces::upsert),
+        Route::new(Get, "/v1/namespace/{name}", Access::Filtered, Server, namespaces::read),
+        Route::new(Write, "/v1/namespace/{name}", Access::Management, Leader, namespaces::upsert_by_path),
+        Route::new(Delete, "/v1/namespace/{name}", Access::Management, Leader, namespaces::delete),
         Route::new(Get, "/v1/services", may(ReadJob), Server, services::list),
         Route::new(Get, "/v1/service/{service_name}", may(ReadJob), Server, services::read),
         Route::new(Delete, "/v1/service/{service_name}/{service_id}", may(SubmitJob), Leader, changes::delete_service),

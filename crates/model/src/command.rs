@@ -12,13 +12,14 @@ use minicbor::{Decode, Encode};
 use crate::allocation::{AllocUpdate, DesiredTransition};
 use crate::evaluation::Evaluation;
 use crate::job::{Job, JobId};
+use crate::namespace::Namespace;
 use crate::node::{DrainSpec, Node, NodeEvent, NodeStatus};
 use crate::plan::{DeploymentUpdate, Plan};
 use crate::scheduling::{NodePool, SchedulerConfig};
 use crate::service::ServiceRegistration;
 
 /// The highest format of commands and snapshots that this build reads and writes.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// The bit of a command's format that marks it as safe to skip for servers that do not know it (RFT-003).
 pub const IGNORABLE: u32 = 1 << 31;
@@ -363,6 +364,12 @@ pub enum Change {
     /// Node pools to delete, by name.
     #[n(21)]
     DeleteNodePools(#[n(0)] Vec<String>),
+    /// New or changed namespaces; indexes are set in apply.
+    #[n(22)]
+    UpsertNamespaces(#[n(0)] Vec<Namespace>),
+    /// Namespaces to delete, by name.
+    #[n(23)]
+    DeleteNamespaces(#[n(0)] Vec<String>),
     /// Children of periodic and parameterized jobs. One that cannot be made any more is left out, the others are made.
     #[n(40)]
     Children(#[n(0)] Vec<NewChild>),
@@ -457,6 +464,7 @@ impl Change {
             | Self::NodeDrain { .. }
             | Self::DrainsDone { .. }
             | Self::PurgeNode { .. } => 2,
+            Self::UpsertNamespaces(_) | Self::DeleteNamespaces(_) => 3,
         }
     }
 }

@@ -29,7 +29,7 @@ pub struct Caller {
 }
 
 /// The answer to a registration or heartbeat.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Registered {
     /// The next heartbeat is due within so many nanoseconds.
     #[n(0)]
@@ -38,12 +38,30 @@ pub struct Registered {
     #[n(1)]
     #[cbor(default)]
     sync: bool,
+    /// Whether the node takes no placements.
+    #[n(2)]
+    #[cbor(default)]
+    ineligible: bool,
+    /// Where the servers of the region are reached.
+    #[n(3)]
+    #[cbor(default)]
+    servers: Vec<String>,
+    /// What all servers can do.
+    #[n(4)]
+    #[cbor(default)]
+    feature_level: u32,
 }
 
 impl Registered {
     /// The next heartbeat is due within `ttl`.
     pub fn within(ttl: Duration) -> Self {
-        Self { ttl_ns: u64::try_from(ttl.as_nanos()).unwrap_or(u64::MAX), sync: false }
+        Self {
+            ttl_ns: u64::try_from(ttl.as_nanos()).unwrap_or(u64::MAX),
+            sync: false,
+            ineligible: false,
+            servers: Vec::new(),
+            feature_level: 0,
+        }
     }
 
     /// The same, and whether the servers wait for the state of every allocation before the node is ready (NOD-005).
@@ -52,13 +70,34 @@ impl Registered {
         Self { sync, ..self }
     }
 
+    /// The same, and whether the node takes placements, where the servers are, and what all of them can do (NOD-023).
+    #[must_use]
+    pub fn telling(self, eligible: bool, servers: Vec<String>, feature_level: u32) -> Self {
+        Self { ineligible: !eligible, servers, feature_level, ..self }
+    }
+
     /// Whether the servers wait for the state of every allocation.
-    pub fn sync(self) -> bool {
+    pub fn sync(&self) -> bool {
         self.sync
     }
 
+    /// Whether the node takes placements.
+    pub fn eligible(&self) -> bool {
+        !self.ineligible
+    }
+
+    /// Where the servers of the region are reached, as `host:port`; none if the server that answered does not tell.
+    pub fn servers(&self) -> &[String] {
+        &self.servers
+    }
+
+    /// What all servers of the region can do; 0 if the server that answered does not tell.
+    pub fn feature_level(&self) -> u32 {
+        self.feature_level
+    }
+
     /// The next heartbeat is due within this time.
-    pub fn ttl(self) -> Duration {
+    pub fn ttl(&self) -> Duration {
         Duration::from_nanos(self.ttl_ns)
     }
 }

@@ -396,9 +396,9 @@ impl<'a> Placer<'a> {
         let mut giving_way = Vec::new();
         for (slot, row) in candidates {
             let usage = self.used.touched.get(&slot).unwrap_or(&row.held);
-            let Some((for_ports, for_room)) = preemptor.victims(&row.node, self.state.allocs_of_node(slot), usage, &search.demand) else {
-                continue;
-            };
+            // What leaves with a plan in flight cannot make room twice.
+            let staying = self.state.allocs_of_node(slot).filter(|alloc| !self.state.leaves(alloc.id));
+            let Some((for_ports, for_room)) = preemptor.victims(&row.node, staying, usage, &search.demand) else { continue };
             let mut usage = usage.clone();
             for victim in &for_ports {
                 usage.remove(&Ask::of(&victim.resources));

@@ -9,7 +9,7 @@ use drover_model::command::{Change, RegisterJob};
 use drover_model::*;
 use drover_state::{Alloc, Snapshot, Store};
 
-use crate::verify::{InFlight, verify};
+use crate::verify::verify;
 use crate::{Context, process};
 
 struct Region {
@@ -121,7 +121,7 @@ impl Region {
         let eval = Evaluation::new(id, job_id("web"), kind, 50, Trigger::JobRegister, self.now);
         let mut context = Context { now: self.now, rng: self.rng.fork() };
         let mut outcome = process(&state, &eval, &mut context);
-        let verified = verify(&state, &mut InFlight::default(), outcome.plan.clone());
+        let verified = verify(&state, outcome.plan.clone());
         assert!(!verified.partial, "a plan on fresh state fits");
         self.apply(Change::Plans(vec![verified.plan]));
         let evals = outcome.followups.clone();
@@ -420,9 +420,11 @@ fn a_plan_on_old_state_is_cut_to_what_still_fits() {
         process(&state, &eval, &mut Context { now: region.now, rng: Rng::new(seed as u64) }).plan
     };
     let (one, two) = (plan(1), plan(2));
-    let mut in_flight = InFlight::default();
-    assert!(!verify(&state, &mut in_flight, one).partial);
-    let second = verify(&state, &mut in_flight, two);
+    let first = verify(&state, one);
+    assert!(!first.partial);
+    let mut ahead = state.clone();
+    ahead.anticipate(&first.plan);
+    let second = verify(&ahead, two);
     assert!(second.partial);
     assert_eq!(second.plan.placements.len(), 4);
 }

@@ -1,18 +1,11 @@
-//! Plan verification: what of a plan fits the newest state plus the plans in flight (EVL-038…043).
+//! Plan verification: what of a plan fits a state, which is the newest with the plans in flight counted ([`Snapshot::anticipate`])
+//! (EVL-038…043).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use drover_base::{AllocId, NodeId};
 use drover_model::{Contact, NodeStatus, Plan};
 use drover_state::{Alloc, Ask, Misfit, NodeRow, NodeSlot, Snapshot, Usage, fit};
-
-/// Usage of nodes as it will be once the plans in flight are applied.
-#[derive(Debug, Default)]
-pub struct InFlight {
-    usage: BTreeMap<NodeSlot, Usage>,
-    /// Allocations that leave, and are counted out already.
-    leaving: BTreeSet<AllocId>,
-}
 
 /// Why a plan's changes on a node are not committed, in the words of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,12 +48,12 @@ struct Changes {
     places: bool,
 }
 
-/// Cuts a plan down to what fits, and counts that as in flight.
+/// Cuts a plan down to what fits.
 ///
 /// Stops alone always fit (EVL-041). A node whose state does not allow what the plan changes stays as it is, and where
 /// there is no room left the placements that find none are left out (EVL-039); with `all_at_once` all is left out
 /// (EVL-040).
-pub fn verify(state: &Snapshot, in_flight: &mut InFlight, mut plan: Plan) -> Verified {
+pub fn verify(state: &Snapshot, mut plan: Plan) -> Verified {
     let job_is_there = state.job(&plan.job_id).is_some_and(|row| row.job().create_index == plan.job_create_index);
     let mut nodes: BTreeMap<NodeId, Changes> = BTreeMap::new();
     for update in &plan.in_place {
@@ -82,7 +75,7 @@ pub fn verify(state: &Snapshot, in_flight: &mut InFlight, mut plan: Plan) -> Ver
     }
     // What goes is gone on every node, whatever becomes of the rest: stops always fit.
     let mut touched: BTreeMap<NodeSlot, Usage> = BTreeMap::new();
-    let leaving = free(state, in_flight, &mut touched, &plan);
+    free(state, &mut touched, &plan);
     // Who is evicted for one placement must not make room for another, so such a node takes all or nothing.
     let evicts: BTreeSet<NodeId> = plan.preemptions.iter().filter_map(|gone| state.alloc(gone.id)).map(|alloc| alloc.node_id).collect();
     let mut short: BTreeMap<AllocId, (NodeId, Misfit)> = BTreeMap::new();
@@ -91,7 +84,7 @@ pub fn verify(state: &Snapshot, in_flight: &mut InFlight, mut plan: Plan) -> Ver
             continue;
         }
         let Some(slot) = state.node_slot(placement.node_id) else { continue };
-        let (Some(row), Some(usage)) = (state.node_at(slot), usage_of(state, in_flight, &mut touched, slot)) else { continue };
+        let (Some(row), Some(usage)) = (state.node_at(slot), usage_of(state, &mut touched, slot)) else { continue };
         let ask = Ask::of(&placement.resources);
         match fit(&row.node.resources, row.node.max_allocs, usage, &ask) {
             Ok(()) => usage.add(&ask),
@@ -107,8 +100,6 @@ pub fn verify(state: &Snapshot, in_flight: &mut InFlight, mut plan: Plan) -> Ver
     let stale = |id: AllocId| !job_is_there || state.alloc(id).is_some() || short.contains_key(&id);
     let partial = !rejected.is_empty() || plan.placements.iter().any(|placement| stale(placement.id));
     if !partial {
-        in_flight.usage.append(&mut touched);
-        in_flight.leaving.extend(leaving);
         return Verified { plan, partial, rejected: Vec::new() };
     }
     if plan.all_at_once {
@@ -121,32 +112,24 @@ pub fn verify(state: &Snapshot, in_flight: &mut InFlight, mut plan: Plan) -> Ver
     } else {
         cut(state, &mut plan, &rejected, stale);
     }
-    count(state, in_flight, &plan);
     let of_placements = short.into_values().map(|(node, misfit)| (node, Rejection::Short(misfit)));
     let rejected: BTreeMap<NodeId, Rejection> = of_placements.chain(rejected).collect();
     Verified { plan, partial, rejected: rejected.into_iter().collect() }
 }
 
-fn usage_of<'a>(
-    state: &Snapshot,
-    in_flight: &InFlight,
-    touched: &'a mut BTreeMap<NodeSlot, Usage>,
-    slot: NodeSlot,
-) -> Option<&'a mut Usage> {
+fn usage_of<'a>(state: &Snapshot, touched: &'a mut BTreeMap<NodeSlot, Usage>, slot: NodeSlot) -> Option<&'a mut Usage> {
     let row = state.node_at(slot)?;
-    Some(touched.entry(slot).or_insert_with(|| in_flight.usage.get(&slot).cloned().unwrap_or_else(|| row.live.clone())))
+    Some(touched.entry(slot).or_insert_with(|| row.live.clone()))
 }
 
-/// Counts out what a plan stops and evicts; returns what was counted out.
-fn free(state: &Snapshot, in_flight: &InFlight, touched: &mut BTreeMap<NodeSlot, Usage>, plan: &Plan) -> BTreeSet<AllocId> {
-    let leaving = plan.stops.iter().map(|stop| stop.id).chain(plan.preemptions.iter().map(|gone| gone.id));
-    let leaving: BTreeSet<AllocId> = leaving.filter(|id| !in_flight.leaving.contains(id)).collect();
-    for alloc in leaving.iter().filter_map(|id| state.alloc(*id)).filter(|alloc| !alloc.terminal()) {
-        if let Some(usage) = usage_of(state, in_flight, touched, alloc.node_slot) {
+/// Counts out what a plan stops and evicts.
+fn free(state: &Snapshot, touched: &mut BTreeMap<NodeSlot, Usage>, plan: &Plan) {
+    let leaving: BTreeSet<AllocId> = plan.stops.iter().map(|stop| stop.id).chain(plan.preemptions.iter().map(|gone| gone.id)).collect();
+    for alloc in leaving.into_iter().filter_map(|id| state.alloc(id)).filter(|alloc| !alloc.terminal() && !state.leaves(alloc.id)) {
+        if let Some(usage) = usage_of(state, touched, alloc.node_slot) {
             usage.remove(&Ask::of(&alloc.resources));
         }
     }
-    leaving
 }
 
 /// Whether a node's state allows what a plan changes there, leaving room aside.
@@ -193,18 +176,4 @@ fn cut(state: &Snapshot, plan: &mut Plan, rejected: &BTreeMap<NodeId, Rejection>
     plan.in_place.retain(|update| !on_rejected(update.id));
     let losing: BTreeSet<_> = plan.preemptions.iter().filter_map(|gone| state.alloc(gone.id)).map(|alloc| alloc.job.id.clone()).collect();
     plan.evals.retain(|eval| losing.contains(&eval.job_id));
-}
-
-/// Counts what a plan that was cut down will change.
-fn count(state: &Snapshot, in_flight: &mut InFlight, plan: &Plan) {
-    let mut touched: BTreeMap<NodeSlot, Usage> = BTreeMap::new();
-    let leaving = free(state, in_flight, &mut touched, plan);
-    in_flight.leaving.extend(leaving);
-    for placement in &plan.placements {
-        let slot = state.node_slot(placement.node_id);
-        if let Some(usage) = slot.and_then(|slot| usage_of(state, in_flight, &mut touched, slot)) {
-            usage.add(&Ask::of(&placement.resources));
-        }
-    }
-    in_flight.usage.append(&mut touched);
 }

@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt};
 
 use crate::error::EndpointError;
-use crate::link::HeartbeatError;
+use crate::link::{Heartbeat, HeartbeatError};
 use crate::server::Server;
 
 /// Answers calls of agents for a server.
@@ -26,6 +26,11 @@ fn refusal(error: EndpointError) -> Refusal {
     Refusal::new(reason, error.text)
 }
 
+fn registered(heartbeat: Heartbeat) -> Registered {
+    let Heartbeat { ttl, eligible, sync, servers, feature_level } = heartbeat;
+    Registered::within(ttl).asking(sync).telling(eligible, servers, feature_level)
+}
+
 impl AgentChannel {
     fn known(&self, caller: &Caller) -> Result<NodeId, Refusal> {
         let state = self.0.snapshot();
@@ -40,17 +45,14 @@ impl AgentChannel {
 
 impl Servers for AgentChannel {
     fn register(&self, node: Node) -> BoxFuture<'_, Result<Registered, Refusal>> {
-        Box::pin(async move {
-            let heartbeat = self.0.register_node(node).await.map_err(refusal)?;
-            Ok(Registered::within(heartbeat.ttl).asking(heartbeat.sync))
-        })
+        Box::pin(async move { Ok(registered(self.0.register_node(node).await.map_err(refusal)?)) })
     }
 
     fn heartbeat(&self, caller: Caller) -> BoxFuture<'_, Result<Registered, Refusal>> {
         Box::pin(async move {
             let node = self.known(&caller)?;
             match self.0.heartbeat(node).await {
-                Ok(heartbeat) => Ok(Registered::within(heartbeat.ttl).asking(heartbeat.sync)),
+                Ok(heartbeat) => Ok(registered(heartbeat)),
                 Err(HeartbeatError::UnknownNode) => Err(Refusal::new(Reason::UnknownNode, "node not found")),
                 Err(HeartbeatError::Endpoint(error)) => Err(refusal(error)),
             }

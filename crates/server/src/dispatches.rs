@@ -10,6 +10,7 @@ use drover_scheduler::dispatch::{Request, check, child_id};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::EndpointError;
+use crate::pace::gather;
 use crate::server::Server;
 
 /// Dispatches that wait for their turn; more are turned away.
@@ -20,6 +21,8 @@ const ENTRY_CHILDREN_MAX: usize = 1_024;
 const ENTRY_BYTES_MAX: usize = 512 << 10;
 /// Entries on their way at once: one is written while the next is put together.
 const ENTRIES_MAX: usize = 2;
+/// Children that make a second entry on its way worth while; fewer wait for the first.
+const ENTRY_CHILDREN_MANY: usize = 256;
 
 /// Times that a random id is made up for a child.
 const ID_TRIES: usize = 5;
@@ -84,11 +87,21 @@ pub(crate) async fn run(server: Server, mut waiting: mpsc::Receiver<Call>) {
         };
         let mut bytes = size(&first.child);
         let (mut children, mut replies) = (vec![first.child], vec![first.reply]);
-        while children.len() < ENTRY_CHILDREN_MAX && bytes < ENTRY_BYTES_MAX {
-            let Ok(call) = waiting.try_recv() else { break };
-            bytes += size(&call.child);
-            children.push(call.child);
-            replies.push(call.reply);
+        loop {
+            let full = |children: &[NewChild], bytes| children.len() >= ENTRY_CHILDREN_MAX || bytes >= ENTRY_BYTES_MAX;
+            if !full(&children, bytes) {
+                gather(&mut waiting, |call| {
+                    bytes += size(&call.child);
+                    children.push(call.child);
+                    replies.push(call.reply);
+                    !full(&children, bytes)
+                })
+                .await;
+            }
+            if on_their_way.is_empty() || children.len() >= ENTRY_CHILDREN_MANY || full(&children, bytes) {
+                break;
+            }
+            futures::StreamExt::next(&mut on_their_way).await;
         }
         let entry = server.clone();
         on_their_way.push(async move {

@@ -24,6 +24,13 @@ impl EndpointError {
         Self { status: 404, text: text.into() }
     }
 
+    /// Several problems in the form that clients of the API know.
+    pub fn problems(problems: &[String]) -> Self {
+        let count = if problems.len() == 1 { "1 error".to_owned() } else { format!("{} errors", problems.len()) };
+        let lines: String = problems.iter().map(|problem| format!("\t* {problem}\n")).collect();
+        Self::internal(format!("{count} occurred:\n{lines}\n"))
+    }
+
     /// What the contract answers with 500 although the request is at fault, or a fault of the server.
     pub fn internal(text: impl Into<String>) -> Self {
         Self { status: 500, text: text.into() }

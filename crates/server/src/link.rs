@@ -21,7 +21,7 @@ use crate::server::Server;
 const RETRY: Duration = Duration::from_secs(5);
 
 /// The answer to a registration or heartbeat.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heartbeat {
     /// The next one is due within this time.
     pub ttl: Duration,
@@ -29,6 +29,10 @@ pub struct Heartbeat {
     pub eligible: bool,
     /// Whether the servers wait for the state of every allocation of the node before it is ready again (NOD-005).
     pub sync: bool,
+    /// Where the servers of the region are reached (NOD-023).
+    pub servers: Vec<String>,
+    /// What all servers of the region can do (NOD-023).
+    pub feature_level: u32,
 }
 
 /// A heartbeat that was not accepted.
@@ -86,7 +90,9 @@ impl Server {
         if self.heartbeats().expect(id, self.0.clock.monotonic() + ttl + config.heartbeat_grace) {
             self.0.leader.wake_heartbeats();
         }
-        Ok(Heartbeat { ttl, eligible: row.eligible, sync: row.status == NodeStatus::Initializing })
+        let servers = vec![config.rpc_address.clone()];
+        let sync = row.status == NodeStatus::Initializing;
+        Ok(Heartbeat { ttl, eligible: row.eligible, sync, servers, feature_level: state.feature_level() })
     }
 
     /// The node's allocations as they change.

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use drover_base::Monotonic;
+use tokio::sync::mpsc;
 
 /// The length of the windows in which changes are counted.
 const WINDOW: Duration = Duration::from_millis(100);
@@ -15,6 +16,27 @@ const WINDOW: Duration = Duration::from_millis(100);
 const BUSY: u64 = 200;
 /// How long what follows is held back at most.
 pub(crate) const GATHER: Duration = Duration::from_millis(50);
+
+/// Turns that others get at most before what waits is taken to be all.
+const TURNS: usize = 4;
+
+/// Takes what has come in. Whoever is ready to bring more is let run before, so that it goes along: a log entry costs more
+/// than another item in it.
+pub(crate) async fn gather<T>(queue: &mut mpsc::Receiver<T>, mut take: impl FnMut(T) -> bool) {
+    for _ in 0..TURNS {
+        tokio::task::yield_now().await;
+        let mut came = false;
+        while let Ok(item) = queue.try_recv() {
+            came = true;
+            if !take(item) {
+                return;
+            }
+        }
+        if !came {
+            return;
+        }
+    }
+}
 
 /// Counts what goes on.
 #[derive(Default)]

@@ -1,5 +1,6 @@
 //! Counting plans before they are committed, in a copy of the state that nobody else sees.
 
+use drover_base::AllocId;
 use drover_model::{ClientStatus, Plan};
 
 use crate::rows::{Alloc, NodeRow, NodeSlot};
@@ -10,7 +11,7 @@ impl Snapshot {
     /// Counts what a plan takes and frees in the capacity of its nodes and its index, and nothing else: the tables stay as they are.
     ///
     /// What is in the tables already is not counted again, so a plan may be anticipated on any state before or after its
-    /// commit; but on one copy only once.
+    /// commit; but on one copy only once. An allocation that several plans stop is counted out with the first.
     pub fn anticipate(&mut self, plan: &Plan) {
         for stop in &plan.stops {
             if let Some(alloc) = self.alloc(stop.id).cloned() {
@@ -38,7 +39,15 @@ impl Snapshot {
         }
     }
 
+    /// Whether an allocation leaves with a plan that was anticipated: its room is counted as free already.
+    pub fn leaves(&self, id: AllocId) -> bool {
+        self.leaving.contains_key(&id)
+    }
+
     fn anticipate_stop(&mut self, alloc: &Alloc, gone: bool) {
+        if self.leaving.insert(alloc.id, ()).is_some() {
+            return;
+        }
         let (live, held) = (!alloc.terminal(), gone && !alloc.client_terminal());
         if live || held {
             let ask = Ask::of(&alloc.resources);

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use drover_base::WallTime;
-use drover_model::{Deployment, Evaluation, Index, NodePool, SchedulerConfig};
+use drover_model::{Deployment, Evaluation, Index, Namespace, NodePool, SchedulerConfig};
 
 use crate::persist::recount;
 use crate::rows::{Alloc, DeploymentSlot, EvalSlot, JobRow, JobSlot, NodeRow, NodeSlot, Slot};
@@ -34,6 +34,11 @@ impl Fixture {
     /// Puts down a node pool.
     pub fn node_pool(&mut self, pool: NodePool) {
         self.state.node_pools.insert(Arc::from(pool.name.as_str()), Arc::new(pool));
+    }
+
+    /// Puts down a namespace.
+    pub fn namespace(&mut self, namespace: Namespace) {
+        self.state.namespaces.insert(Arc::from(namespace.name.as_str()), Arc::new(namespace));
     }
 
     /// The next slot, also for rows that are gone.

@@ -15,6 +15,7 @@ mod summary;
 mod tables;
 mod usage;
 
+pub use apply::namespace::NamespaceUse;
 pub use capacity::{Asked, Capacity, Found, Position, Room, Shape, packing, packing_over};
 pub use event::{Event, EventKind, Payload, Topic};
 pub use fixture::Fixture;

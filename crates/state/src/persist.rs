@@ -10,7 +10,7 @@ use drover_base::WallTime;
 use drover_model::TaskStates;
 use drover_model::command::FORMAT;
 use drover_model::{
-    AllocatedResources, Deployment, Evaluation, Job, JobId, NodePool, PlacementMetrics, SchedulerConfig, ServiceRegistration,
+    AllocatedResources, Deployment, Evaluation, Job, JobId, Namespace, NodePool, PlacementMetrics, SchedulerConfig, ServiceRegistration,
 };
 use minicbor::decode::Error as CborError;
 use minicbor::{Decoder, Encoder};
@@ -124,11 +124,15 @@ fn write_all(e: &mut Out<'_>, state: &Snapshot) -> Result<(), minicbor::encode::
     for (_, row) in &state.services {
         e.encode(row.as_ref())?;
     }
-    e.array(2)?;
+    e.array(3)?;
     e.array(2)?.u32(section::SCHEDULER_CONFIG)?.encode(state.scheduler_config.as_ref())?;
     e.array(2)?.u32(section::NODE_POOLS)?.array(state.node_pools.len() as u64)?;
     for (_, pool) in &state.node_pools {
         e.encode(pool.as_ref())?;
+    }
+    e.array(2)?.u32(section::NAMESPACES)?.array(state.namespaces.len() as u64)?;
+    for (_, namespace) in &state.namespaces {
+        e.encode(namespace.as_ref())?;
     }
     Ok(())
 }
@@ -192,6 +196,7 @@ fn write_alloc(
 mod section {
     pub(super) const SCHEDULER_CONFIG: u32 = 1;
     pub(super) const NODE_POOLS: u32 = 2;
+    pub(super) const NAMESPACES: u32 = 3;
 }
 
 /// Reads snapshots.
@@ -277,6 +282,12 @@ impl SnapshotReader {
                     for _ in 0..length(d)? {
                         let pool: NodePool = d.decode()?;
                         state.node_pools.insert(Arc::from(pool.name.as_str()), Arc::new(pool));
+                    }
+                }
+                section::NAMESPACES => {
+                    for _ in 0..length(d)? {
+                        let namespace: Namespace = d.decode()?;
+                        state.namespaces.insert(Arc::from(namespace.name.as_str()), Arc::new(namespace));
                     }
                 }
                 _ => d.skip()?,

@@ -49,6 +49,8 @@ pub struct Touched {
     pub services: BTreeSet<(String, String)>,
     /// Node pools.
     pub node_pools: BTreeSet<String>,
+    /// Namespaces.
+    pub namespaces: BTreeSet<String>,
     /// Nodes that have more room, or more to offer, than before.
     pub freed: BTreeSet<NodeId>,
 }
@@ -159,6 +161,11 @@ impl Transaction<'_> {
             Change::SchedulerConfig { config, enforce_index } => self.scheduler_config(config, enforce_index),
             Change::UpsertNodePools(pools) => self.upsert_node_pools(pools),
             Change::DeleteNodePools(names) => self.delete_node_pools(&names),
+            Change::UpsertNamespaces(namespaces) => {
+                self.upsert_namespaces(namespaces);
+                Ok(())
+            }
+            Change::DeleteNamespaces(names) => self.delete_namespaces(&names),
         }
     }
 

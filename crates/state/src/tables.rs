@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use drover_base::{AllocId, DeploymentId, EvalId, NodeId, WallTime};
 use drover_model::{
-    Deployment, Evaluation, Index, Job, JobId, JobType, NODE_POOL_ALL, NODE_POOL_DEFAULT, NodePool, SchedulerConfig, ServiceRegistration,
-    text_enum,
+    Deployment, Evaluation, Index, Job, JobId, JobType, NAMESPACE_DEFAULT, NODE_POOL_ALL, NODE_POOL_DEFAULT, Namespace, NodePool,
+    SchedulerConfig, ServiceRegistration, text_enum,
 };
 use imbl::OrdMap;
 
@@ -17,7 +17,7 @@ text_enum! {
     Table {
         0 Jobs = "jobs", 1 Nodes = "nodes", 2 Allocs = "allocs", 3 Evals = "evals", 4 Deployments = "deployments",
         5 Services = "services", 6 Summaries = "job_summary", 7 Scaling = "scaling_event",
-        8 SchedulerConfig = "scheduler_config", 9 NodePools = "node_pools",
+        8 SchedulerConfig = "scheduler_config", 9 NodePools = "node_pools", 10 Namespaces = "namespaces",
     }
 }
 
@@ -67,8 +67,11 @@ pub struct Snapshot {
     pub(crate) service_ids: OrdMap<(Arc<str>, Arc<str>), Arc<str>>,
     pub(crate) services_by_alloc: Set<(AllocId, Arc<str>, Arc<str>)>,
     pub(crate) capacity: Capacity,
+    /// Allocations that leave with plans that are in flight; only in a state that anticipates plans.
+    pub(crate) leaving: Set<AllocId>,
     pub(crate) scheduler_config: Arc<SchedulerConfig>,
     pub(crate) node_pools: OrdMap<Arc<str>, Arc<NodePool>>,
+    pub(crate) namespaces: OrdMap<Arc<str>, Arc<Namespace>>,
 }
 
 fn first<T>() -> crate::rows::Slot<T> {
@@ -305,12 +308,32 @@ impl Snapshot {
         self.node_pools.iter().map(|(_, pool)| pool)
     }
 
+    /// A namespace by name.
+    pub fn namespace(&self, name: &str) -> Option<&Arc<Namespace>> {
+        self.namespaces.get(name)
+    }
+
+    /// All namespaces by name; `default` is always there.
+    pub fn namespaces(&self) -> impl DoubleEndedIterator<Item = &Arc<Namespace>> {
+        self.namespaces.iter().map(|(_, namespace)| namespace)
+    }
+
+    /// The jobs of a namespace by id.
+    pub fn jobs_in(&self, namespace: &str) -> impl Iterator<Item = &Arc<JobRow>> {
+        let first = JobId { namespace: namespace.to_owned(), id: String::new() };
+        let rows = self.job_ids.range(first.clone()..);
+        rows.take_while(move |(id, _)| id.namespace == first.namespace).filter_map(|(_, slot)| self.jobs.get(slot))
+    }
+
     /// What always exists, where a new region and an old snapshot do not have it.
     pub(crate) fn with_built_ins(mut self) -> Self {
         for name in [NODE_POOL_ALL, NODE_POOL_DEFAULT] {
             if !self.node_pools.contains_key(name) {
                 self.node_pools.insert(Arc::from(name), Arc::new(NodePool::built_in(name)));
             }
+        }
+        if !self.namespaces.contains_key(NAMESPACE_DEFAULT) {
+            self.namespaces.insert(Arc::from(NAMESPACE_DEFAULT), Arc::new(Namespace::built_in()));
         }
         self
     }

@@ -5,6 +5,7 @@ mod parity;
 mod tidy;
 mod vendor;
 mod vendor_clients;
+mod vendor_replay;
 mod vendor_scheduler;
 
 use std::path::{Path, PathBuf};

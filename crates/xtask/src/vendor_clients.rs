@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
+use crate::vendor_replay;
+
 /// The cluster whose records need no access control.
 const PLAIN_CLUSTER: &str = "one agent, server and client, no ACLs";
 
@@ -22,6 +24,28 @@ const SCRIPTED: &[&str] = &[
 /// Records of the command line about templates, drains, pools and settings, by number.
 const LEADER: &[&str] =
     &["172", "173", "174", "177", "179", "215", "217", "221", "222", "223", "225", "226", "230", "289", "291", "293", "294", "319"];
+
+/// Records of the command line about namespaces, by number.
+const NAMESPACES: &[&str] = &["234", "235", "236", "237", "238", "240", "241", "242", "243"];
+
+/// Answers about namespaces, in the order they are asked for.
+const NAMESPACE_ANSWERS: &[&str] = &[
+    "namespaces/GET-namespaces-default-only",
+    "namespaces/GET-namespace-name-default",
+    "namespaces/GET-namespace-name-not-found",
+    "namespaces/PUT-namespace-create",
+    "namespaces/POST-namespace-create-minimal",
+    "jobs/PUT-jobs-driver-not-allowed",
+    "namespaces/PUT-namespace-name-update",
+    "namespaces/GET-namespace-name-full",
+    "namespaces/GET-namespaces-three",
+    "namespaces/GET-namespaces-prefix",
+    "namespaces/GET-namespaces-filter",
+    "namespaces/DELETE-namespace-name-non-terminal-jobs",
+    "namespaces/DELETE-namespace-name-ok",
+    "namespaces/DELETE-namespace-name-missing",
+    "namespaces/DELETE-namespace-name-default",
+];
 
 /// Areas of the API whose refusals are packed.
 const AREAS: &[&str] = &[
@@ -41,6 +65,7 @@ const AREAS: &[&str] = &[
     "metrics",
     "node-pools",
     "operator",
+    "namespaces",
 ];
 
 /// Parts of names of refusals by what is not built yet, and of texts that no client looks at.
@@ -81,6 +106,7 @@ const NOT_YET: &[&str] = &[
     "client-stats-unknown",
     "revert-current-version",
     "purged",
+    "non-terminal-jobs",
 ];
 
 /// Answers about one service job from its registration to its success.
@@ -104,6 +130,8 @@ const ANSWERS: &[&str] = &[
 
 /// Answers about templates, pools, drains and settings, in the order they are asked for.
 const LEADER_ANSWERS: &[&str] = &[
+    "node-pools/GET-node-pools-builtin",
+    "node-pools/GET-node-pool-pool-default",
     "jobs/PUT-jobs-register-parameterized",
     "jobs/PUT-jobs-register-periodic",
     "jobs/PUT-job-job-id-dispatch-ok",
@@ -113,8 +141,6 @@ const LEADER_ANSWERS: &[&str] = &[
     "jobs/PUT-job-job-id-periodic-force-ok",
     "node-pools/PUT-node-pools-create",
     "node-pools/GET-node-pool-pool-ok",
-    "node-pools/GET-node-pools-builtin",
-    "node-pools/GET-node-pool-pool-default",
     "nodes/PUT-node-node-id-drain-start",
     "nodes/GET-node-node-id-draining",
     "nodes/PUT-node-node-id-drain-cancel-stay-ineligible",
@@ -128,6 +154,10 @@ pub(crate) fn clients(records: &Path, target: &Path) -> Result<()> {
     refusals(&records.join("http"), &target.join("http-refusals.jsonl"))?;
     answers(&records.join("http"), ANSWERS, &target.join("http-answers.jsonl"))?;
     answers(&records.join("http"), LEADER_ANSWERS, &target.join("http-leader-answers.jsonl"))?;
+    answers(&records.join("http"), vendor_replay::FRESH, &target.join("http-fresh.jsonl"))?;
+    answers(&records.join("http"), vendor_replay::FLOWS, &target.join("http-flows.jsonl"))?;
+    answers(&records.join("http"), NAMESPACE_ANSWERS, &target.join("http-namespaces.jsonl"))?;
+    command_line(&records.join("cli"), NAMESPACES, &target.join("cli-namespaces.jsonl"))?;
     command_line(&records.join("cli"), LOCAL, &target.join("cli-local.jsonl"))?;
     command_line(&records.join("cli"), SCRIPTED, &target.join("cli-scripted.jsonl"))?;
     command_line(&records.join("cli"), LEADER, &target.join("cli-leader.jsonl"))

@@ -17,6 +17,7 @@ mod job_run;
 mod job_status;
 mod job_stop;
 mod misc;
+mod namespace;
 mod node;
 mod node_drain;
 mod node_pool;
@@ -115,6 +116,7 @@ pub const GROUPS: &[(&str, &str)] = &[
     ("deployment", "Look at and act on deployments"),
     ("eval", "Look at evaluations"),
     ("job", "Run, change, look at and stop jobs"),
+    ("namespace", "Look at and change namespaces"),
     ("node", "Look at and act on nodes"),
     ("operator", "Tools for operators"),
     ("server", "Look at servers"),
@@ -467,6 +469,38 @@ pub static COMMANDS: &[Command] = &[
         about: "Show the log of an agent as it is written",
         flags: misc::MONITOR_FLAGS,
         run: run!(misc::monitor),
+        ..BASE
+    },
+    Command {
+        path: "namespace apply",
+        arguments: "[options] <name|path|->",
+        about: "Make a namespace, or change it",
+        flags: namespace::APPLY_FLAGS,
+        run: run!(namespace::apply),
+        ..BASE
+    },
+    Command {
+        path: "namespace delete",
+        arguments: "[options] <namespace>",
+        about: "Delete a namespace that nothing lives in",
+        run: run!(namespace::delete),
+        ..BASE
+    },
+    Command {
+        path: "namespace inspect",
+        arguments: "[options] <namespace>",
+        about: "Show a namespace as JSON",
+        flags: namespace::INSPECT_FLAGS,
+        run: run!(namespace::inspect),
+        ..BASE
+    },
+    Command { path: "namespace list", about: "List namespaces", flags: namespace::LIST_FLAGS, run: run!(namespace::list), ..BASE },
+    Command {
+        path: "namespace status",
+        arguments: "[options] <namespace>",
+        about: "Show a namespace",
+        flags: namespace::LIST_FLAGS,
+        run: run!(namespace::status),
         ..BASE
     },
     Command {

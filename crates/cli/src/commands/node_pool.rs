@@ -49,7 +49,7 @@ const EXAMPLE_JSON: &str = r#"{
 /// The largest file that is read, in bytes.
 const FILE_MAX: usize = 1 << 20;
 
-fn decoded<T: serde::de::DeserializeOwned>(value: Value, attempt: &str) -> Result<T, Failure> {
+pub(super) fn decoded<T: serde::de::DeserializeOwned>(value: Value, attempt: &str) -> Result<T, Failure> {
     serde_json::from_value(value).map_err(|error| Failure::new(format!("{attempt}: {error}")))
 }
 
@@ -124,11 +124,16 @@ pub(super) async fn info(context: &mut Context) -> Outcome {
     Ok(0)
 }
 
-/// The pool that a file describes.
-fn read(context: &Context, path: &str) -> Result<NodePool, Failure> {
+/// The text of a file, or of the input for "-".
+pub(super) fn input(context: &Context, path: &str) -> Result<String, Failure> {
     let failed = |error: std::io::Error| Failure::new(format!("Failed to read input: {error}"));
     let bytes = if path == "-" { context.ui.read_input(FILE_MAX).map_err(failed)? } else { std::fs::read(path).map_err(failed)? };
-    let text = String::from_utf8(bytes).map_err(|_| Failure::new("Failed to parse input content: not UTF-8 text"))?;
+    String::from_utf8(bytes).map_err(|_| Failure::new("Failed to parse input content: not UTF-8 text"))
+}
+
+/// The pool that a file describes.
+fn read(context: &Context, path: &str) -> Result<NodePool, Failure> {
+    let text = input(context, path)?;
     let wrong = |reason: String| Failure::new(format!("Failed to parse input content: {reason}"));
     if context.flags.on("json") {
         return serde_json::from_str(&text).map_err(|error| wrong(error.to_string()));
@@ -139,7 +144,7 @@ fn read(context: &Context, path: &str) -> Result<NodePool, Failure> {
 }
 
 /// The first object of what HCL gives as a list of blocks.
-fn block<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
+pub(super) fn block<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
     match &value[name] {
         Value::Array(blocks) => blocks.first(),
         Value::Null => None,

@@ -11,6 +11,7 @@ use crate::{Ran, drover, ours, records};
 
 const RECORDS: &str = include_str!("../../../../testdata/golden/cli-scripted.jsonl");
 const LEADER: &str = include_str!("../../../../testdata/golden/cli-leader.jsonl");
+const NAMESPACES: &str = include_str!("../../../../testdata/golden/cli-namespaces.jsonl");
 const NODE: &str = "11111111-1111-1111-1111-111111111111";
 const EVAL: &str = "22222222-2222-2222-2222-222222222222";
 const ALLOC: &str = "33333333-3333-3333-3333-333333333333";
@@ -419,4 +420,43 @@ async fn templates_drains_pools_and_settings_are_told_as_recorded() {
         let (code, _, error) = told(number);
         assert_eq!((i64::from(ran.code), ran.error.trim()), (code, error.as_str()), "{number}");
     }
+}
+
+#[tokio::test]
+async fn namespaces_are_told_as_recorded() {
+    let namespace = |name: &str, description: &str| {
+        json!({"Name": name, "Description": description, "Quota": "", "Capabilities": null, "NodePoolConfiguration": null,
+            "VaultConfiguration": null, "ConsulConfiguration": null, "Meta": null, "Hash": "AA==", "CreateIndex": 1234,
+            "ModifyIndex": 1234, "RequiredExtraClaims": null, "OptionalExtraClaims": null})
+    };
+    let agent = |listed: Value| {
+        Agent::start(vec![
+            ("GET /v1/namespaces", listed),
+            ("PUT /v1/namespace", json!(null)),
+            ("DELETE /v1/namespace/byre", json!(null)),
+            ("DELETE /v1/namespace/byre", json!({"error": "namespace not found"})),
+            ("DELETE /v1/namespace/default", json!({"error": "can not delete default namespace"})),
+        ])
+    };
+    let all = agent(json!([namespace("byre2", ""), namespace("default", "Default shared namespace")])).await;
+    let one = agent(json!([namespace("byre", "cows")])).await;
+    let none = agent(json!([])).await;
+    let mut wrong = Vec::new();
+    for (number, record) in records(NAMESPACES) {
+        let agent = match number.as_str() {
+            "236" | "238" => &one,
+            "237" => &none,
+            _ => &all,
+        };
+        let line = record["command"].as_str().unwrap().strip_prefix("nomad ").unwrap();
+        let ran = agent.run(line, "").await;
+        let told = |key: &str| ours(record[key].as_str().unwrap()).replace("####", "1234").trim().to_owned();
+        let found = (i64::from(ran.code), ran.out.trim(), ran.error.trim());
+        if found != (record["exit"].as_i64().unwrap(), &told("stdout"), &told("stderr")) {
+            wrong.push(format!("{number} {line}: {found:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let sent = all.body_of("PUT /v1/namespace");
+    assert_eq!((&sent["Name"], &sent["Description"]), (&json!("byre"), &json!("cows")));
 }

@@ -7,7 +7,7 @@ use drover_client::link::DESIRED_CHANGES_MAX;
 use drover_client::{DesiredChange, LinkError, Registered, ServerLink};
 use drover_model::{AllocUpdate, Node, ServiceRegistration};
 use drover_rt::TaskScope;
-use drover_server::{EndpointError, HeartbeatError, Server};
+use drover_server::{EndpointError, Heartbeat, HeartbeatError, Server};
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 
@@ -32,18 +32,20 @@ fn link_error(error: EndpointError) -> LinkError {
     }
 }
 
+fn registered(heartbeat: Heartbeat) -> Registered {
+    let Heartbeat { ttl, eligible, sync, servers, feature_level } = heartbeat;
+    Registered { heartbeat_ttl: ttl, sync, eligible, servers, feature_level }
+}
+
 impl ServerLink for LocalLink {
     fn register_node(&self, node: Node) -> BoxFuture<'_, Result<Registered, LinkError>> {
-        Box::pin(async move {
-            let heartbeat = self.server.register_node(node).await.map_err(link_error)?;
-            Ok(Registered { heartbeat_ttl: heartbeat.ttl, sync: heartbeat.sync })
-        })
+        Box::pin(async move { Ok(registered(self.server.register_node(node).await.map_err(link_error)?)) })
     }
 
     fn heartbeat(&self, node: NodeId) -> BoxFuture<'_, Result<Registered, LinkError>> {
         Box::pin(async move {
             match self.server.heartbeat(node).await {
-                Ok(heartbeat) => Ok(Registered { heartbeat_ttl: heartbeat.ttl, sync: heartbeat.sync }),
+                Ok(heartbeat) => Ok(registered(heartbeat)),
                 Err(HeartbeatError::UnknownNode) => Err(LinkError::UnknownNode),
                 Err(HeartbeatError::Endpoint(error)) => Err(link_error(error)),
             }

@@ -43,7 +43,7 @@ pub(super) async fn run(settings: Settings, logs: LogHub) -> anyhow::Result<()> 
     };
     let listener = listen("http", SocketAddr::new(settings.http_bind, settings.http_port)).await?;
     let channel = listen("rpc", SocketAddr::new(settings.rpc_bind, settings.rpc_port)).await?;
-    let http_address = advertised(&settings, listener.local_addr()?);
+    let http_address = advertised(&settings.config.advertise.http, listener.local_addr()?);
 
     let scope = TaskScope::new();
     let server_scope = scope.child();
@@ -137,11 +137,10 @@ async fn listen(name: &str, address: SocketAddr) -> anyhow::Result<TcpListener> 
 }
 
 /// What other programs should dial: what is configured, else the address bound, with loopback in place of "any".
-fn advertised(settings: &Settings, bound: SocketAddr) -> String {
-    let configured = &settings.config.advertise.http;
+fn advertised(configured: &str, bound: SocketAddr) -> String {
     if !configured.is_empty() {
         let has_port = configured.parse::<SocketAddr>().is_ok() || (configured.contains(':') && !configured.contains("::"));
-        return if has_port { configured.clone() } else { format!("{configured}:{}", bound.port()) };
+        return if has_port { configured.to_owned() } else { format!("{configured}:{}", bound.port()) };
     }
     if bound.ip().is_unspecified() { format!("127.0.0.1:{}", bound.port()) } else { bound.to_string() }
 }
@@ -156,7 +155,7 @@ fn server_config(settings: &Settings, data_dir: &Path) -> Config {
     let mut config = Config::new(storage);
     config.region.clone_from(&settings.config.region);
     config.name.clone_from(&settings.config.name);
-    config.rpc_address = SocketAddr::new(settings.rpc_bind, settings.rpc_port).to_string();
+    config.rpc_address = advertised(&settings.config.advertise.rpc, SocketAddr::new(settings.rpc_bind, settings.rpc_port));
     if let Some(threshold) = told.raft_snapshot_threshold.and_then(|count| u64::try_from(count).ok()).filter(|count| *count > 0) {
         config.snapshot_every = threshold;
     }

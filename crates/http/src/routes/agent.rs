@@ -27,6 +27,20 @@ fn section<const N: usize>(pairs: [(&str, String); N]) -> BTreeMap<String, Strin
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
+/// A time without what is less than a second, in nanoseconds.
+fn whole_seconds(time: std::time::Duration) -> i64 {
+    i64::try_from(time.as_secs()).unwrap_or(i64::MAX).saturating_mul(1_000_000_000)
+}
+
+/// The servers that this agent's client knows: what they told it, or the one in this process.
+fn known_servers(agent: &Agent) -> Vec<String> {
+    let told = agent.client.as_ref().and_then(|client| client.contact()).map(|contact| contact.answer.servers.clone());
+    match told {
+        Some(servers) if !servers.is_empty() => servers,
+        _ => agent.server.iter().map(|_| agent.rpc_address()).collect(),
+    }
+}
+
 fn stats(agent: &Agent) -> Sections {
     let mut out = Sections::new();
     if let Some(server) = &agent.server {
@@ -54,13 +68,14 @@ fn stats(agent: &Agent) -> Sections {
         out.insert("serf".to_owned(), section([("members", "1".to_owned()), ("encrypted", "false".to_owned())]));
     }
     if let Some(client) = &agent.client {
-        let servers = agent.server.as_ref().map(|_| agent.rpc_address()).unwrap_or_default();
+        let contact = client.contact();
+        let seconds = |time: Option<std::time::Duration>| drover_base::time::go_duration(whole_seconds(time.unwrap_or_default()));
         let node = section([
             ("node_id", client.node_id().to_string()),
-            ("known_servers", servers),
+            ("known_servers", known_servers(agent).join(",")),
             ("num_allocations", client.allocs().len().to_string()),
-            ("last_heartbeat", "0s".to_owned()),
-            ("heartbeat_ttl", "10s".to_owned()),
+            ("last_heartbeat", seconds(client.since_contact())),
+            ("heartbeat_ttl", seconds(contact.map(|contact| contact.answer.heartbeat_ttl))),
         ]);
         out.insert("client".to_owned(), node);
     }
@@ -99,7 +114,7 @@ pub async fn servers(agent: Arc<Agent>, _: Request) -> Result<Reply, ApiError> {
     if agent.client.is_none() {
         return Err(ApiError::new(StatusCode::NOT_IMPLEMENTED, "Invalid method"));
     }
-    Reply::json(&agent.server.as_ref().map(|_| agent.rpc_address()).into_iter().collect::<Vec<_>>())
+    Reply::json(&known_servers(&agent))
 }
 
 /// `GET /v1/agent/health`.

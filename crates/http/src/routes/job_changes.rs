@@ -17,7 +17,7 @@ use http::StatusCode;
 use super::job_id;
 use crate::agent::Agent;
 use crate::error::ApiError;
-use crate::reply::Reply;
+use crate::reply::{Meta, Reply};
 use crate::request::Request;
 use crate::view;
 
@@ -61,7 +61,11 @@ pub async fn plan(agent: Arc<Agent>, mut request: Request) -> Result<Reply, ApiE
         Some(_) => {}
     }
     let wants_diff = body.diff;
-    let planned = agent.server()?.plan_job(body, request.namespace_given())?;
+    let server = agent.server()?;
+    let planned = server.plan_job(body, request.namespace_given())?;
+    let state = server.snapshot();
+    let stub = |id: &drover_base::AllocId| state.alloc(*id).map(|alloc| view::alloc_stub(&state, alloc, false, true));
+    let preempted: Vec<api::AllocationListStub> = planned.preempted.iter().filter_map(stub).collect();
     let updates: BTreeMap<String, Option<api::DesiredUpdates>> =
         planned.annotations.iter().map(|(group, counts)| (group.clone(), Some(view::updates(counts)))).collect();
     let diff = wants_diff.then(|| {
@@ -73,9 +77,9 @@ pub async fn plan(agent: Arc<Agent>, mut request: Request) -> Result<Reply, ApiE
     let failed = planned.failed_groups.iter().map(|(group, judged)| (group.clone(), Some(view::metrics(judged))));
     let response = api::JobPlanResponse {
         job_modify_index: planned.job_modify_index,
-        created_evals: None,
+        created_evals: view::list(planned.evals.iter().map(view::evaluation).collect()),
         diff,
-        annotations: Some(api::PlanAnnotations { desired_tg_updates: Some(updates), preempted_allocs: None }),
+        annotations: Some(api::PlanAnnotations { desired_tg_updates: Some(updates), preempted_allocs: view::list(preempted) }),
         failed_tg_allocs: (!planned.failed_groups.is_empty()).then(|| failed.collect()),
         next_periodic_launch: planned.next_launch.map(drover_base::WallTime::rfc3339),
         warnings: planned.warnings,
@@ -126,8 +130,23 @@ pub async fn parse(agent: Arc<Agent>, mut request: Request) -> Result<Reply, Api
     if body.canonicalize {
         canonicalize(&mut job, &Surroundings { region: &agent.facts.region, namespace: "default" });
     }
-    // Sent with sorted keys, unlike the same object elsewhere.
-    let sorted = serde_json::to_value(&job).map_err(|error| ApiError::by_text(error.to_string()))?;
+    // Sent as clients write it themselves: sorted keys, blocks for all groups, and no empty plugin, unlike the same object
+    // elsewhere.
+    let mut sorted = serde_json::to_value(&job).map_err(|error| ApiError::by_text(error.to_string()))?;
+    for name in ["Migrate", "Reschedule"] {
+        if let Some(fields) = sorted.as_object_mut() {
+            fields.entry(name).or_insert(serde_json::Value::Null);
+        }
+    }
+    for group in sorted["TaskGroups"].as_array_mut().into_iter().flatten() {
+        for task in group["Tasks"].as_array_mut().into_iter().flatten() {
+            if task["CSIPluginConfig"].is_null()
+                && let Some(fields) = task.as_object_mut()
+            {
+                fields.remove("CSIPluginConfig");
+            }
+        }
+    }
     Reply::json(&sorted)
 }
 
@@ -154,7 +173,8 @@ pub async fn revert(agent: Arc<Agent>, mut request: Request) -> Result<Reply, Ap
     let body: api::JobRevertRequest = request.json().await?;
     same_job(&body.job_id, request.parameter("job_id"))?;
     let done = agent.server()?.revert_job(&job_id(&request), body.job_version, body.enforce_prior_version).await?;
-    registered(&done, false)
+    // The only registration whose answer has the headers of a read.
+    Ok(registered(&done, false)?.meta(&Meta { known_leader: false, ..Meta::at(done.index) }))
 }
 
 fn same_job(given: &str, path: &str) -> Result<(), ApiError> {

@@ -9,6 +9,7 @@ pub mod evaluations;
 pub mod events;
 pub mod job_changes;
 pub mod jobs;
+pub mod namespaces;
 pub mod nodes;
 pub mod pools;
 pub mod search;

@@ -132,6 +132,19 @@ fn domain(pool: api::NodePool) -> Result<NodePool, ApiError> {
     })
 }
 
+/// The pool that a request carries; how long identities last may be a text such as "24h" there.
+async fn body(request: &mut Request) -> Result<api::NodePool, ApiError> {
+    let wrong = |reason: String| ApiError::bad_request(reason);
+    let mut value: serde_json::Value = request.json().await?;
+    for (name, ttl) in value.as_object_mut().into_iter().flatten().filter(|(name, _)| name.eq_ignore_ascii_case("NodeIdentityTTL")) {
+        if let Some(text) = ttl.as_str() {
+            let nanoseconds = drover_lang::duration::parse_duration(text).map_err(|error| wrong(format!("{name}: {error}")))?;
+            *ttl = nanoseconds.into();
+        }
+    }
+    serde_json::from_value(value).map_err(|error| wrong(error.to_string()))
+}
+
 async fn put(agent: &Agent, pool: api::NodePool) -> Result<Reply, ApiError> {
     let pool = domain(pool)?;
     if pool.is_built_in() {
@@ -142,12 +155,12 @@ async fn put(agent: &Agent, pool: api::NodePool) -> Result<Reply, ApiError> {
 
 /// `PUT /v1/node/pools`.
 pub async fn upsert(agent: Arc<Agent>, mut request: Request) -> Result<Reply, ApiError> {
-    put(&agent, request.json().await?).await
+    put(&agent, body(&mut request).await?).await
 }
 
 /// `PUT /v1/node/pool/{pool}`.
 pub async fn upsert_by_path(agent: Arc<Agent>, mut request: Request) -> Result<Reply, ApiError> {
-    let pool: api::NodePool = request.json().await?;
+    let pool = body(&mut request).await?;
     if pool.name != request.parameter("pool") {
         return Err(ApiError::bad_request("Node pool name does not match request path"));
     }

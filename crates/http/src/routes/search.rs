@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use drover_api as api;
-use drover_state::Snapshot;
+use drover_state::{Snapshot, Table};
 
 use super::{State, in_namespace};
 use crate::error::ApiError;
@@ -60,7 +60,9 @@ pub async fn prefix<S: State>(source: Arc<S>, mut request: Request) -> Result<Re
         found.truncate(MATCHES_MAX);
         matches.insert(context.to_owned(), (!found.is_empty()).then_some(found));
     }
-    let index = snapshot.index();
+    let known = |context: &&str| all || *context == asked.context;
+    let tables = CONTEXTS.into_iter().filter(known).filter_map(table);
+    let index = tables.map(|table| snapshot.table_index(table)).max().unwrap_or(0);
     let response = api::SearchResponse {
         matches: Some(matches),
         truncations: Some(truncations),
@@ -69,6 +71,20 @@ pub async fn prefix<S: State>(source: Arc<S>, mut request: Request) -> Result<Re
         ..api::SearchResponse::default()
     };
     Ok(Reply::json(&response)?.meta(&Meta::at(index)))
+}
+
+/// Where objects of a kind are; none for kinds that do not exist here.
+fn table(context: &str) -> Option<Table> {
+    match context {
+        "allocs" => Some(Table::Allocs),
+        "jobs" => Some(Table::Jobs),
+        "nodes" => Some(Table::Nodes),
+        "node_pools" => Some(Table::NodePools),
+        "evals" => Some(Table::Evals),
+        "deployment" => Some(Table::Deployments),
+        "namespaces" => Some(Table::Namespaces),
+        _ => None,
+    }
 }
 
 /// One more than is sent, so that it is known whether there are more.
@@ -96,8 +112,14 @@ fn candidates(snapshot: &Snapshot, context: &str, namespace: &str, wanted: &str)
             found.sort();
             found
         }
-        "namespaces" => ["default".to_owned()].into_iter().filter(|name| name.starts_with(wanted)).collect(),
-        "node_pools" => ["all", "default"].into_iter().filter(|name| name.starts_with(wanted)).map(str::to_owned).collect(),
+        "namespaces" => {
+            let names = snapshot.namespaces().map(|namespace| &namespace.name);
+            names.filter(|name| name.starts_with(wanted)).take(limit).cloned().collect()
+        }
+        "node_pools" => {
+            let names = snapshot.node_pools().map(|pool| &pool.name);
+            names.filter(|name| name.starts_with(wanted)).take(limit).cloned().collect()
+        }
         _ => Vec::new(),
     }
 }

@@ -9,6 +9,9 @@ use drover_state::{Alloc, Snapshot};
 
 use super::{id, list, time};
 
+/// The field of which [`api::AllocState`] tells changes: the client's status is the only one.
+const CLIENT_STATUS: u64 = 0;
+
 /// An allocated network; which device it is on is the node's matter.
 fn network(network: &drover_model::NetworkResource) -> api::NetworkResource {
     api::NetworkResource { device: String::new(), ..network.to_api() }
@@ -109,6 +112,21 @@ fn tracker(alloc: &Alloc) -> Option<api::RescheduleTracker> {
     })
 }
 
+fn preempted(alloc: &Alloc) -> Option<Vec<String>> {
+    alloc.preempted.as_ref().map(|ids| ids.iter().map(ToString::to_string).collect())
+}
+
+/// When the allocation was lost sight of and seen again.
+fn contacts(alloc: &Alloc) -> Option<Vec<api::AllocState>> {
+    let changes = alloc.contacts.as_ref()?;
+    let state = |change: &drover_model::StatusChange| api::AllocState {
+        field: CLIENT_STATUS,
+        value: change.status.text().to_owned(),
+        time: time(change.time),
+    };
+    Some(changes.iter().map(state).collect())
+}
+
 fn transition(alloc: &Alloc) -> api::DesiredTransition {
     api::DesiredTransition {
         migrate: alloc.transition.migrate,
@@ -161,6 +179,9 @@ pub fn alloc(snapshot: &Snapshot, alloc: &Alloc) -> api::Allocation {
         next_allocation: id(alloc.next),
         reschedule_tracker: tracker(alloc),
         network_status: alloc.tasks.as_ref().map(|_| api::AllocNetworkStatus::default()),
+        preempted_allocations: preempted(alloc),
+        preempted_by_allocation: id(alloc.preempted_by),
+        alloc_states: contacts(alloc),
         create_index: alloc.create_index,
         modify_index: alloc.modify_index,
         alloc_modify_index: alloc.alloc_modify_index,
@@ -199,8 +220,8 @@ pub fn alloc_stub(snapshot: &Snapshot, alloc: &Alloc, with_resources: bool, with
         followup_eval_id: id(alloc.followup_eval),
         next_allocation: id(alloc.next),
         reschedule_tracker: tracker(alloc),
-        preempted_allocations: None,
-        preempted_by_allocation: String::new(),
+        preempted_allocations: preempted(alloc),
+        preempted_by_allocation: id(alloc.preempted_by),
         create_index: alloc.create_index,
         modify_index: alloc.modify_index,
         create_time: alloc.create_time.0,

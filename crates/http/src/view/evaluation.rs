@@ -1,9 +1,26 @@
 //! Evaluations: in full and as relatives of others.
 
+use std::collections::BTreeMap;
+
 use drover_api as api;
-use drover_model::{DesiredUpdates, Evaluation, PlacementMetrics};
+use drover_model::{DesiredUpdates, Evaluation, ExhaustedResources, PlacementMetrics};
 
 use super::{counts, id, list, time};
+
+/// What tasks asked for of what ran out; the rest of each object is zero, as nothing of it was asked for.
+fn exhausted(tasks: &BTreeMap<String, ExhaustedResources>) -> BTreeMap<String, Option<api::Resources>> {
+    let of_task = |asked: &ExhaustedResources| api::Resources {
+        cpu: Some(i64::from(asked.cpu_mhz)),
+        cores: Some(0),
+        memory_mb: Some(i64::from(asked.memory_mb)),
+        memory_max_mb: Some(0),
+        disk_mb: Some(0),
+        iops: Some(0),
+        secrets_mb: Some(0),
+        ..api::Resources::default()
+    };
+    tasks.iter().map(|(name, asked)| (name.clone(), Some(of_task(asked)))).collect()
+}
 
 /// How nodes were judged.
 pub fn metrics(metrics: &PlacementMetrics) -> api::AllocationMetric {
@@ -17,14 +34,15 @@ pub fn metrics(metrics: &PlacementMetrics) -> api::AllocationMetric {
         nodes_filtered: i64::from(metrics.nodes_filtered),
         nodes_in_pool: i64::from(metrics.nodes_in_pool),
         node_pool: metrics.node_pool.clone(),
-        nodes_available: counts(&metrics.nodes_available),
+        // Told even where there are none: the reader asks by datacenter.
+        nodes_available: Some(counts(&metrics.nodes_available).unwrap_or_default()),
         class_filtered: counts(&metrics.class_filtered),
         constraint_filtered: counts(&metrics.constraint_filtered),
         nodes_exhausted: i64::from(metrics.nodes_exhausted),
         class_exhausted: counts(&metrics.class_exhausted),
         dimension_exhausted: counts(&metrics.dimension_exhausted),
         quota_exhausted: None,
-        resources_exhausted: None,
+        resources_exhausted: metrics.resources_exhausted.as_ref().map(exhausted),
         scores: None,
         score_meta_data: list(scores.collect()),
         allocation_time: metrics.allocation_time_ns,

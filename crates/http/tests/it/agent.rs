@@ -22,23 +22,34 @@ use tokio::net::TcpListener;
 
 const REFUSALS: &str = include_str!("../../../../testdata/golden/http-refusals.jsonl");
 const LEADER_ANSWERS: &str = include_str!("../../../../testdata/golden/http-leader-answers.jsonl");
+const NAMESPACES: &str = include_str!("../../../../testdata/golden/http-namespaces.jsonl");
 const ANSWERS: &str = include_str!("../../../../testdata/golden/http-answers.jsonl");
 
 /// A server with its API and no client.
-struct Whole {
-    server: Server,
+pub(crate) struct Whole {
+    pub(crate) server: Server,
     address: SocketAddr,
     http: reqwest::Client,
-    clock: Clock,
-    node: NodeId,
+    pub(crate) clock: Clock,
+    pub(crate) node: NodeId,
     scope: TaskScope,
 }
 
 impl Whole {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
+        Self::with(Config::new(Storage::Memory)).await
+    }
+
+    /// Ends the server and everything it started.
+    pub(crate) async fn end(self) {
+        self.scope.shutdown(Duration::from_secs(5)).await;
+        self.server.shutdown().await;
+    }
+
+    async fn with(config: Config) -> Self {
         let scope = TaskScope::new();
         let (clock, entropy) = (Clock::system(), Entropy::system());
-        let server = Server::start(Config::new(Storage::Memory), clock.clone(), entropy.clone(), &scope).await.unwrap();
+        let server = Server::start(config, clock.clone(), entropy.clone(), &scope).await.unwrap();
         let facts = Facts {
             name: "pasture".into(),
             region: "global".into(),
@@ -68,7 +79,7 @@ impl Whole {
     }
 
     /// Sends a recorded request; tokens in its path are filled from `ids`.
-    async fn ask(&self, record: &Value, ids: &BTreeMap<String, String>) -> (u16, BTreeMap<String, String>, String) {
+    pub(crate) async fn ask(&self, record: &Value, ids: &BTreeMap<String, String>) -> (u16, BTreeMap<String, String>, String) {
         let asked = &record["request"];
         let mut path = asked["path"].as_str().unwrap().to_owned();
         for (token, id) in ids {
@@ -92,13 +103,13 @@ impl Whole {
         (answer.status().as_u16(), headers, answer.text().await.unwrap())
     }
 
-    async fn get(&self, path: &str) -> Value {
+    pub(crate) async fn get(&self, path: &str) -> Value {
         let answer = self.http.get(format!("http://{}{path}", self.address)).send().await.unwrap();
         serde_json::from_str(&answer.text().await.unwrap()).unwrap()
     }
 
     /// Asks again whenever something changes, until the answer is as wanted.
-    async fn until(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn until(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let watched = async {
             loop {
                 let index = self.server.snapshot().index();
@@ -112,7 +123,7 @@ impl Whole {
         self.clock.timeout(Duration::from_secs(20), watched).await.expect("the answer came in time")
     }
 
-    async fn add_node(&self) {
+    pub(crate) async fn add_node(&self) {
         let driver = |attribute: &str| NodeDriver {
             detected: true,
             healthy: true,
@@ -132,7 +143,7 @@ impl Whole {
             node_class: "meadow".into(),
             http_addr: "127.0.0.1:4646".into(),
             attributes: attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-            drivers: BTreeMap::from([("raw_exec".into(), driver("driver.raw_exec"))]),
+            drivers: BTreeMap::from([("raw_exec".into(), driver("driver.raw_exec")), ("mock_driver".into(), driver("driver.mock_driver"))]),
             resources: NodeResources {
                 cpu_mhz: 4000,
                 memory_mb: 4000,
@@ -159,8 +170,8 @@ impl Whole {
         });
     }
 
-    /// Reports every allocation as running and healthy.
-    async fn run_all(&self) {
+    /// Reports every allocation that is new as running, with its health.
+    pub(crate) async fn run_all(&self, health: Option<bool>) {
         let now = self.clock.now();
         let event = |kind| TaskEvent { time: now, kind };
         let events = vec![
@@ -169,23 +180,46 @@ impl Whole {
             event(TaskEventKind::Started),
         ];
         let task = TaskState { status: TaskStatus::Running, started_at: now, events, ..TaskState::default() };
+        let tasks = |alloc: &drover_state::Alloc| alloc.task_group().tasks.iter().map(|own| (own.name.clone(), task.clone())).collect();
         let snapshot = self.server.snapshot();
         let updates = snapshot
             .allocs()
-            .filter(|alloc| alloc.client_status == ClientStatus::Pending)
+            .filter(|alloc| alloc.client_status == ClientStatus::Pending || (alloc.health.is_none() && !alloc.terminal()))
             .map(|alloc| AllocUpdate {
                 id: alloc.id,
                 status: ClientStatus::Running,
                 description: "Tasks are running".into(),
-                tasks: BTreeMap::from([("spin".to_owned(), task.clone())]),
-                health: Some(DeploymentHealth { healthy: true, time: now }),
+                tasks: tasks(alloc),
+                health: health.map(|healthy| DeploymentHealth { healthy, time: now }),
             })
             .collect();
         self.server.update_allocs(self.node, updates).await.unwrap();
     }
 }
 
-fn records(packed: &str) -> BTreeMap<String, Value> {
+impl Whole {
+    /// Reports every allocation as ended that is stopped or has nothing more to do.
+    pub(crate) async fn end_all(&self, health: Option<bool>) {
+        let now = self.clock.now();
+        let task = TaskState { status: TaskStatus::Dead, started_at: now, finished_at: now, ..TaskState::default() };
+        let tasks = |alloc: &drover_state::Alloc| alloc.task_group().tasks.iter().map(|own| (own.name.clone(), task.clone())).collect();
+        let snapshot = self.server.snapshot();
+        let updates = snapshot
+            .allocs()
+            .filter(|alloc| alloc.job.kind.is_batch() || alloc.server_terminal())
+            .map(|alloc| AllocUpdate {
+                id: alloc.id,
+                status: ClientStatus::Complete,
+                description: "All tasks have completed".into(),
+                tasks: tasks(alloc),
+                health: health.map(|healthy| DeploymentHealth { healthy, time: now }),
+            })
+            .collect();
+        self.server.update_allocs(self.node, updates).await.unwrap();
+    }
+}
+
+pub(crate) fn records(packed: &str) -> BTreeMap<String, Value> {
     let parsed = packed.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     parsed.map(|record| (record["name"].as_str().unwrap().to_owned(), record)).collect()
 }
@@ -294,8 +328,12 @@ fn compared_with(name: &str, record: &Value, answer: &(u16, BTreeMap<String, Str
     let mut out = Vec::new();
     let body: Value = match answer.2.as_str() {
         "" => json!(""),
-        text => serde_json::from_str(text).unwrap_or_else(|_| panic!("{name}: {} {text}", answer.0)),
+        text => serde_json::from_str(text).unwrap_or_else(|_| json!(text)),
     };
+    let status = record["response"]["status"].as_u64();
+    if status != Some(u64::from(answer.0)) {
+        wrong.push(format!("{name}: status {}, recorded {status:?}", answer.0));
+    }
     differences("", &record["response"]["body"], &body, &mut out);
     out.retain(|difference| !EXCEPTIONS.iter().any(|exception| difference.contains(exception)));
     wrong.extend(out.into_iter().map(|difference| format!("{name}: {difference}")));
@@ -353,6 +391,45 @@ async fn templates_pools_drains_and_settings_are_told_as_recorded() {
     assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
 }
 
+#[proves("PER-032")]
+#[tokio::test]
+async fn namespaces_are_told_as_recorded_and_stay_while_jobs_live_in_them() {
+    let whole = Whole::start().await;
+    whole.add_node().await;
+    let tasks = json!([{"Name": "t", "Driver": "raw_exec", "Config": {"command": "/bin/true"}}]);
+    let job = json!({"ID": "cow", "Name": "cow", "Namespace": "byre", "TaskGroups": [{"Name": "g", "Tasks": tasks}]});
+    let mut wrong = Vec::new();
+    let all: Vec<Value> = NAMESPACES.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for record in &all {
+        let name = record["name"].as_str().unwrap();
+        if name.contains("non-terminal") {
+            let body = json!({ "Job": job }).to_string();
+            let registered = whole.http.put(format!("http://{}/v1/jobs", whole.address)).body(body).send().await.unwrap();
+            assert_eq!(registered.status().as_u16(), 200);
+            whole.until("/v1/job/cow/allocations?namespace=byre", |allocs| allocs.as_array().unwrap().len() == 1).await;
+            let everywhere = whole.get("/v1/jobs?namespace=*").await;
+            assert_eq!((&everywhere[0]["ID"], &everywhere[0]["Namespace"]), (&json!("cow"), &json!("byre")));
+            assert_eq!(whole.get("/v1/jobs").await, json!([]));
+            assert_eq!(whole.get("/v1/allocations?namespace=*").await[0]["Namespace"], "byre");
+        }
+        if name.ends_with("name-ok") {
+            whole.http.delete(format!("http://{}/v1/job/cow?namespace=byre", whole.address)).send().await.unwrap();
+            whole.until("/v1/job/cow/allocations?namespace=byre", |allocs| allocs[0]["DesiredStatus"] == "stop").await;
+            whole.end_all(None).await;
+            whole.until("/v1/job/cow?namespace=byre", |job| job["Status"] == "dead").await;
+        }
+        let answer = whole.ask(record, &BTreeMap::new()).await;
+        compared_with(name, record, &answer, &mut wrong);
+    }
+    // The digest is one of our own; nobody compares it with anything but itself.
+    wrong.retain(|difference| !difference.contains("Hash"));
+    assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
+    let body = json!({ "Job": job }).to_string();
+    let refused = whole.http.put(format!("http://{}/v1/jobs", whole.address)).body(body).send().await.unwrap();
+    assert_eq!(refused.status().as_u16(), 500);
+    assert!(refused.text().await.unwrap().contains("job \"cow\" is in nonexistent namespace \"byre\""));
+}
+
 #[tokio::test]
 async fn a_service_is_told_as_recorded() {
     let whole = Whole::start().await;
@@ -370,7 +447,7 @@ async fn a_service_is_told_as_recorded() {
     let registration = "jobs/PUT-jobs-register-service";
     compare(registration, &whole.ask(&all[registration], &ids).await);
     whole.until("/v1/job/weaver/allocations", |allocs| allocs.as_array().unwrap().len() == 2).await;
-    whole.run_all().await;
+    whole.run_all(Some(true)).await;
     whole.until("/v1/job/weaver/deployment", |deployment| deployment["Status"] == "successful").await;
     whole.until("/v1/job/weaver/summary", |summary| summary["Summary"]["loom"]["Running"] == 2).await;
     whole.until("/v1/job/weaver", |job| job["Stable"] == true).await;
@@ -428,4 +505,53 @@ async fn the_event_stream_tells_what_happens() {
     );
     assert_eq!(line["Index"], event["Index"]);
     assert_eq!(event["Payload"]["Node"]["SecretID"], "");
+}
+
+#[tokio::test]
+async fn a_server_with_too_much_to_do_says_when_to_come_again_and_loses_nothing() {
+    let whole = Whole::with(Config { workers: 1, evals_pending_max: 1, ..Config::new(Storage::Memory) }).await;
+    whole.add_node().await;
+    let mut letter = records(LEADER_ANSWERS)["jobs/PUT-jobs-register-parameterized"].clone();
+    letter["request"]["body"]["Job"]["ParameterizedJob"] = json!({"MetaRequired": ["number"]});
+    assert_eq!(whole.ask(&letter, &BTreeMap::new()).await.0, 200);
+    let url = format!("http://{}/v1/job/letter/dispatch", whole.address);
+    let dispatch = |number: usize| whole.http.put(&url).body(json!({"Meta": {"number": number.to_string()}}).to_string()).send();
+    let (mut accepted, mut turned_away, mut waiting) = (0, 0, Vec::new());
+    // More at a time than one worker has worked off, until some are turned away.
+    for round in 0..200 {
+        let numbers: Vec<usize> = (round * 40..(round + 1) * 40).collect();
+        for (number, answer) in numbers.iter().zip(futures::future::join_all(numbers.iter().map(|number| dispatch(*number))).await) {
+            let answer = answer.unwrap();
+            match answer.status().as_u16() {
+                200 => accepted += 1,
+                429 => {
+                    assert_eq!(answer.headers()["retry-after"], "1");
+                    assert!(answer.text().await.unwrap().contains("too much to do"));
+                    turned_away += 1;
+                    waiting.push(*number);
+                }
+                other => panic!("{other}: {}", answer.text().await.unwrap()),
+            }
+        }
+        if turned_away > 0 {
+            break;
+        }
+    }
+    assert!(accepted > 0 && turned_away > 0, "{accepted} accepted, {turned_away} turned away");
+    // Whoever comes again is served once what came before is worked off.
+    let total = accepted + turned_away;
+    let again = async {
+        while let Some(number) = waiting.pop() {
+            let index = whole.server.snapshot().index();
+            if dispatch(number).await.unwrap().status().as_u16() == 429 {
+                waiting.push(number);
+                whole.server.changed(index).await;
+            }
+        }
+    };
+    whole.clock.timeout(Duration::from_secs(60), again).await.expect("the server recovers by itself");
+    let state = whole.server.snapshot();
+    let parent = drover_model::JobId { namespace: "default".into(), id: "letter".into() };
+    let made: std::collections::BTreeSet<String> = state.children(&parent).map(|row| row.job().meta["number"].clone()).collect();
+    assert_eq!((made.len(), state.children(&parent).count()), (total, total), "each is made once");
 }

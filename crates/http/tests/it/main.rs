@@ -5,6 +5,7 @@
 mod agent;
 mod conventions;
 mod recorded;
+mod replay;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

@@ -7,9 +7,9 @@ use drover_macros::proves;
 use super::*;
 use crate::plan::{Placement, Preemption, Stop};
 use crate::{
-    AllocatedResources, AllocatedTask, ClientStatus, Deployment, DeploymentGroup, DeploymentHealth, DeploymentStatus, JobType, NodeDriver,
-    NodeResources, PlacementMetrics, PortMapping, Resources, SchedulerAlgorithm, Task, TaskEvent, TaskEventKind, TaskGroup, TaskState,
-    TaskStatus, Trigger,
+    AllocatedResources, AllocatedTask, ClientStatus, Deployment, DeploymentGroup, DeploymentHealth, DeploymentStatus, JobType,
+    NamespaceCapabilities, NodeDriver, NodeResources, PlacementMetrics, PortMapping, Resources, SchedulerAlgorithm, Task, TaskEvent,
+    TaskEventKind, TaskGroup, TaskState, TaskStatus, Trigger,
 };
 
 /// One command of each kind as level 1 wrote it: the kind and the bytes. Lines are never changed, only added.
@@ -224,7 +224,9 @@ fn kind(change: &Change) -> &'static str {
         | Change::Children(_)
         | Change::NodeDrain { .. }
         | Change::DrainsDone { .. }
-        | Change::PurgeNode { .. } => unreachable!("not of level 1"),
+        | Change::PurgeNode { .. }
+        | Change::UpsertNamespaces(_)
+        | Change::DeleteNamespaces(_) => unreachable!("not of level 1"),
     }
 }
 
@@ -328,16 +330,43 @@ fn samples_of_level_2() -> Vec<(&'static str, Change)> {
     ]
 }
 
+/// One command of each kind that level 3 brought.
+const LEVEL_3: &str = include_str!("../../../../testdata/golden/commands-level-3.hex");
+
+fn samples_of_level_3() -> Vec<(&'static str, Change)> {
+    let namespace = Namespace {
+        name: "byre".into(),
+        description: "cows".into(),
+        capabilities: Some(NamespaceCapabilities {
+            enabled_task_drivers: vec!["exec".into()],
+            disabled_task_drivers: vec!["raw_exec".into()],
+            enabled_network_modes: vec!["host".into()],
+            disabled_network_modes: vec!["bridge".into()],
+        }),
+        meta: BTreeMap::from([("owner".to_owned(), "ewe".to_owned())]),
+        required_extra_claims: BTreeMap::from([("team".to_owned(), "dairy".to_owned())]),
+        optional_extra_claims: BTreeMap::from([("shift".to_owned(), "night".to_owned())]),
+        create_index: 4,
+        modify_index: 5,
+    };
+    vec![
+        ("upsert-namespaces", Change::UpsertNamespaces(vec![namespace])),
+        ("delete-namespaces", Change::DeleteNamespaces(vec!["byre".into()])),
+    ]
+}
+
 #[test]
-fn bytes_of_level_2_are_read_and_written_again_unchanged() {
-    let mut written = String::new();
-    for (name, change) in samples_of_level_2() {
-        assert_eq!(change.level(), 2);
-        let command = Command { time: WallTime(1_000), change };
-        written.push_str(&format!("{name} {}\n", hex(&command.to_bytes())));
-        assert_eq!(Command::from_bytes(&command.to_bytes()).unwrap(), Some(command));
+fn bytes_of_later_levels_are_read_and_written_again_unchanged() {
+    for (level, samples, golden) in [(2, samples_of_level_2(), LEVEL_2), (3, samples_of_level_3(), LEVEL_3)] {
+        let mut written = String::new();
+        for (name, change) in samples {
+            assert_eq!(change.level(), level);
+            let command = Command { time: WallTime(1_000), change };
+            written.push_str(&format!("{name} {}\n", hex(&command.to_bytes())));
+            assert_eq!(Command::from_bytes(&command.to_bytes()).unwrap(), Some(command));
+        }
+        assert!(written == golden, "the bytes have changed; the whole:\n{written}");
     }
-    assert!(written == LEVEL_2, "the bytes have changed; the whole:\n{written}");
 }
 
 /// An entry with this format and a change that this build does not know.

@@ -30,14 +30,14 @@ impl Servers for Fake {
             if node.name.is_empty() {
                 return Err(Refusal::new(Reason::Refused, "missing node name"));
             }
-            Ok(Registered::within(Duration::from_millis(12_345)))
+            Ok(Registered::within(Duration::from_millis(12_345)).asking(true))
         })
     }
 
     fn heartbeat(&self, caller: Caller) -> BoxFuture<'_, Result<Registered, Refusal>> {
         Box::pin(async move {
             match caller.secret.as_str() {
-                "right" => Ok(Registered::within(Duration::from_secs(1))),
+                "right" => Ok(Registered::within(Duration::from_secs(1)).telling(false, vec!["10.0.0.1:4647".into()], 3)),
                 "nobody" => Err(Refusal::new(Reason::UnknownNode, "node not found")),
                 _ => Err(Refusal::new(Reason::Unreachable, "No cluster leader")),
             }
@@ -121,7 +121,8 @@ async fn calls_are_answered_and_refusals_keep_their_reason() {
     assert_eq!(client.register(node).await.unwrap().ttl(), Duration::from_millis(12_345));
     let refused = client.register(Node::default()).await.unwrap_err();
     assert_eq!(refused, Refusal::new(Reason::Refused, "missing node name"));
-    assert!(client.heartbeat(caller("right")).await.is_ok());
+    let told = client.heartbeat(caller("right")).await.unwrap();
+    assert_eq!((told.eligible(), told.servers(), told.feature_level()), (false, &["10.0.0.1:4647".to_owned()][..], 3));
     assert_eq!(client.heartbeat(caller("nobody")).await.unwrap_err().reason, Reason::UnknownNode);
     assert_eq!(client.heartbeat(caller("late")).await.unwrap_err(), Refusal::new(Reason::Unreachable, "No cluster leader"));
     assert_eq!(client.delete_service(caller("right"), "default".into(), "x".into()).await.unwrap_err().reason, Reason::NotFound);

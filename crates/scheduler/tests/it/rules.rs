@@ -4,7 +4,8 @@
 
 use drover_base::Rng;
 use drover_macros::proves;
-use drover_scheduler::{Context, process};
+use drover_model::JobType;
+use drover_scheduler::{Attempts, Context, process};
 use serde_json::{Value, json};
 
 use crate::scenarios::input::NOW;
@@ -144,4 +145,25 @@ fn deployments_end_as_their_groups_do() {
 #[test]
 fn canaries_run_beside_the_old_ones_until_they_take_over() {
     prove(&["DEP-038", "DEP-039", "DEP-040", "DEP-043", "DEP-044", "DEP-047"]);
+}
+
+#[proves("SCH-025")]
+#[test]
+fn changed_constraints_affinities_and_spreads_restart_nothing() {
+    prove(&["SCH-025"]);
+}
+
+#[proves("SCH-091", "SCH-092")]
+#[test]
+fn an_evaluation_whose_plans_are_refused_is_given_up_after_a_few() {
+    prove(&["SCH-091", "SCH-092"]);
+    for (kind, most) in [(JobType::Service, 5), (JobType::Batch, 2), (JobType::System, 5), (JobType::Sysbatch, 2)] {
+        let mut attempts = Attempts::new(kind);
+        // A plan that commits something starts the count over, however often.
+        for _ in 0..10 {
+            assert!((1..most).all(|_| attempts.again(false)), "{kind}");
+            assert!(attempts.again(true), "{kind}");
+        }
+        assert!((1..most).all(|_| attempts.again(false)) && !attempts.again(false), "{kind}");
+    }
 }

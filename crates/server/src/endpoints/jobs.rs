@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use drover_api as api;
-use drover_base::{EvalId, Rng};
+use drover_base::{AllocId, EvalId, Rng};
 use drover_model::admission::{JobProblems, Oversubscription, Surroundings, canonicalize, complete, validate, warnings};
 use drover_model::command::{Change, RegisterJob, ScalingEvent, Submission};
-use drover_model::{DesiredUpdates, Evaluation, Job, JobId, PlacementMetrics, Trigger};
+use drover_model::{DesiredUpdates, Evaluation, Job, JobId, JobView, PlacementMetrics, Trigger};
 use drover_scheduler::periodic::next_launch;
 use drover_scheduler::{Context, process};
 use drover_state::{JobRow, Snapshot};
@@ -50,6 +50,8 @@ pub struct Planned {
     pub annotations: BTreeMap<String, DesiredUpdates>,
     /// Groups that would not be placed in full.
     pub failed_groups: BTreeMap<String, PlacementMetrics>,
+    /// Allocations of other jobs that would have to go.
+    pub preempted: Vec<AllocId>,
     /// Evaluations that would follow.
     pub evals: Vec<Evaluation>,
     /// When its next child is due.
@@ -90,15 +92,21 @@ impl Server {
         }
         let (namespace, pool) = (job.namespace.as_deref().unwrap_or_default(), job.node_pool.as_deref().unwrap_or_default());
         let id = job.id.as_deref().unwrap_or_default();
-        if namespace != "default" {
-            problems.0.push(format!("job {id:?} is in nonexistent namespace {namespace:?}"));
+        let state = self.snapshot();
+        match state.namespace(namespace) {
+            Some(namespace) => problems.0.extend(namespace.problems(&Job::from_api(job.clone()))),
+            None => problems.0.push(format!("job {id:?} is in nonexistent namespace {namespace:?}")),
         }
-        if self.snapshot().node_pool(pool).is_none() {
+        if state.node_pool(pool).is_none() {
             problems.0.push(format!("job {id:?} is in nonexistent node pool {pool:?}"));
         }
-        let oversubscribed = self.snapshot().scheduler_config().memory_oversubscription_enabled;
-        let warnings = warnings(&job, if oversubscribed { Oversubscription::On } else { Oversubscription::Off });
+        let warnings = self.warnings(&job);
         (job, problems, warnings)
+    }
+
+    fn warnings(&self, job: &api::Job) -> Vec<String> {
+        let oversubscribed = self.snapshot().scheduler_config().memory_oversubscription_enabled;
+        warnings(job, if oversubscribed { Oversubscription::On } else { Oversubscription::Off })
     }
 
     /// Registers a job and the evaluation that acts on it, in one entry.
@@ -237,12 +245,29 @@ impl Server {
             keep_version: false,
             scaling: None,
         };
-        let command = drover_model::Command { time: now, change: Change::RegisterJob(Box::new(register)) };
+        let command = drover_model::Command { time: now, change: Change::RegisterJob(Box::new(register.clone())) };
         store.apply(state.index() + 1, command);
         let planned = store.snapshot();
-        let outcome = process(&planned, &eval, &mut Context { now, rng: Rng::new(self.0.entropy.seed()) });
-        let mut evals = outcome.followups;
-        evals.extend(outcome.blocked);
+        let mut context = Context { now, rng: Rng::new(self.0.entropy.seed()) };
+        // What a periodic job launches is placed as if it were launched now.
+        let child = Job { periodic: None, parameterized: None, ..job.clone() };
+        let outcome = if job.is_parent() {
+            let register = RegisterJob { job: Arc::new(child), ..register };
+            let command = drover_model::Command { time: now, change: Change::RegisterJob(Box::new(register)) };
+            let mut store = drover_state::Store::from_snapshot((*state).clone());
+            store.apply(state.index() + 1, command);
+            process(&store.snapshot(), &eval, &mut context)
+        } else {
+            process(&planned, &eval, &mut context)
+        };
+        let failed = &outcome.failed_groups;
+        let waiting = outcome.blocked.into_iter().map(|eval| Evaluation {
+            failed_groups: failed.clone(),
+            queued: BTreeMap::new(),
+            snapshot_index: 0,
+            ..eval
+        });
+        let evals = outcome.followups.into_iter().chain(waiting).collect();
         let next_launch = job.periodic.as_ref().filter(|_| job.launches()).and_then(|periodic| next_launch(periodic, now));
         Ok(Planned {
             next_launch,
@@ -250,6 +275,7 @@ impl Server {
             job_modify_index: old.as_ref().map_or(0, |row| row.job().job_modify_index),
             old,
             annotations: outcome.plan.annotations,
+            preempted: outcome.plan.preemptions.iter().map(|gone| gone.id).collect(),
             failed_groups: outcome.failed_groups,
             evals,
             warnings: format_warnings(&warnings),
@@ -304,7 +330,8 @@ impl Server {
         })?;
         let job = Job { stop: false, ..Job::clone(&entry.job) };
         let submission = entry.submission.as_deref().cloned();
-        self.commit_registration(job, submission, Some(row.job().job_modify_index), None, Trigger::JobRegister, None, &[]).await
+        let warnings = self.warnings(&job.to_api(&JobView::default()));
+        self.commit_registration(job, submission, Some(row.job().job_modify_index), None, Trigger::JobRegister, None, &warnings).await
     }
 
     /// Marks a version as stable or not.

@@ -3,6 +3,7 @@
 mod allocs;
 mod deployments;
 mod jobs;
+mod namespaces;
 mod nodes;
 mod operator;
 

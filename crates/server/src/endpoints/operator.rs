@@ -54,9 +54,7 @@ impl Server {
             problems.push(format!("node pool {name:?} has nodes in regions: [{region}]"));
         }
         if !problems.is_empty() {
-            let count = if problems.len() == 1 { "1 error".to_owned() } else { format!("{} errors", problems.len()) };
-            let lines: String = problems.iter().map(|problem| format!("\t* {problem}\n")).collect();
-            return Err(EndpointError::internal(format!("{count} occurred:\n{lines}\n")));
+            return Err(EndpointError::problems(&problems));
         }
         self.propose(Change::DeleteNodePools(vec![name.to_owned()])).await
     }

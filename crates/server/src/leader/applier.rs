@@ -7,16 +7,18 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use drover_model::command::Change;
-use drover_model::{Evaluation, Plan};
+use drover_model::{Evaluation, Index, Plan};
 use drover_scheduler::broker::Token;
-use drover_scheduler::verify::{InFlight, verify};
+use drover_scheduler::verify::verify;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::EndpointError;
+use crate::pace::gather;
 use crate::server::Server;
 
 /// Plans in one entry at most.
@@ -25,12 +27,20 @@ const ENTRY_PLANS_MAX: usize = 512;
 const ENTRY_ALLOCS_MAX: usize = 2_000;
 /// Entries on their way at once: one is written while the next is verified.
 const ENTRIES_MAX: usize = 2;
+/// Plans that make a second entry on its way worth while; fewer wait for the first.
+const ENTRY_PLANS_MANY: usize = 64;
+/// The same by what is left of larger ones.
+const ENTRY_ALLOCS_MANY: usize = 1_000;
+/// How long the state may lag behind the one that a plan was worked out on (EVL-046).
+const STATE_LIMIT: Duration = Duration::from_secs(10);
 
 /// A plan on its way to the applier.
 pub(crate) struct PlanRequest {
     pub(crate) eval: Arc<Evaluation>,
     pub(crate) token: Token,
     pub(crate) plan: Plan,
+    /// The index of the state that it was worked out on.
+    pub(crate) needed: Index,
     /// Written in the entry of the last chunk if everything was let through.
     pub(crate) then: Vec<Evaluation>,
     pub(crate) reply: oneshot::Sender<Result<Verdict, EndpointError>>,
@@ -69,28 +79,55 @@ struct Entry {
 pub(super) async fn run(server: Server, mut requests: mpsc::Receiver<PlanRequest>) {
     let mut queue: BTreeMap<(Reverse<u8>, u64), Unit> = BTreeMap::new();
     let (mut arrivals, mut entries) = (0, FuturesUnordered::new());
+    // One for each worker at most, as each waits for its answer.
+    let mut early = FuturesUnordered::new();
     loop {
-        if queue.is_empty() || entries.len() >= ENTRIES_MAX {
+        if queue.is_empty() || entries.len() >= ENTRIES_MAX || !entries.is_empty() && !many(&queue) {
             tokio::select! {
                 Some(()) = entries.next(), if !entries.is_empty() => {}
+                Some(request) = early.next(), if !early.is_empty() => queue_up(&mut queue, &mut arrivals, request),
                 request = requests.recv() => match request {
-                    Some(request) => enqueue(&mut queue, &mut arrivals, request),
+                    Some(request) if request.needed > server.snapshot().index() => early.push(caught_up(&server, request)),
+                    Some(request) => queue_up(&mut queue, &mut arrivals, Some(request)),
                     None => return,
                 },
             }
         }
-        while let Ok(request) = requests.try_recv() {
-            enqueue(&mut queue, &mut arrivals, request);
-        }
-        if entries.len() < ENTRIES_MAX && !queue.is_empty() {
+        gather(&mut requests, |request| {
+            if request.needed > server.snapshot().index() {
+                early.push(caught_up(&server, request));
+            } else {
+                queue_up(&mut queue, &mut arrivals, Some(request));
+            }
+            true
+        })
+        .await;
+        if !queue.is_empty() && (entries.is_empty() || entries.len() < ENTRIES_MAX && many(&queue)) {
             let entry = put_together(&server, &mut queue, &mut arrivals);
             entries.push(commit(server.clone(), entry));
         }
     }
 }
 
-fn enqueue(queue: &mut BTreeMap<(Reverse<u8>, u64), Unit>, arrivals: &mut u64, request: PlanRequest) {
-    let PlanRequest { eval, token, plan, then, reply } = request;
+/// Whether what waits is worth an entry of its own beside one that is on its way.
+fn many(queue: &BTreeMap<(Reverse<u8>, u64), Unit>) -> bool {
+    let allocs = || queue.values().flat_map(|unit| &unit.chunks).map(Plan::allocs).sum::<usize>();
+    queue.len() >= ENTRY_PLANS_MANY || allocs() >= ENTRY_ALLOCS_MANY
+}
+
+/// Waits for the state that a plan was worked out on; one that waits in vain has failed.
+async fn caught_up(server: &Server, request: PlanRequest) -> Option<PlanRequest> {
+    if server.reached(request.needed, STATE_LIMIT).await {
+        return Some(request);
+    }
+    let reason = format!("the state did not reach index {}, on which the plan was worked out, in time", request.needed);
+    // A worker that is gone has no use for the answer.
+    let _ = request.reply.send(Err(EndpointError::internal(reason)));
+    None
+}
+
+fn queue_up(queue: &mut BTreeMap<(Reverse<u8>, u64), Unit>, arrivals: &mut u64, request: Option<PlanRequest>) {
+    let Some(PlanRequest { eval, token, plan, needed: _, then, reply }) = request else { return };
     *arrivals += 1;
     let key = (Reverse(eval.priority), *arrivals);
     queue.insert(key, Unit { eval, token, chunks: plan.chunks().collect(), then, partial: false, progress: false, reply });
@@ -114,7 +151,7 @@ fn put_together(server: &Server, queue: &mut BTreeMap<(Reverse<u8>, u64), Unit>,
             continue;
         }
         if let Some(chunk) = unit.chunks.pop_front().filter(|chunk| !chunk.is_empty()) {
-            let verified = verify(&state, &mut InFlight::default(), chunk);
+            let verified = verify(&state, chunk);
             unit.partial |= verified.partial;
             if !verified.plan.is_empty() {
                 unit.progress = true;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use drover_api as api;
 use drover_base::{AllocId, NodeId, WallTime};
 use drover_macros::proves;
-use drover_model::command::Change;
+use drover_model::command::{Change, ChildKind, NewChild};
 use drover_model::{
     AllocUpdate, ClientStatus, DeploymentHealth, DrainSpec, DrainStatus, EvalStatus, JobId, Node, NodeAddress, NodeDriver, NodeNetwork,
     NodeResources, NodeStatus, SchedulerConfig, TaskState, TaskStatus, Trigger,
@@ -494,6 +494,50 @@ async fn many_dispatches_at_once_are_all_made_and_those_of_one_token_once() {
     region.stop().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_child_whose_random_id_is_taken_gets_another_one() {
+    // The same seed makes up the same ids, so that the first one can be taken beforehand.
+    let dispatched = async |taken: Option<String>| {
+        let region = Region::with(Config { workers: 0, ..Config::new(Storage::Memory) }, Clock::simulated(EPOCH)).await;
+        region.register(template("letter")).await;
+        if let Some(child) = &taken {
+            let kind = ChildKind::Dispatch { payload: Vec::new(), meta: BTreeMap::new(), token: String::new(), priority: 0 };
+            let child = NewChild { parent: id("letter"), id: child.clone(), kind, eval_id: drover_base::EvalId::from_random(5) };
+            region.server.propose(Change::Children(vec![child])).await.unwrap();
+        }
+        let done = region.server.dispatch_job(&id("letter"), DispatchRequest::default(), "").await.unwrap();
+        let state = region.server.snapshot();
+        assert!(state.eval(done.eval_id.unwrap()).is_some_and(|eval| eval.job_id == id(&done.id)));
+        assert_eq!(state.children(&id("letter")).count(), 1 + taken.iter().count());
+        region.stop().await;
+        done.id
+    };
+    let first = dispatched(None).await;
+    assert_eq!(dispatched(None).await, first, "the seed decides");
+    assert_ne!(dispatched(Some(first.clone())).await, first);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_template_with_times_hands_them_to_its_children() {
+    let region = Region::start().await;
+    let _one = region.node(1).await;
+    let both = api::Job { periodic: every_minute("tick", false).periodic, ..template("letter") };
+    region.register(both).await;
+    region.clock.sleep(Duration::from_secs(150)).await;
+    assert_eq!(region.server.snapshot().children(&id("letter")).count(), 0, "a template launches nothing itself");
+    let refused = region.server.force_periodic(&id("letter")).await.unwrap_err();
+    assert_eq!(refused.text, "can't force launch non-periodic job");
+    let done = region.server.dispatch_job(&id("letter"), DispatchRequest::default(), "").await.unwrap();
+    assert_eq!(done.eval_id, None, "the child runs nothing itself either");
+    let child = id(&done.id);
+    region.until("its times have come", |state| state.children(&child).count() >= 2).await;
+    let state = region.server.snapshot();
+    let launched = state.children(&child).next().unwrap();
+    assert!(launched.job().periodic.is_none() && launched.id().id.starts_with(&format!("{}/periodic-", done.id)));
+    region.until("they run", |state| state.children(&child).all(|row| running(state, &row.id().id) == 1)).await;
+    region.stop().await;
+}
+
 #[proves("PER-022")]
 #[tokio::test(start_paused = true)]
 async fn while_registration_is_off_only_managers_register_dispatch_and_scale() {
@@ -705,6 +749,7 @@ async fn a_change_of_a_node_concerns_its_jobs_and_those_of_every_node() {
     region.stop().await;
 }
 
+#[proves("NOD-023")]
 #[tokio::test(start_paused = true)]
 async fn a_node_learns_from_heartbeats_whether_it_takes_placements() {
     let region = Region::start().await;
@@ -712,6 +757,15 @@ async fn a_node_learns_from_heartbeats_whether_it_takes_placements() {
     let id = NodeId::from_random(1);
     assert!(region.server.heartbeat(id).await.unwrap().eligible);
     region.server.set_node_eligibility(id, false).await.unwrap();
-    assert!(!region.server.heartbeat(id).await.unwrap().eligible);
+    let heartbeat = region.server.heartbeat(id).await.unwrap();
+    assert!(!heartbeat.eligible);
+    assert_eq!(heartbeat.servers, [region.server.config().rpc_address.clone()]);
+    assert_eq!(heartbeat.feature_level, drover_model::command::FORMAT);
+    // The same through the channel that agents on other machines use.
+    let row = region.server.snapshot().node(id).cloned().unwrap();
+    let caller = drover_rpc::Caller { node: id, secret: row.node.secret_id.clone() };
+    let channel: Arc<dyn drover_rpc::Servers> = region.server.clone().into();
+    let told = channel.heartbeat(caller).await.unwrap();
+    assert_eq!((told.eligible(), told.servers(), told.feature_level()), (false, &heartbeat.servers[..], heartbeat.feature_level));
     region.stop().await;
 }

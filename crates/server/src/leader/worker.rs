@@ -146,13 +146,26 @@ async fn work(
     for (worked, answer) in answers {
         settled &= judge(server, worked, answer, finishing).await;
     }
-    for worked in short {
+    // Those that take some room all the same go one after the other, those that take none together.
+    let (some, none): (Vec<_>, Vec<_>) = short.into_iter().partition(|worked| worked.outcome.plan.allocs() > 0);
+    for worked in some {
         if settled {
             let (worked, answer) = submit(server, plans, &state, worked).await?;
             settled = judge(server, worked, answer, finishing).await;
         } else {
             again.push(worked.turn);
         }
+    }
+    if !settled {
+        again.extend(none.into_iter().map(|worked| worked.turn));
+        return Ok(());
+    }
+    let mut answers = Vec::with_capacity(none.len());
+    for worked in none {
+        answers.push(submit(server, plans, &state, worked).await?);
+    }
+    for (worked, answer) in answers {
+        judge(server, worked, answer, finishing).await;
     }
     Ok(())
 }
@@ -186,7 +199,7 @@ async fn submit(
     let then = conclude(state, eval, worked.outcome.clone(), worked.ending);
     // While the plan is in the queue, its evaluation cannot be late (EVL-012).
     server.0.leader.plan_waits(eval.id, *token);
-    let request = PlanRequest { eval: Arc::clone(eval), token: *token, plan, then, reply };
+    let request = PlanRequest { eval: Arc::clone(eval), token: *token, plan, needed: state.index(), then, reply };
     plans.send(request).await.map_err(|_| EndpointError::internal("the plan applier has stopped"))?;
     Ok((worked, answer))
 }

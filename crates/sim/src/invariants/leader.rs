@@ -60,6 +60,7 @@ fn drains(state: &Snapshot, out: &mut Vec<Broken>) {
 pub(super) fn check_step(before: &Snapshot, after: &Snapshot, out: &mut Vec<Broken>) {
     nodes(before, after, out);
     leaving(before, after, out);
+    paced(before, after, out);
     collected(before, after, out);
 }
 
@@ -100,6 +101,40 @@ fn leaving(before: &Snapshot, after: &Snapshot, out: &mut Vec<Broken>) {
             if live_on(before, row.node.id).any(|other| !system(other)) {
                 broken!(out, "INV-53", "{} leaves node {} before others have left", alloc.name(), row.node.name);
             }
+        }
+    }
+}
+
+/// How long ago a drain may have been looked at that acts now, in nanoseconds.
+const LOOKED_AGO: i64 = 5_000_000_000;
+
+/// INV-52: while a drain has time, the groups of services keep as many healthy allocations as they must not miss. What
+/// changed since the drain was looked at counts as it was.
+fn paced(before: &Snapshot, after: &Snapshot, out: &mut Vec<Broken>) {
+    let lately = |time: drover_base::WallTime| after.time().0 - time.0 <= LOOKED_AGO;
+    let mut leave: BTreeMap<(&str, &str, &str), bool> = BTreeMap::new();
+    for (slot, row) in before.draining() {
+        let Some(drain) = row.drain else { continue };
+        let deadline = drain.force_deadline.0;
+        // Deadlines that are close to one that is due count as due with it.
+        let in_time = drain.spec.deadline_ns >= 0 && (deadline == 0 || deadline - after.time().0 > 2 * LOOKED_AGO);
+        for alloc in after.allocs_of_node(slot).filter(|alloc| alloc.job.kind == JobType::Service && on_its_way(alloc)) {
+            if before.alloc(alloc.id).is_some_and(|then| !on_its_way(then)) {
+                let all = leave.entry((&alloc.job.id.namespace, &alloc.job.id.id, alloc.group_name())).or_insert(true);
+                *all &= in_time;
+            }
+        }
+    }
+    for (namespace, id, name) in leave.into_iter().filter_map(|(group, in_time)| in_time.then_some(group)) {
+        let id = drover_model::JobId { namespace: namespace.to_owned(), id: id.to_owned() };
+        let Some((slot, row)) = after.job_slot(&id).zip(after.job(&id)) else { continue };
+        let Some(group) = row.job().group(name).filter(|_| !lately(row.job().submit_time)) else { continue };
+        let may_miss = group.migrate.as_ref().map_or(1, |migrate| migrate.max_parallel);
+        let must_stay = group.count.saturating_sub(may_miss);
+        let of_group = after.allocs_of_job(slot).filter(|alloc| alloc.group_name() == name && alloc.health.is_some());
+        let stay = of_group.filter(|alloc| !on_its_way(alloc) && (!alloc.terminal() || lately(alloc.modify_time))).count();
+        if stay < must_stay as usize {
+            broken!(out, "INV-52", "a drain leaves {id}.{name} with {stay} healthy allocations of {must_stay} that must stay");
         }
     }
 }

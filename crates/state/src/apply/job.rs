@@ -32,6 +32,7 @@ fn spec_changed(old: &Job, new: &Job) -> bool {
 impl Transaction<'_> {
     pub(crate) fn register_job(&mut self, register: RegisterJob) -> Result<(), ApplyError> {
         let RegisterJob { job, eval, submission, enforce_index, keep_version: _, scaling } = register;
+        self.check_namespace(&job.id)?;
         let existing = self.state.job(&job.id).cloned();
         if let Some(wanted) = enforce_index {
             check_index(wanted, existing.as_deref())?;

@@ -6,6 +6,7 @@ mod collect;
 mod deployment;
 mod eval;
 mod job;
+pub(crate) mod namespace;
 mod node;
 mod plan;
 mod scheduling;

@@ -356,3 +356,33 @@ fn settings_and_pools_are_in_the_snapshot_and_a_pool_in_use_stays() {
     assert_eq!(restored.node_pool("gpu").unwrap().algorithm(restored.scheduler_config()), SchedulerAlgorithm::Spread);
     assert_eq!(restored.state_hash(), state.state_hash());
 }
+
+#[proves("PER-032")]
+#[test]
+fn a_namespace_stays_while_jobs_live_in_it_and_the_default_one_for_ever() {
+    let mut world = World::new();
+    let byre = Namespace { name: "byre".into(), description: "cows".into(), ..Namespace::default() };
+    let cow = JobId { namespace: "byre".into(), id: "cow".into() };
+    let registered = || register(Job { id: cow.clone(), ..job("cow", 10) });
+    let delete = |name: &str| Change::DeleteNamespaces(vec![name.to_owned()]);
+    let refused = |applied: Applied| applied.result.unwrap_err().to_string();
+    // Nothing is registered in what does not exist.
+    let missing = refused(world.apply(registered()));
+    assert_eq!(missing, "job \"cow\" is in nonexistent namespace \"byre\"");
+    assert_eq!(refused(world.apply(delete("byre"))), "namespace not found");
+    assert_eq!(refused(world.apply(delete("default"))), "can not delete default namespace");
+    let made = world.apply(Change::UpsertNamespaces(vec![byre.clone()])).index;
+    world.apply(registered());
+    assert_eq!(refused(world.apply(delete("byre"))), "namespace \"byre\" has non-terminal jobs");
+    let changed = world.apply(Change::UpsertNamespaces(vec![Namespace { description: "more cows".into(), ..byre }])).index;
+    let state = world.store.snapshot();
+    let stored = state.namespace("byre").unwrap();
+    assert_eq!((stored.create_index, stored.modify_index, stored.description.as_str()), (made, changed, "more cows"));
+    assert_eq!(state.table_index(Table::Namespaces), changed);
+    let restored = SnapshotReader::read(&write_snapshot(&state)).unwrap();
+    assert_eq!(restored.namespaces().map(|namespace| namespace.name.as_str()).collect::<Vec<_>>(), ["byre", "default"]);
+    assert_eq!(restored.state_hash(), state.state_hash());
+    world.apply(Change::DeregisterJob { id: cow.clone(), purge: false, eval: None });
+    assert_eq!(world.apply(delete("byre")).result, Ok(()));
+    assert!(world.store.snapshot().namespace("byre").is_none());
+}

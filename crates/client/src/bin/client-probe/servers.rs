@@ -29,6 +29,9 @@ pub(crate) struct Known {
     /// Registered and removed, in order: `+id` and `-id`.
     pub(crate) service_log: Vec<String>,
     pub(crate) unreachable: bool,
+    /// What heartbeats are answered with, unless only with a time.
+    pub(crate) answer: Option<Registered>,
+    pub(crate) heartbeats: usize,
     listener: Option<mpsc::Sender<DesiredChange>>,
 }
 
@@ -125,7 +128,7 @@ impl Servers {
     }
 }
 
-const TTL: Registered = Registered { heartbeat_ttl: Duration::from_millis(200), sync: false };
+const TTL: Duration = Duration::from_millis(200);
 
 impl ServerLink for Servers {
     fn register_node(&self, node: Node) -> BoxFuture<'_, Result<Registered, LinkError>> {
@@ -135,7 +138,7 @@ impl ServerLink for Servers {
                 known.node = Some(node);
                 known.registrations += 1;
             });
-            Ok(TTL)
+            Ok(Registered::within(TTL))
         }
         .boxed()
     }
@@ -143,8 +146,12 @@ impl ServerLink for Servers {
     fn heartbeat(&self, node: NodeId) -> BoxFuture<'_, Result<Registered, LinkError>> {
         async move {
             self.reachable()?;
-            let same = self.with(|known| known.node.as_ref().is_some_and(|known| known.id == node));
-            if same { Ok(TTL) } else { Err(LinkError::UnknownNode) }
+            self.with(|known| {
+                known.heartbeats += 1;
+                let same = known.node.as_ref().is_some_and(|known| known.id == node);
+                let answer = || known.answer.clone().unwrap_or_else(|| Registered::within(TTL));
+                same.then(answer).ok_or(LinkError::UnknownNode)
+            })
         }
         .boxed()
     }

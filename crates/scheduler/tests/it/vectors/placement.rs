@@ -12,7 +12,7 @@ use drover_model::{
 };
 use drover_scheduler::constraint::{Condition, holds, resolve};
 use drover_scheduler::ports::{PortError, assign};
-use drover_scheduler::verify::{InFlight, Rejection, verify};
+use drover_scheduler::verify::{Rejection, verify};
 use drover_state::{Ask, HostAddress, HostPort, Misfit, Room, Usage, fit, packing};
 use serde_json::{Value, json};
 
@@ -377,7 +377,7 @@ fn the_plan_applier_takes_what_is_recorded() {
                 metrics: Arc::default(),
             });
         }
-        let verified = verify(&world.state, &mut InFlight::default(), plan);
+        let verified = verify(&world.state, plan);
         let why = verified.rejected.first().map(|(_, why)| *why);
         let reason = row["reason"].as_str().unwrap();
         let agrees = match why {
