@@ -201,7 +201,7 @@ pub struct Evaluation {
     /// Why groups could not be placed.
     #[n(15)]
     #[cbor(default)]
-    pub failed_groups: BTreeMap<String, PlacementMetrics>,
+    pub failed_groups: BTreeMap<String, Box<PlacementMetrics>>,
     /// Blocked: computed classes and whether they qualify.
     #[n(16)]
     #[cbor(default)]

@@ -29,7 +29,7 @@ impl Entropy {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that draws from the system")]
     pub fn bits(&self) -> u128 {
         match &self.0 {
-            // `uuid` asks the system for 128 bits and fixes six of them; two draws make up for those.
+            // `uuid` takes 128 bits of a generator that the system seeds and fixes six of them; two draws make up for those.
             Source::System => {
                 let (high, low) = (uuid::Uuid::new_v4().as_u128(), uuid::Uuid::new_v4().as_u128());
                 high ^ low.rotate_left(64)

@@ -40,7 +40,7 @@ pub(crate) struct Placer<'a> {
     leaving: BTreeSet<AllocId>,
     /// Victims by job and group.
     victims: BTreeMap<(JobId, String), u32>,
-    failed_groups: BTreeMap<String, PlacementMetrics>,
+    failed_groups: BTreeMap<String, Box<PlacementMetrics>>,
     queued: BTreeMap<String, u32>,
     classes: BTreeMap<u64, bool>,
     escaped: bool,
@@ -188,7 +188,7 @@ impl<'a> Placer<'a> {
             if let Err(mut metrics) = self.place_one(job, group, &name, &mut search, request, explained, &mut shared) {
                 exhaust(&mut metrics, group);
                 *self.queued.entry(group.name.clone()).or_default() += 1;
-                self.failed_groups.insert(group.name.clone(), *metrics);
+                self.failed_groups.insert(group.name.clone(), metrics);
             }
         }
     }
@@ -238,7 +238,7 @@ impl<'a> Placer<'a> {
                         self.short_nodes.push(row.node.id);
                     }
                     exhaust(&mut metrics, group);
-                    self.failed_groups.insert(group.name.clone(), *metrics);
+                    self.failed_groups.insert(group.name.clone(), metrics);
                 }
             }
         }
@@ -247,7 +247,7 @@ impl<'a> Placer<'a> {
         let runs = desired.is_some_and(|desired| desired.place + desired.ignore + desired.in_place_update > 0)
             || self.plan.placements.iter().any(|placement| *placement.group == *group.name);
         if filtered.nodes_filtered > 0 && !runs && !self.failed_groups.contains_key(&group.name) {
-            self.failed_groups.insert(group.name.clone(), filtered);
+            self.failed_groups.insert(group.name.clone(), Box::new(filtered));
         }
     }
 

@@ -27,7 +27,7 @@ pub struct Outcome {
     /// What to do.
     pub plan: Plan,
     /// Groups that could not be placed in full, and why.
-    pub failed_groups: BTreeMap<String, PlacementMetrics>,
+    pub failed_groups: BTreeMap<String, Box<PlacementMetrics>>,
     /// Placements still wanted, by group.
     pub queued: BTreeMap<String, u32>,
     /// Wait for room; a system job waits for single nodes.

@@ -301,7 +301,7 @@ mod tests {
         let mut eval = Evaluation::new(EvalId::from_random(1), job_id("web"), JobType::Service, 50, Trigger::JobRegister, NOW);
         eval.status = EvalStatus::Blocked;
         eval.queued.insert("web".into(), missing);
-        eval.failed_groups.insert("web".into(), metrics);
+        eval.failed_groups.insert("web".into(), Box::new(metrics));
         world.fixture.eval(eval.clone());
         evaluation(&world.fixture.finish(), &eval).unwrap()
     }

@@ -49,7 +49,7 @@ pub struct Planned {
     /// What would be done, by group.
     pub annotations: BTreeMap<String, DesiredUpdates>,
     /// Groups that would not be placed in full.
-    pub failed_groups: BTreeMap<String, PlacementMetrics>,
+    pub failed_groups: BTreeMap<String, Box<PlacementMetrics>>,
     /// Allocations of other jobs that would have to go.
     pub preempted: Vec<AllocId>,
     /// Evaluations that would follow.

@@ -179,7 +179,7 @@ fn work_out(server: &Server, state: &Snapshot, turn: Turn) -> Worked {
         metrics.allocation_time_ns = i64::try_from(took.as_nanos()).unwrap_or(i64::MAX);
     }
     let made = outcome.plan.deployment.as_ref().map(|deployment| deployment.id);
-    let deployment = made.or_else(|| newest_deployment(state, &turn.eval.job_id));
+    let deployment = made.or_else(|| if turn.eval.kind.is_batch() { None } else { newest_deployment(state, &turn.eval.job_id) });
     let ending = Ending { now: server.stamp(), snapshot_index: state.index(), deployment };
     Worked { turn, outcome, ending }
 }

@@ -206,7 +206,8 @@ impl Transaction<'_> {
     pub(crate) fn refresh_status(&mut self, slot: JobSlot) {
         let Some(row) = self.state.jobs.get(&slot) else { return };
         let (job, before) = (Arc::clone(row.job()), row.status);
-        let deploying = || self.state.latest_deployment(&job.id).is_some_and(|deployment| deployment.status.is_active());
+        let deploying =
+            || !job.kind.is_batch() && self.state.latest_deployment(&job.id).is_some_and(|deployment| deployment.status.is_active());
         let status = if job.is_parent() || job.kind == JobType::System {
             // What they do is to be there: for nodes, for their time, for dispatches.
             if job.stop { JobStatus::Dead } else { JobStatus::Running }
