@@ -55,8 +55,10 @@ pub async fn read(context: &Context, path: &str) -> Result<JobFile, Failure> {
     let variables = variables(context).map_err(problem)?;
     let name = if path == "-" { "stdin" } else { path };
     let strict = context.flags.value("hcl2-strict") != Some("false");
-    let job = parse(&source, name, &variables, strict, context)
-        .map_err(|error| problem(format!("Error parsing job file from {path}:\n{error}")))?;
+    let job = parse(&source, name, &variables, strict, context).map_err(|error| {
+        // As JSON the problems stand alone.
+        if context.flags.on("json-output") { Failure::new(error) } else { problem(format!("Error parsing job file from {path}:\n{error}")) }
+    })?;
     let submission = JobSubmission {
         source,
         format: "hcl2".to_owned(),
@@ -171,6 +173,7 @@ fn parse(text: &str, name: &str, variables: &Variables, strict: bool, context: &
             }
             Ok(parsed.job)
         }
+        Err(problems) if context.flags.on("json-output") => Err(drover_lang::diag::json(&problems).to_string()),
         Err(problems) => Err(problems.iter().map(|problem| shown(problem, &source)).collect::<Vec<_>>().join("\n")),
     }
 }

@@ -194,6 +194,32 @@ pub fn render(problem: &Problem, sources: &[&Source]) -> String {
     out
 }
 
+/// The problems as JSON, for programs.
+pub fn json(problems: &[Problem]) -> serde_json::Value {
+    let list: Vec<serde_json::Value> = problems
+        .iter()
+        .map(|problem| {
+            let place = problem.place.as_ref().map(|place| {
+                serde_json::json!({
+                    "File": &*place.file,
+                    "Line": place.line,
+                    "Column": place.column,
+                    "Start": place.span.start,
+                    "End": place.span.end,
+                })
+            });
+            serde_json::json!({
+                "Severity": if problem.is_error() { "error" } else { "warning" },
+                "Summary": problem.summary,
+                "Detail": problem.detail,
+                "Hint": problem.hint,
+                "Place": place,
+            })
+        })
+        .collect();
+    serde_json::json!({ "Diagnostics": list })
+}
+
 /// The candidate that a misspelt word most likely stands for, if one is near enough.
 pub fn near_miss<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (word.chars().count() / 3).clamp(1, 3);

@@ -13,6 +13,7 @@ pub mod glob;
 pub mod gotmpl;
 pub mod hcl;
 pub mod jobspec;
+pub mod sockaddr;
 pub mod specs;
 pub mod version;
 

@@ -263,6 +263,20 @@ pub fn interfaces() -> io::Result<Vec<Interface>> {
     Ok(found.into_values().collect())
 }
 
+/// Every address of every network interface with the length of its network's prefix.
+pub fn networks() -> io::Result<Vec<(String, IpAddr, u8)>> {
+    let mut found = Vec::new();
+    for entry in nix::ifaddrs::getifaddrs()? {
+        let (Some(address), Some(mask)) = (entry.address, entry.netmask) else { continue };
+        if let (Some(address), Some(mask)) = (address.as_sockaddr_in(), mask.as_sockaddr_in()) {
+            found.push((entry.interface_name, IpAddr::V4(address.ip()), u32::from(mask.ip()).leading_ones() as u8));
+        } else if let (Some(address), Some(mask)) = (address.as_sockaddr_in6(), mask.as_sockaddr_in6()) {
+            found.push((entry.interface_name, IpAddr::V6(address.ip()), u128::from(mask.ip()).leading_ones() as u8));
+        }
+    }
+    Ok(found)
+}
+
 /// The interface of the default route in the text of `/proc/net/route`.
 pub fn parse_default_route(text: &str) -> Option<String> {
     text.lines().skip(1).find_map(|line| {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use drover_base::WallTime;
@@ -41,6 +42,20 @@ pub struct LogLine {
 #[derive(Clone, Debug)]
 pub struct LogHub {
     lines: broadcast::Sender<Arc<LogLine>>,
+    /// The most verbose level that is written; 0 for none.
+    level: Arc<AtomicU8>,
+}
+
+/// A level as a number that grows with verbosity.
+fn verbosity(level: Option<Level>) -> u8 {
+    match level {
+        None => 0,
+        Some(Level::ERROR) => 1,
+        Some(Level::WARN) => 2,
+        Some(Level::INFO) => 3,
+        Some(Level::DEBUG) => 4,
+        Some(Level::TRACE) => 5,
+    }
 }
 
 /// A level by its name, in any case.
@@ -59,7 +74,7 @@ pub fn parse_level(text: &str) -> Option<Option<Level>> {
 impl LogHub {
     /// A hub that nothing is written to, for tests.
     pub fn detached() -> Self {
-        Self { lines: broadcast::Sender::new(1) }
+        Self { lines: broadcast::Sender::new(1), level: Arc::new(AtomicU8::new(0)) }
     }
 
     /// Makes this the log of the process; a second call keeps the first log and returns its hub.
@@ -67,15 +82,24 @@ impl LogHub {
         static INSTALLED: OnceLock<LogHub> = OnceLock::new();
         INSTALLED
             .get_or_init(|| {
-                let hub = Self { lines: broadcast::Sender::new(WATCHED_LINES_MAX) };
                 let level = parse_level(&options.level).unwrap_or(Some(Level::INFO));
-                let layer = LogLayer { hub: hub.clone(), level, json: options.json, location: options.location };
+                let level = Arc::new(AtomicU8::new(verbosity(level)));
+                let hub = Self { lines: broadcast::Sender::new(WATCHED_LINES_MAX), level };
+                let layer = LogLayer { hub: hub.clone(), json: options.json, location: options.location };
                 if tracing_subscriber::registry().with(layer).try_init().is_err() {
                     eprintln!("another log was installed before; it stays");
                 }
                 hub
             })
             .clone()
+    }
+
+    /// Changes what is written from now on; false for a level that does not exist.
+    pub fn set_level(&self, text: &str) -> bool {
+        let Some(level) = parse_level(text) else { return false };
+        self.level.store(verbosity(level), Ordering::Relaxed);
+        tracing::callsite::rebuild_interest_cache();
+        true
     }
 
     /// Lines from now on.
@@ -86,14 +110,17 @@ impl LogHub {
 
 struct LogLayer {
     hub: LogHub,
-    level: Option<Level>,
     json: bool,
     location: bool,
 }
 
 impl LogLayer {
+    fn writes(&self, level: Level) -> bool {
+        verbosity(Some(level)) <= self.hub.level.load(Ordering::Relaxed)
+    }
+
     fn wanted(&self, level: Level, target: &str) -> bool {
-        let own = self.level.is_some_and(|most| level <= most);
+        let own = self.writes(level);
         // What consensus and HTTP libraries tell below a warning is for their developers.
         let chatty = !target.starts_with("drover") && level > Level::WARN;
         !chatty && (own || self.hub.lines.receiver_count() > 0)
@@ -118,7 +145,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LogLayer {
             text: text(&time, level, module, place.as_deref(), &fields),
             json: json(&time, level, module, place.as_deref(), &fields),
         };
-        if self.level.is_some_and(|most| level <= most) {
+        if self.writes(level) {
             let shown = if self.json { &line.json } else { &line.text };
             // A log that cannot be written is no reason to stop.
             let _ = writeln!(std::io::stdout().lock(), "{shown}");

@@ -21,6 +21,7 @@ pub(crate) fn languages(records: &Path, target: &Path) -> Result<()> {
         ("lang/filters.tsv", "lang-filters"),
         ("lang/cron.tsv", "lang-cron"),
         ("lang/go_templates.tsv", "lang-go-templates"),
+        ("lang/sockaddr.tsv", "lang-sockaddr"),
     ] {
         table(&records.join(from), &target.join(format!("{to}.jsonl")))?;
     }

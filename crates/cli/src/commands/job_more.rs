@@ -7,6 +7,7 @@ use drover_api::{
     JobRegisterResponse, JobRevertRequest, JobScaleStatusResponse, JobSubmission, JobValidateRequest, JobValidateResponse,
     JobVersionsResponse, ScalingRequest, TagVersionRequest,
 };
+use drover_model::admission;
 use serde_json::{Value, json};
 
 use crate::command::{Attempt, Context, Failure, Outcome, PROGRAM};
@@ -35,8 +36,15 @@ pub(super) const HISTORY_FLAGS: &[Flag] = &[
 ];
 pub(super) const SCALE_FLAGS: &[Flag] =
     &[Flag::value("check-index", "index", "Scale only if the job's modify index is this."), super::DETACH, super::VERBOSE];
-pub(super) const VALIDATE_FLAGS: &[Flag] =
-    &[jobfile::JSON, jobfile::STRICT, jobfile::VAR, jobfile::VAR_FILE, Flag::value("vault-namespace", "namespace", "")];
+pub(super) const VALIDATE_FLAGS: &[Flag] = &[
+    jobfile::JSON,
+    jobfile::STRICT,
+    jobfile::VAR,
+    jobfile::VAR_FILE,
+    Flag::switch("offline", "Ask no agent: check the file with the rules that are in this program."),
+    Flag::switch("json-output", "Print problems of the file as JSON, each with its place."),
+    Flag::value("vault-namespace", "namespace", ""),
+];
 pub(super) const ALLOCS_FLAGS: &[Flag] =
     &[Flag::switch("all", "Show allocations of jobs that had the same id before, too."), super::JSON, super::TEMPLATE, super::VERBOSE];
 pub(super) const DEPLOYMENTS_FLAGS: &[Flag] = &[
@@ -297,20 +305,42 @@ pub(super) async fn scaling_events(context: &mut Context) -> Outcome {
     Ok(0)
 }
 
+/// What a server would say about a job, as far as that follows from the job alone.
+fn offline(mut job: Job) -> JobValidateResponse {
+    let namespace = job.namespace.clone().filter(|name| !name.is_empty()).unwrap_or_else(|| "default".to_owned());
+    admission::canonicalize(&mut job, &admission::Surroundings { region: "global", namespace: &namespace });
+    admission::complete(&mut job);
+    let problems = admission::validate(&job);
+    let warnings = admission::warnings(&job, admission::Oversubscription::On);
+    JobValidateResponse {
+        driver_config_validated: true,
+        error: if problems.is_empty() { String::new() } else { problems.to_string() },
+        validation_errors: Some(problems.0),
+        warnings: match warnings.as_slice() {
+            [] => String::new(),
+            [one] => format!("1 warning:\n\n* {one}"),
+            many => format!("{} warnings:\n\n* {}", many.len(), many.join("\n* ")),
+        },
+    }
+}
+
 pub(super) async fn validate(context: &mut Context) -> Outcome {
     let path = context.one_argument("<path>")?;
     let file = jobfile::read(context, &path).await?;
-    let client = context.client().map_err(|failure| failure.code(255))?;
-    let client = client.in_region(file.job.region.as_deref().unwrap_or(""));
-    let request = JobValidateRequest { job: Some(file.job), ..JobValidateRequest::default() };
-    let answer = client.put::<_, JobValidateResponse>("/v1/validate/job", &crate::sdk::Query::new(), &request).await;
-    let response = match answer {
-        Ok(answer) => answer.value,
-        Err(SdkError::Transport { reason, .. }) => {
-            context.ui.warn(format!("No agent could be asked ({reason}): only the file's syntax was checked."));
-            JobValidateResponse { driver_config_validated: true, ..JobValidateResponse::default() }
+    let response = if context.flags.on("offline") {
+        offline(file.job)
+    } else {
+        let client = context.client().map_err(|failure| failure.code(255))?;
+        let client = client.in_region(file.job.region.as_deref().unwrap_or(""));
+        let request = JobValidateRequest { job: Some(file.job.clone()), ..JobValidateRequest::default() };
+        match client.put::<_, JobValidateResponse>("/v1/validate/job", &crate::sdk::Query::new(), &request).await {
+            Ok(answer) => answer.value,
+            Err(SdkError::Transport { reason, .. }) => {
+                context.ui.warn(format!("No agent could be asked ({reason}): the job was checked with the rules of this program alone."));
+                offline(file.job)
+            }
+            Err(error) => return Err(Failure::new(format!("Error validating job: {error}"))),
         }
-        Err(error) => return Err(Failure::new(format!("Error validating job: {error}"))),
     };
     if !response.driver_config_validated {
         context.ui.warn("Driver configuration not validated since connection to an agent couldn't be established.");

@@ -4,8 +4,10 @@ mod agent;
 pub(crate) mod alloc;
 mod alloc_act;
 mod alloc_files;
+mod config;
 pub(crate) mod deployment;
 pub(crate) mod eval;
+mod fmt;
 mod job_init;
 mod job_launch;
 mod job_more;
@@ -110,6 +112,7 @@ pub const DAILY: &[&str] = &["run", "stop", "status", "logs", "job", "alloc", "n
 /// What each group of commands is about.
 pub const GROUPS: &[(&str, &str)] = &[
     ("alloc", "Look at and act on allocations"),
+    ("config", "Check configuration"),
     ("deployment", "Look at and act on deployments"),
     ("eval", "Look at evaluations"),
     ("job", "Run, change, look at and stop jobs"),
@@ -441,6 +444,24 @@ pub static COMMANDS: &[Command] = &[
         about: "Check a job file",
         flags: job_more::VALIDATE_FLAGS,
         run: run!(job_more::validate),
+        ..BASE
+    },
+    Command {
+        path: "config validate",
+        arguments: "<path> [<path>...]",
+        about: "Check agent configuration files",
+        details: "Files and directories are merged in the order given, as an agent would, and checked as a whole.",
+        flags: config::FLAGS,
+        run: run!(config::validate),
+        ..BASE
+    },
+    Command {
+        path: "fmt",
+        arguments: "[options] [<path>...|-]",
+        about: "Bring HCL files into their canonical layout",
+        details: "Without a path the files of this directory are formatted; - formats the input to the output. Files that change are named.",
+        flags: fmt::FLAGS,
+        run: run!(fmt::run),
         ..BASE
     },
     Command {

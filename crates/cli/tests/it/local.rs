@@ -85,3 +85,70 @@ async fn variables_come_from_flags_files_and_the_environment() {
     let ran = drover("job run -output x.hcl", directory.path(), &[], "").await;
     assert!(ran.code == 1 && ["\"a\"", "\"b\"", "\"c\""].iter().all(|name| ran.error.contains(name)), "{}", ran.error);
 }
+
+const UGLY: &str = "job \"x\" {\ngroup \"g\" { # one\n  count=1\n    task \"t\" {\n  driver  = \"raw_exec\"\n}\n}\n}\n";
+
+#[tokio::test]
+async fn files_are_formatted_in_place_checked_and_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ugly.nomad.hcl");
+    std::fs::write(&path, UGLY).unwrap();
+    std::fs::create_dir(directory.path().join("below")).unwrap();
+    std::fs::write(directory.path().join("below/b.hcl"), "a=1\n").unwrap();
+    let ran = drover("fmt -check ugly.nomad.hcl", directory.path(), &[], "").await;
+    assert_eq!((ran.code, ran.out.trim()), (1, "ugly.nomad.hcl"));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), UGLY);
+    let ran = drover("fmt", directory.path(), &[], "").await;
+    assert_eq!((ran.code, ran.out.trim()), (0, "ugly.nomad.hcl"));
+    let formatted = std::fs::read_to_string(&path).unwrap();
+    assert!(formatted.contains("  group \"g\" { # one\n    count = 1\n"), "{formatted}");
+    assert_eq!(drover("fmt -check ugly.nomad.hcl", directory.path(), &[], "").await.code, 0);
+    let ran = drover("fmt -recursive -write=false", directory.path(), &[], "").await;
+    assert_eq!((ran.code, ran.out.trim()), (0, "below/b.hcl"));
+    assert_eq!(std::fs::read_to_string(directory.path().join("below/b.hcl")).unwrap(), "a=1\n");
+    let ran = drover("fmt -recursive -list=false .", directory.path(), &[], "").await;
+    assert_eq!((ran.code, ran.out.trim()), (0, ""));
+    assert_eq!(std::fs::read_to_string(directory.path().join("below/b.hcl")).unwrap(), "a = 1\n");
+    let ran = drover("fmt -", directory.path(), &[], "a=1\nbb   = 2\n").await;
+    assert_eq!((ran.code, ran.out.trim()), (0, "a  = 1\nbb = 2"));
+    std::fs::write(directory.path().join("broken.nomad.hcl"), "job \"x\" {\n").unwrap();
+    let ran = drover("fmt broken.nomad.hcl", directory.path(), &[], "").await;
+    assert!(ran.code == 1 && ran.error.contains("broken.nomad.hcl line"), "{}", ran.error);
+    assert!(drover("fmt none.hcl", directory.path(), &[], "").await.code == 1);
+}
+
+#[tokio::test]
+async fn agent_configuration_is_checked_as_a_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
+    write("a.hcl", "client {\n  enabled = true\n}\n");
+    let ran = drover("config validate a.hcl", directory.path(), &[], "").await;
+    assert!(ran.code == 1 && ran.error.contains("data_dir") && ran.error.contains("Configuration is invalid"), "{}", ran.error);
+    write("b.hcl", "data_dir = \"/x\"\n");
+    let ran = drover("config validate a.hcl b.hcl", directory.path(), &[], "").await;
+    assert_eq!((ran.code, ran.out.trim()), (0, "Configuration is valid!"));
+    assert_eq!(drover("config validate .", directory.path(), &[], "").await.code, 0);
+    write("c.hcl", "bogus = 1\nclient {\n  enabeld = true\n}\n");
+    let ran = drover("config validate c.hcl", directory.path(), &[], "").await;
+    assert!(ran.code == 1 && ran.error.contains("bogus") && ran.error.contains("\"enabled\""), "{}", ran.error);
+    assert_eq!(drover("config validate none.hcl", directory.path(), &[], "").await.code, 1);
+}
+
+#[tokio::test]
+async fn a_job_is_validated_without_an_agent() {
+    let directory = tempfile::tempdir().unwrap();
+    let good = "job \"x\" {\n  group \"g\" {\n    task \"t\" {\n      driver = \"raw_exec\"\n    }\n  }\n}\n";
+    std::fs::write(directory.path().join("good.nomad.hcl"), good).unwrap();
+    std::fs::write(directory.path().join("bad.nomad.hcl"), good.replace("driver = \"raw_exec\"", "kill_timeout = \"-1s\"")).unwrap();
+    let ran = drover("job validate -offline good.nomad.hcl", directory.path(), &[], "").await;
+    assert_eq!((ran.code, ran.out.trim()), (0, "Job validation successful"), "{}", ran.error);
+    let ran = drover("job validate -offline bad.nomad.hcl", directory.path(), &[], "").await;
+    assert_eq!(ran.code, 1);
+    assert!(ran.error.contains("Missing task driver") && ran.error.contains("KillTimeout must be a positive value"), "{}", ran.error);
+    std::fs::write(directory.path().join("typo.nomad.hcl"), "job \"x\" {\n  typ = 1\n}\n").unwrap();
+    let ran = drover("job validate -offline -json-output typo.nomad.hcl", directory.path(), &[], "").await;
+    let told: serde_json::Value = serde_json::from_str(ran.error.trim()).unwrap();
+    let first = &told["Diagnostics"][0];
+    assert_eq!((first["Place"]["Line"].as_i64(), first["Place"]["Column"].as_i64()), (Some(2), Some(3)));
+    assert_eq!(first["Hint"].as_str(), Some("Did you mean \"type\"?"));
+}

@@ -26,11 +26,12 @@ pub(super) struct Parts<'a> {
     pub(super) clock: &'a Clock,
     pub(super) entropy: &'a Entropy,
     pub(super) http_address: &'a str,
+    pub(super) reload: &'a Arc<tokio::sync::Notify>,
 }
 
 /// Starts answering in `scope`.
 pub(super) fn serve(listener: TcpListener, parts: Parts<'_>, scope: TaskScope) {
-    let Parts { settings, server, client, logs, clock, entropy, http_address } = parts;
+    let Parts { settings, server, client, logs, clock, entropy, http_address, reload } = parts;
     let telemetry = Telemetry::default();
     telemetry.install();
     let agent = Agent {
@@ -39,7 +40,7 @@ pub(super) fn serve(listener: TcpListener, parts: Parts<'_>, scope: TaskScope) {
         client: client.cloned(),
         logs: Arc::new(Hub(logs.clone())),
         telemetry: telemetry.clone(),
-        reload: None,
+        reload: Some(Arc::clone(reload)),
     };
     let options = ApiOptions { region: settings.config.region.clone(), response_headers: response_headers(settings) };
     let api = Api::new(drover_http::table::table(), Arc::new(agent), options, clock.clone(), entropy.clone());

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use drover_cli::AgentArgs;
 use drover_lang::config::{AgentConfig, Partial, parse};
 use drover_lang::diag::{Problem, Source, render};
+use drover_lang::sockaddr::{Interface, interface_name, one_address};
 
 /// What `-dev` says, under the files and flags.
 const DEV: &str = r#"
@@ -19,33 +20,96 @@ client {
 plugin "raw_exec" { config { enabled = true } }
 "#;
 
-/// Keys that are read and kept, and that this version does nothing with: said at the start, so that nobody relies on them.
-const WITHOUT_EFFECT: &[&str] = &[
-    "client.default_ineligible",
-    "client.gc_parallel_destroys",
-    "client.host_network",
-    "client.host_volume",
-    "client.preferred_address_family",
-    "client.network_speed",
-    "client.server_join",
-    "server.job_default_priority",
-    "server.job_tracked_versions",
-    "server.job_max_source_size",
-    "server.server_join",
-    "server.retry_join",
-    "server.start_join",
-    "server.default_scheduler_config",
-    "leave_on_interrupt",
-    "leave_on_terminate",
-    "log_file",
-    "log_rotate_bytes",
-    "log_rotate_duration",
-    "log_rotate_max_files",
-    "enable_syslog",
-    "consul",
-    "vault",
-    "plugin_dir",
+/// Keys that this version acts on, or whose default is all it does; a key below one of these counts as that one. Any other
+/// key is read and kept, and said at the start to be without effect, so that nobody relies on it.
+const WITH_EFFECT: &[&str] = &[
+    "acl",
+    "addresses",
+    "advertise",
+    "audit",
+    "bind_addr",
+    "client.alloc_dir",
+    "client.cgroup_parent",
+    "client.chroot_env",
+    "client.cpu_total_compute",
+    "client.disk_free_mb",
+    "client.disk_total_mb",
+    "client.enabled",
+    "client.gc_disk_usage_threshold",
+    "client.gc_inode_usage_threshold",
+    "client.gc_interval",
+    "client.gc_max_allocs",
+    "client.max_dynamic_port",
+    "client.max_kill_timeout",
+    "client.memory_total_mb",
+    "client.meta",
+    "client.min_dynamic_port",
+    "client.network_interface",
+    "client.node_class",
+    "client.node_max_allocs",
+    "client.node_pool",
+    "client.options",
+    "client.reservable_cores",
+    "client.reserved",
+    "client.servers",
+    "client.state_dir",
+    "data_dir",
+    "datacenter",
+    "disable_anonymous_signature",
+    "disable_update_check",
+    "enable_debug",
+    "http_api_response_headers",
+    "keyring",
+    "limits.http_max_conns_per_client",
+    "limits.rpc_max_conns_per_client",
+    "log_include_location",
+    "log_json",
+    "log_level",
+    "name",
+    "plugin",
+    "ports",
+    "region",
+    "server.batch_eval_gc_threshold",
+    "server.bootstrap_expect",
+    "server.deployment_gc_threshold",
+    "server.enabled",
+    "server.encrypt",
+    "server.eval_gc_threshold",
+    "server.event_buffer_size",
+    "server.failover_heartbeat_ttl",
+    "server.heartbeat_grace",
+    "server.job_gc_threshold",
+    "server.job_max_priority",
+    "server.max_heartbeats_per_second",
+    "server.min_heartbeat_ttl",
+    "server.node_gc_threshold",
+    "server.num_schedulers",
+    "server.raft_protocol",
+    "server.raft_snapshot_threshold",
+    "server.raft_trailing_logs",
+    "telemetry.prometheus_metrics",
+    "tls",
 ];
+
+/// The keys that are set and that this version does nothing with, the outermost of each.
+fn without_effect(values: &serde_json::Map<String, serde_json::Value>) -> Vec<String> {
+    fn walk(prefix: &str, values: &serde_json::Map<String, serde_json::Value>, out: &mut Vec<String>) {
+        for (name, value) in values {
+            let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+            if WITH_EFFECT.contains(&path.as_str()) {
+                continue;
+            }
+            let below = format!("{path}.");
+            match value {
+                serde_json::Value::Object(inner) if WITH_EFFECT.iter().any(|known| known.starts_with(&below)) => walk(&path, inner, out),
+                _ => out.push(path),
+            }
+        }
+    }
+    let mut out = Vec::new();
+    walk("", values, &mut out);
+    out
+}
 
 /// The largest configuration file that is read, in bytes.
 const FILE_MAX: u64 = 4 << 20;
@@ -66,6 +130,8 @@ pub(crate) struct Settings {
     pub(crate) rpc_bind: IpAddr,
     /// The port of the agent channel.
     pub(crate) rpc_port: u16,
+    /// What it was started with, to read the files again.
+    pub(crate) args: AgentArgs,
 }
 
 /// Why the agent does not start.
@@ -101,7 +167,7 @@ pub(crate) fn load(args: &AgentArgs) -> Result<Settings, Refusal> {
             files.push(file.display().to_string());
         }
     }
-    for key in WITHOUT_EFFECT.iter().filter(|key| partial.get(key).is_some()) {
+    for key in without_effect(partial.values()) {
         warnings.push(format!("configuration key {key:?} has no effect in this version of Drover"));
     }
     let promises = partial.promises();
@@ -125,6 +191,7 @@ pub(crate) fn load(args: &AgentArgs) -> Result<Settings, Refusal> {
         Refusal(format!("Error loading configuration:\n{}", lines.join("\n")))
     })?;
     flags(&mut config, args);
+    templates(&mut config)?;
     check(args, &config)?;
     if config.name.is_empty() {
         config.name = host_name();
@@ -134,7 +201,53 @@ pub(crate) fn load(args: &AgentArgs) -> Result<Settings, Refusal> {
     let data_dir = if args.dev { PathBuf::new() } else { absolute(&config.data_dir) };
     let port = |port: i64| u16::try_from(port).map_err(|_| Refusal(format!("invalid port {port}")));
     let (http_port, rpc_port) = (port(config.ports.http)?, port(config.ports.rpc)?);
-    Ok(Settings { dev: args.dev, config, partial, warnings, data_dir, http_bind, http_port, rpc_bind, rpc_port, files })
+    Ok(Settings { dev: args.dev, config, partial, warnings, data_dir, http_bind, http_port, rpc_bind, rpc_port, files, args: args.clone() })
+}
+
+/// Replaces address templates by what they stand for on this host.
+fn templates(config: &mut AgentConfig) -> Result<(), Refusal> {
+    let fields = [
+        ("bind_addr", &mut config.bind_addr),
+        ("addresses.http", &mut config.addresses.http),
+        ("addresses.rpc", &mut config.addresses.rpc),
+        ("addresses.serf", &mut config.addresses.serf),
+        ("advertise.http", &mut config.advertise.http),
+        ("advertise.rpc", &mut config.advertise.rpc),
+        ("advertise.serf", &mut config.advertise.serf),
+    ];
+    let mut host = None;
+    for (name, field) in fields {
+        if field.contains("{{") {
+            let host = host.get_or_insert_with(interfaces);
+            *field = one_address(field, host).map_err(|error| Refusal(format!("{name}: {error}")))?;
+        }
+    }
+    let interface = &mut config.client.network_interface;
+    if interface.contains("{{") {
+        *interface = interface_name(interface, &host.unwrap_or_else(interfaces))
+            .map_err(|error| Refusal(format!("client.network_interface: {error}")))?;
+    }
+    Ok(())
+}
+
+/// The host's network interfaces, as address templates see them.
+fn interfaces() -> Vec<Interface> {
+    let default = drover_linux::fingerprint::default_interface();
+    let networks = drover_linux::fingerprint::networks().unwrap_or_default();
+    let known = drover_linux::fingerprint::interfaces().unwrap_or_default();
+    known
+        .into_iter()
+        .map(|interface| {
+            let own = networks.iter().filter(|(name, _, _)| *name == interface.name);
+            let flags = [("up", interface.is_up), ("loopback", interface.is_loopback)];
+            Interface {
+                flags: flags.into_iter().filter(|(_, set)| *set).map(|(flag, _)| flag.to_owned()).collect(),
+                addresses: own.filter_map(|(_, address, length)| format!("{address}/{length}").parse().ok()).collect(),
+                default: default.as_deref() == Some(interface.name.as_str()),
+                name: interface.name,
+            }
+        })
+        .collect()
 }
 
 /// Where to listen: what is configured for the protocol, else for everything, else on every interface.
@@ -142,7 +255,7 @@ fn address(protocol: &str, own: &str, general: &str) -> Result<IpAddr, Refusal> 
     let text = [own, general].into_iter().find(|text| !text.is_empty()).unwrap_or("0.0.0.0");
     text.parse().map_err(|_| {
         Refusal(format!(
-            "Failed to parse the {protocol} address {text:?}: give an IP address such as 127.0.0.1 (address templates are not supported by this version)"
+            "Failed to parse the {protocol} address {text:?}: give an IP address such as 127.0.0.1, or a template such as {{{{ GetPrivateIP }}}}"
         ))
     })
 }
@@ -304,6 +417,26 @@ mod tests {
             let refusal = with(file, &["-dev"]).unwrap_err().to_string();
             assert!(refusal.contains(key) && refusal.contains("does not start"), "{refusal}");
         }
+    }
+
+    #[test]
+    fn keys_without_effect_are_named() {
+        let settings =
+            with("leave_on_terminate = true\nconsul { address = \"x\" }\nclient { no_host_uuid = true\nmeta { a = \"b\" } }", &["-dev"])
+                .unwrap();
+        let told: Vec<bool> = ["leave_on_terminate", "\"consul\"", "client.no_host_uuid"]
+            .iter()
+            .map(|key| settings.warnings.iter().any(|warning| warning.contains(key)))
+            .collect();
+        assert_eq!((told, settings.warnings.len()), (vec![true; 3], 3), "{:?}", settings.warnings);
+    }
+
+    #[test]
+    fn addresses_may_be_templates() {
+        let settings = with("bind_addr = \"{{ GetInterfaceIP \\\"lo\\\" }}\"", &["-dev"]).unwrap();
+        assert_eq!(settings.http_bind.to_string(), "127.0.0.1");
+        let refusal = with("bind_addr = \"{{ NoSuchThing }}\"", &["-dev"]).unwrap_err().to_string();
+        assert!(refusal.contains("bind_addr") && refusal.contains("NoSuchThing"), "{refusal}");
     }
 
     #[proves("RFT-021")]

@@ -71,6 +71,7 @@ pub(super) async fn run(settings: Settings, logs: LogHub) -> anyhow::Result<()> 
         None
     };
     let http_scope = scope.child();
+    let reload = Arc::new(tokio::sync::Notify::new());
     super::api::serve(
         listener,
         super::api::Parts {
@@ -81,12 +82,13 @@ pub(super) async fn run(settings: Settings, logs: LogHub) -> anyhow::Result<()> 
             clock: &clock,
             entropy: &entropy,
             http_address: &http_address,
+            reload: &reload,
         },
         http_scope.clone(),
     );
     announce(&settings, &http_address);
 
-    let failure = wait_for_end(&server).await?;
+    let failure = wait_for_end(&server, &settings, &logs, &reload).await?;
     tracing::info!("stopping");
     http_scope.stop();
     // First nothing more is placed, or what is stopped here would be replaced at once.
@@ -345,7 +347,7 @@ fn announce(settings: &Settings, http_address: &str) {
 }
 
 /// Returns at a signal, or with the reason why storage failed.
-async fn wait_for_end(server: &Server) -> anyhow::Result<Option<String>> {
+async fn wait_for_end(server: &Server, settings: &Settings, logs: &LogHub, reload: &tokio::sync::Notify) -> anyhow::Result<Option<String>> {
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut hangup = signal(SignalKind::hangup()).context("listen for SIGHUP")?;
@@ -353,12 +355,41 @@ async fn wait_for_end(server: &Server) -> anyhow::Result<Option<String>> {
         tokio::select! {
             _ = interrupt.recv() => return Ok(None),
             _ = terminate.recv() => return Ok(None),
-            _ = hangup.recv() => tracing::info!("SIGHUP: nothing of the configuration can be reloaded in this version; restart the agent to apply changes"),
+            _ = hangup.recv() => reload_configuration(settings, logs),
+            () = reload.notified() => reload_configuration(settings, logs),
             reason = server.failed() => {
                 tracing::error!(reason, "raft has stopped");
                 return Ok(Some(reason));
             }
         }
+    }
+}
+
+/// Reads the files again and takes over what can change while the agent runs. A file that cannot be read changes nothing.
+fn reload_configuration(settings: &Settings, logs: &LogHub) {
+    let again = match super::settings::load(&settings.args) {
+        Ok(again) => again,
+        Err(refusal) => {
+            tracing::error!("configuration not reloaded: {refusal}");
+            return;
+        }
+    };
+    logs.set_level(&again.config.log_level);
+    let others = |settings: &Settings| {
+        let mut values = settings.partial.values().clone();
+        values.remove("log_level");
+        values
+    };
+    let (before, after) = (others(settings), others(&again));
+    let changed: Vec<&String> = before
+        .keys()
+        .chain(after.keys().filter(|key| !before.contains_key(*key)))
+        .filter(|key| before.get(*key) != after.get(*key))
+        .collect();
+    if changed.is_empty() {
+        tracing::info!(log_level = %again.config.log_level, "configuration reloaded");
+    } else {
+        tracing::warn!(log_level = %again.config.log_level, ?changed, "configuration reloaded; the changed keys take effect at the next start");
     }
 }
 

@@ -5,11 +5,13 @@
 //! reachable as values.
 
 pub(crate) mod hcl1;
+mod reference;
 mod schema;
 mod typed;
 
 use serde_json::{Map, Value as Json, json};
 
+pub use reference::{Entry, reference};
 pub use typed::{
     AgentConfig, ClientConfig, HostNetwork, HostVolume, Limits, Nanoseconds, PerRole, PluginConfig, Ports, Promises, Reserved,
     ServerConfig, ServerJoin, Telemetry,

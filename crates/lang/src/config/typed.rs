@@ -539,6 +539,36 @@ pub struct Promises {
     pub external_keyring: bool,
 }
 
+impl AgentConfig {
+    /// What keeps any agent from starting with this configuration; empty when nothing does.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if !self.server.enabled && !self.client.enabled {
+            problems.push("Must specify either server, client or dev mode for the agent.".to_owned());
+        }
+        if self.data_dir.is_empty() {
+            problems.push("Must specify \"data_dir\" config option or \"data-dir\" CLI flag".to_owned());
+        }
+        for (name, path) in [("client.state_dir", &self.client.state_dir), ("client.alloc_dir", &self.client.alloc_dir)] {
+            if !path.is_empty() && !path.starts_with('/') {
+                problems.push(format!("{name} must be given as an absolute path: got {path}"));
+            }
+        }
+        if self.region.is_empty() || self.datacenter.is_empty() || self.region.contains(['/', '\0']) {
+            problems.push("region and datacenter must not be empty, nor hold a slash".to_owned());
+        }
+        if self.client.enabled && self.client.node_pool == "all" {
+            problems.push("client.node_pool: a node cannot be in the pool \"all\"".to_owned());
+        }
+        for (name, port) in [("http", self.ports.http), ("rpc", self.ports.rpc), ("serf", self.ports.serf)] {
+            if !(0..=65_535).contains(&port) {
+                problems.push(format!("ports.{name} must be a port from 0 to 65535, not {port}"));
+            }
+        }
+        problems
+    }
+}
+
 impl Partial {
     /// The keys that promise safety and are set.
     pub fn promises(&self) -> Promises {

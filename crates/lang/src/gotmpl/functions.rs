@@ -131,6 +131,32 @@ pub(super) fn exists(name: &str) -> bool {
     NAMES.contains(&name)
 }
 
+/// Whether the function is one of the language itself.
+pub(super) fn is_go(name: &str) -> bool {
+    matches!(
+        name,
+        "and"
+            | "call"
+            | "eq"
+            | "ge"
+            | "gt"
+            | "html"
+            | "index"
+            | "js"
+            | "le"
+            | "len"
+            | "lt"
+            | "ne"
+            | "not"
+            | "or"
+            | "print"
+            | "printf"
+            | "println"
+            | "slice"
+            | "urlquery"
+    )
+}
+
 /// Values that a template keeps while it runs.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
@@ -193,6 +219,9 @@ pub(super) type Answer = Result<Value, String>;
 
 /// Calls a function with its evaluated arguments.
 pub(super) fn call(run: &mut Run<'_>, name: &str, arguments: &[Value]) -> Outcome<Value> {
+    if run.data.only_own_functions() && run.data.has_function(name) {
+        return run.data.call(name, arguments).map_err(|error| run.data_error(name, error));
+    }
     if let Some((low, high)) = arity(name)
         && (arguments.len() < low || arguments.len() > high)
     {

@@ -81,6 +81,11 @@ pub trait Data {
         Err(DataError::Failed(format!("there is no function {name}")))
     }
 
+    /// Whether templates see Go's functions and the caller's alone, the caller's first.
+    fn only_own_functions(&self) -> bool {
+        false
+    }
+
     /// Whether a function must not be used.
     fn is_denied(&self, name: &str) -> bool {
         matches!(name, "executeTemplate" | "plugin" | "writeToFile")
@@ -125,7 +130,8 @@ pub struct Template {
 impl Template {
     /// Reads a text; every function that it names must exist, here or in `data`.
     pub fn parse(text: &str, options: Options, data: &dyn Data) -> Result<Self, ParseError> {
-        let knows = |name: &str| functions::exists(name) || data.has_function(name);
+        let own = data.only_own_functions();
+        let knows = |name: &str| data.has_function(name) || if own { functions::is_go(name) } else { functions::exists(name) };
         let (root, defined) = parse::parse(text, &options, &knows)?;
         Ok(Self { root, defined, options })
     }

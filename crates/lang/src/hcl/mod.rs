@@ -6,6 +6,7 @@
 pub mod ast;
 mod bcrypt;
 pub mod eval;
+pub mod format;
 pub mod functions;
 pub mod json;
 pub mod number;

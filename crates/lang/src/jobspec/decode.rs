@@ -520,7 +520,7 @@ impl Decoder<'_> {
     }
 }
 
-fn field_name(argument: &Argument) -> String {
+pub(super) fn field_name(argument: &Argument) -> String {
     if !argument.field.is_empty() {
         return argument.field.to_owned();
     }

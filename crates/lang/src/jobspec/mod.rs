@@ -4,7 +4,10 @@
 //! its form (names that must exist, limits, defaults) is checked where jobs are registered.
 
 mod decode;
+mod reference;
 mod schema;
+
+pub use reference::{Entry, reference};
 
 use serde_json::Value as Json;
 

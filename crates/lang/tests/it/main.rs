@@ -9,6 +9,7 @@ mod functions;
 mod golden;
 mod jobs;
 mod ledger;
+mod reference;
 mod robust;
 mod small;
 mod templates;

@@ -78,8 +78,60 @@ fn job_sources() -> Vec<String> {
     all
 }
 
+/// Inputs for each target. `DROVER_FUZZ_CASES=10000000 cargo test -p drover-lang --release --test it robust` runs many.
+fn cases() -> u32 {
+    std::env::var("DROVER_FUZZ_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(600)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn damaged_files_are_laid_out_and_stay_so(text in damaged(job_sources())) {
+        let once = drover_lang::hcl::format::format(&text);
+        prop_assert_eq!(drover_lang::hcl::format::format(&once), once);
+    }
+
+    #[test]
+    fn damaged_jobs_in_json_are_read_without_a_panic(
+        text in damaged(records("jobs")[1..].iter().map(|record| record["out"].to_string()).take(60).collect())
+    ) {
+        let _ = drover_lang::jobspec::parse_api_job(&Source::new("job.json", text.as_str()));
+    }
+
+    #[test]
+    fn damaged_specifications_are_read_without_a_panic(
+        text in damaged(records("agent-config")[1..].iter().flat_map(|record| record["sources"].as_object().unwrap().values()).map(|source| source.as_str().unwrap().to_owned()).collect())
+    ) {
+        for kind in drover_lang::specs::Specification::ALL {
+            let source = Source::new("spec.hcl", text.as_str());
+            if let Err(problems) = drover_lang::specs::parse(kind, &source) {
+                prop_assert!(!problems.is_empty());
+                diag::render(&problems[0], &[&source]);
+            }
+        }
+    }
+
+    #[test]
+    fn damaged_durations_give_what_they_say(
+        text in damaged(records("lang-durations").iter().map(|record| cell(record, "input")).collect())
+    ) {
+        if let Ok(nanoseconds) = drover_lang::duration::parse_duration(&text) {
+            let shown = drover_lang::duration::format_duration(nanoseconds);
+            prop_assert_eq!(drover_lang::duration::parse_duration(&shown), Ok(nanoseconds));
+        }
+    }
+
+    #[test]
+    fn damaged_versions_are_ordered(
+        one in damaged(records("lang-versions").iter().map(|record| cell(record, "version")).collect()),
+        other in damaged(records("lang-versions").iter().map(|record| cell(record, "version")).collect()),
+    ) {
+        use drover_lang::version::Version;
+        if let (Ok(one), Ok(other)) = (Version::parse(&one), Version::parse(&other)) {
+            prop_assert_eq!(one.compare(&other), other.compare(&one).reverse());
+        }
+    }
 
     #[test]
     fn damaged_job_files_are_read_without_a_panic(text in damaged(job_sources())) {
@@ -191,4 +243,22 @@ fn all_problems_of_a_job_file_come_out_at_once() {
     assert_eq!(problems[0].hint.as_deref(), Some("Did you mean \"datacenters\"?"));
     assert_eq!(problems[2].hint.as_deref(), Some("Did you mean \"count\"?"));
     assert_eq!(problems[3].hint.as_deref(), Some("Did you mean \"upper\"?"));
+}
+
+#[test]
+fn formatting_twice_is_formatting_once_and_changes_no_meaning() {
+    let records = records("jobs");
+    for record in &records[1..] {
+        let (name, text) = (text(record, "name"), text(record, "source"));
+        if !name.ends_with(".hcl") {
+            continue;
+        }
+        let once = drover_lang::hcl::format::format(text);
+        assert_eq!(drover_lang::hcl::format::format(&once), once, "{name}");
+        // Tokens are the same, so is the meaning: what is not white space is unchanged.
+        let bare = |text: &str| text.chars().filter(|letter| !letter.is_whitespace()).collect::<String>();
+        assert_eq!(bare(text), bare(&once), "{name}");
+        let parsed = |text: &str| drover_lang::hcl::parse::parse_file(&Source::new(name, text)).1.len();
+        assert_eq!(parsed(text), parsed(&once), "{name}");
+    }
 }

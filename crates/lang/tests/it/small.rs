@@ -141,3 +141,54 @@ fn filters_agree_with_the_records() {
     }
     finish("filters", records.len(), &differences);
 }
+
+#[test]
+fn address_templates_agree_with_the_records() {
+    use drover_lang::sockaddr::{Interface, addresses, interface_name, one_address};
+    let loopback = Interface {
+        name: "lo".to_owned(),
+        flags: vec!["up".to_owned(), "loopback".to_owned()],
+        addresses: vec!["127.0.0.1/8".parse().unwrap()],
+        default: false,
+    };
+    let host = [loopback];
+    let records = records("lang-sockaddr");
+    let mut differences = Vec::new();
+    for record in &records {
+        let template = cell(record, "template");
+        let wanted = text(record, "result");
+        let found = match text(record, "used_for") {
+            "ip" => one_address(&template, &host).map(|found| json!(found).to_string()),
+            "ips" => addresses(&template, &host).map(|found| json!(found).to_string().replace("\",\"", "\", \"")),
+            _ => interface_name(&template, &host).map(|found| json!(found).to_string()),
+        };
+        match found {
+            Ok(found) if found == wanted => {}
+            Err(_) if wanted.starts_with("error:") => {}
+            other => differences.push(format!("{} {template}: wanted {wanted}, found {other:?}", text(record, "used_for"))),
+        }
+    }
+    finish("address templates", records.len(), &differences);
+}
+
+#[test]
+fn addresses_are_picked_from_the_interfaces_of_the_host() {
+    use drover_lang::sockaddr::{Interface, one_address};
+    let interface = |name: &str, net: &str, default| Interface {
+        name: name.to_owned(),
+        flags: vec!["up".to_owned()],
+        addresses: vec![net.parse().unwrap()],
+        default,
+    };
+    let host = [interface("eth0", "203.0.113.7/24", true), interface("eth1", "10.1.2.3/16", false), interface("lo", "127.0.0.1/8", false)];
+    for (template, wanted) in [
+        ("{{ GetPrivateIP }}", "10.1.2.3"),
+        ("{{ GetPublicIP }}", "203.0.113.7"),
+        ("{{ GetInterfaceIP \"eth1\" }}", "10.1.2.3"),
+        ("{{ GetDefaultInterfaces | attr \"name\" }}", "eth0"),
+        ("{{ GetAllInterfaces | include \"network\" \"10.0.0.0/8\" | attr \"address\" }}:4647", "10.1.2.3:4647"),
+        ("{{ GetAllInterfaces | sort \"-name\" | limit 1 | attr \"name\" }}", "lo"),
+    ] {
+        assert_eq!(one_address(template, &host).as_deref(), Ok(wanted), "{template}");
+    }
+}

@@ -70,7 +70,7 @@ pub fn canonicalize(job: &mut api::Job, surroundings: &Surroundings<'_>) {
         let job = JobWide { kind: &kind, namespace: &namespace, id: &job_id };
         if updates {
             group.update = Some(merge_update(job_update.as_ref(), group.update.as_ref()));
-        } else if job_update.is_some() {
+        } else if job_update.as_ref().is_some_and(says_something) {
             // Not allowed there; kept so that it is said.
             group.update = Some(merge_update(job_update.as_ref(), group.update.as_ref()));
         }
@@ -171,6 +171,16 @@ fn spreads(spreads: &mut Option<Vec<api::Spread>>) {
     for spread in spreads.iter_mut().flatten() {
         spread.weight.get_or_insert(50);
     }
+}
+
+/// Whether a job-wide update was written by somebody: the one of a stored job has nothing in it for jobs that end.
+fn says_something(update: &api::UpdateStrategy) -> bool {
+    let numbers =
+        [update.stagger, update.max_parallel, update.min_healthy_time, update.healthy_deadline, update.progress_deadline, update.canary];
+    numbers.iter().any(|number| number.is_some_and(|number| number != 0))
+        || update.health_check.as_ref().is_some_and(|text| !text.is_empty())
+        || update.auto_revert == Some(true)
+        || update.auto_promote == Some(true)
 }
 
 /// What a reply shows as the job-wide update: only the step, whatever was asked for; the groups have the rest.

@@ -1,0 +1,83 @@
+//! `config validate`: agent configuration, without an agent.
+
+use std::path::{Path, PathBuf};
+
+use drover_lang::Source;
+use drover_lang::config::{Partial, parse};
+use drover_lang::diag::render;
+
+use crate::command::{Context, Failure, Outcome};
+use crate::flags::Flag;
+use crate::ui::Paint;
+
+pub(super) const FLAGS: &[Flag] = &[];
+
+/// The largest configuration file that is read, in bytes.
+const FILE_MAX: u64 = 4 << 20;
+
+pub(super) async fn validate(context: &mut Context) -> Outcome {
+    let paths = context.arguments().to_vec();
+    if paths.is_empty() {
+        return Err(Failure::usage("Must specify at least one config file or directory"));
+    }
+    let mut merged = Partial::default();
+    let mut problems: Vec<String> = Vec::new();
+    for path in &paths {
+        let full = context.environment.directory.join(path);
+        let files = config_files(&full).map_err(|error| Failure::new(format!("Error loading configuration from {path}: {error}")))?;
+        if files.is_empty() {
+            context.ui.warn(format!("No configuration loaded from {path}"));
+        }
+        for file in files {
+            let name = file.display().to_string();
+            let text = read(&file).map_err(|error| Failure::new(format!("Error loading configuration from {name}: {error}")))?;
+            let source = Source::new(name, text);
+            match parse(&source) {
+                Ok(parsed) => {
+                    for warning in &parsed.warnings {
+                        context.ui.warn(render(warning, &[&source]));
+                    }
+                    merged = merged.merge(&parsed.partial);
+                }
+                Err(found) => problems.extend(found.iter().filter(|problem| problem.is_error()).map(|problem| render(problem, &[&source]))),
+            }
+        }
+    }
+    if problems.is_empty() {
+        match merged.typed() {
+            Ok(config) => problems.extend(config.problems()),
+            Err(found) => problems.extend(found.iter().map(|problem| format!("{}: {}", problem.summary, problem.detail))),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(Failure::new(format!("Configuration is invalid:\n{}", problems.join("\n"))));
+    }
+    context.ui.output(context.ui.paint(Paint::Green, "Configuration is valid!"));
+    Ok(0)
+}
+
+fn read(path: &Path) -> std::io::Result<String> {
+    if std::fs::metadata(path)?.len() > FILE_MAX {
+        return Err(std::io::Error::other("the file is too large"));
+    }
+    std::fs::read_to_string(path)
+}
+
+/// The files that a path names: itself, or the `.hcl` and `.json` files of a directory in the order of their names.
+fn config_files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+    if !std::fs::metadata(path)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path)? {
+        let file = entry?.path();
+        let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let leftover = name.starts_with('.') || name.ends_with('~') || name.starts_with('#');
+        let known = file.extension().is_some_and(|extension| extension == "hcl" || extension == "json");
+        if known && !leftover && file.is_file() {
+            files.push(file);
+        }
+    }
+    files.sort();
+    Ok(files)
+}

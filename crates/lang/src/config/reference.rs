@@ -1,0 +1,83 @@
+//! What the table of agent configuration says, for people: one entry per key.
+
+use super::schema::{Key, Kind, Lists, ROOT, Repeat};
+use super::{Json, Partial};
+
+/// A key of agent configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Where it stands: `client.gc_interval`.
+    pub path: String,
+    /// Its type in words.
+    pub kind: String,
+    /// The built-in default; empty where there is none.
+    pub default: String,
+    /// What a later file does to an earlier one.
+    pub merging: String,
+}
+
+/// Every key, in the order of the table.
+pub fn reference() -> Vec<Entry> {
+    let defaults = Partial::defaults();
+    let mut out = Vec::new();
+    keys("", &ROOT, &defaults, &mut out);
+    out
+}
+
+fn keys(path: &str, parent: &Key, defaults: &Partial, out: &mut Vec<Entry>) {
+    for key in &parent.keys {
+        let own = if path.is_empty() { key.name.clone() } else { format!("{path}.{}", key.name) };
+        let default = defaults.get(&own).filter(|value| !value.is_object() && !value.is_array() || key.kind != Kind::Block);
+        out.push(Entry {
+            kind: words(key),
+            default: default.map(Json::to_string).unwrap_or_default(),
+            merging: merging(key),
+            path: own.clone(),
+        });
+        keys(&own, key, defaults, out);
+    }
+}
+
+fn words(key: &Key) -> String {
+    match key.kind {
+        Kind::Text { .. } => "text",
+        Kind::Address => "address",
+        Kind::Whole { .. } => "whole number",
+        Kind::Number { .. } => "number",
+        Kind::Bool { .. } | Kind::Present | Kind::Switch => "true or false",
+        Kind::Duration { .. } | Kind::Interval => "duration",
+        Kind::List(_) => "list of texts",
+        Kind::Map => "map of texts",
+        Kind::Block => match key.repeat {
+            Repeat::Append | Repeat::ByName | Repeat::OverName | Repeat::Providers => "block with a label, any number",
+            Repeat::Clusters => "block, one for each name",
+            _ => "block",
+        },
+    }
+    .to_owned()
+}
+
+fn merging(key: &Key) -> String {
+    match (key.kind, key.repeat) {
+        (Kind::Block, Repeat::Whole | Repeat::OverName) => "a later one replaces it",
+        (Kind::Block, Repeat::Append) => "all are kept",
+        (Kind::Block, Repeat::Once) => "once in a file",
+        (Kind::Block, _) => "merged key by key",
+        (Kind::Map, _) => "merged entry by entry",
+        (Kind::List(Lists::Append), _) => "later ones are added",
+        (Kind::List(Lists::Union), _) => "later ones are added once",
+        (
+            Kind::Text { explicit: true }
+            | Kind::Whole { explicit: true }
+            | Kind::Number { explicit: true }
+            | Kind::Bool { explicit: true }
+            | Kind::Duration { explicit: true }
+            | Kind::Present
+            | Kind::Switch
+            | Kind::List(Lists::ReplaceAlways),
+            _,
+        ) => "a later value wins",
+        _ => "a later value wins unless it is empty",
+    }
+    .to_owned()
+}

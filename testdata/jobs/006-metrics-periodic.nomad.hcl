@@ -1,0 +1,51 @@
+variable "schedule" {
+  type    = string
+  default = "6 */7 * * *"
+}
+
+job "metrics-nightly" {
+  type     = "batch"
+  priority = 36
+  periodic {
+    crons            = [var.schedule, "@daily"]
+    prohibit_overlap = true
+    time_zone        = "America/New_York"
+  }
+  group "work" {
+    max_run_duration = "16m"
+    reschedule {
+      attempts       = 3
+      interval       = "1h"
+      delay          = "30s"
+      delay_function = "fibonacci"
+      max_delay      = "5m"
+      unlimited      = false
+    }
+    task "run" {
+      driver = "raw_exec"
+      config {
+        command = "/bin/sh"
+        args = [
+          "-ec",
+          <<-SCRIPT
+            set -o pipefail
+            for f in "$${NOMAD_TASK_DIR}"/*.csv; do
+              awk -F, '{ sum += $3 } END { printf "%s %d\n", FILENAME, sum }' "$f"
+            done
+            date +%Y-%m-%dT%H:%M:%S%z
+          SCRIPT
+          ,
+        ]
+      }
+      artifact {
+        source      = "https://files.invalid/metrics/${attr.cpu.arch}.tgz"
+        destination = "local/data"
+        options {
+          checksum = "sha256:abababababababababababababababababababababababababababababababab"
+        }
+      }
+      kill_timeout = "30s"
+      kill_signal  = "SIGINT"
+    }
+  }
+}

@@ -1,0 +1,32 @@
+job "orders-dispatch" {
+  type = "batch"
+  parameterized {
+    payload       = "required"
+    meta_required = ["CUSTOMER"]
+    meta_optional = ["TRACE", "LIMIT"]
+  }
+  meta {
+    LIMIT = 7
+  }
+  group "g" {
+    task "convert" {
+      driver = "exec"
+      config {
+        command = "/bin/convert"
+        args    = ["--customer", "${NOMAD_META_CUSTOMER}", "--limit=${NOMAD_META_LIMIT}"]
+      }
+      dispatch_payload {
+        file = "input.json"
+      }
+      resources {
+        cpu        = 207
+        memory     = 128
+        memory_max = 512
+      }
+      logs {
+        max_files     = 3
+        max_file_size = 4
+      }
+    }
+  }
+}

@@ -1,0 +1,32 @@
+job "webhooks-dispatch" {
+  type = "batch"
+  parameterized {
+    payload       = "required"
+    meta_required = ["CUSTOMER"]
+    meta_optional = ["TRACE", "LIMIT"]
+  }
+  meta {
+    LIMIT = 28
+  }
+  group "g" {
+    task "convert" {
+      driver = "exec"
+      config {
+        command = "/bin/convert"
+        args    = ["--customer", "${NOMAD_META_CUSTOMER}", "--limit=${NOMAD_META_LIMIT}"]
+      }
+      dispatch_payload {
+        file = "input.json"
+      }
+      resources {
+        cpu        = 228
+        memory     = 128
+        memory_max = 512
+      }
+      logs {
+        max_files     = 4
+        max_file_size = 4
+      }
+    }
+  }
+}

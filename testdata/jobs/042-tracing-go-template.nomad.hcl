@@ -1,0 +1,53 @@
+# A configuration file full of braces that belong to somebody else.
+job "tracing" {
+  type = "service"
+  group "app" {
+    network {
+      port "http" {}
+    }
+    task "render" {
+      driver = "exec"
+      config {
+        command = "/bin/tracing"
+        args    = ["-config", "${NOMAD_TASK_DIR}/app.yml"]
+      }
+      template {
+        destination   = "local/app.yml"
+        change_mode   = "signal"
+        change_signal = "SIGHUP"
+        data          = <<-EOT
+          name: tracing
+          listen: "{{ env "NOMAD_ADDR_http" }}"
+          peers:
+          {{- range $index, $peer := nomadService "tracing" }}
+            - id: {{ $index }}
+              address: {{ .Address }}:{{ .Port }}
+              {{- with .Tags }}
+              tags: [{{ range . }}"{{ . }}", {{ end }}]
+              {{- end }}
+          {{- end }}
+          limits:
+            $${HOME}: literal
+            percent: 100%%
+            json: '{"a": {"b": [1, 2, 30]}}'
+        EOT
+      }
+      template {
+        destination = "secrets/env"
+        env         = true
+        data        = <<EOF
+{{ with nomadVar "nomad/jobs/tracing" }}
+PASSWORD="{{ .password | toJSON }}"
+{{ range .Tuples }}{{ .K | toUpper }}={{ .V }}
+{{ end }}{{ end }}
+EOF
+      }
+      template {
+        left_delimiter  = "[["
+        right_delimiter = "]]"
+        destination     = "local/page.html"
+        data            = "<p>{{ untouched }}</p>\n[[ env \"NOMAD_ALLOC_ID\" ]]\n"
+      }
+    }
+  }
+}
