@@ -19,11 +19,11 @@ use proptest::prelude::*;
 
 /// A node: rack, datacenter, size class, free of the driver or not.
 #[derive(Clone, Debug)]
-struct NodeWish {
-    rack: u8,
-    datacenter: u8,
-    size: u8,
-    healthy: bool,
+pub(super) struct NodeWish {
+    pub(super) rack: u8,
+    pub(super) datacenter: u8,
+    pub(super) size: u8,
+    pub(super) healthy: bool,
 }
 
 /// A job: how many, how large, and what it minds.
@@ -80,21 +80,27 @@ fn job_wish() -> impl Strategy<Value = JobWish> {
     )
 }
 
-struct Region {
+pub(super) struct Region {
     store: Store,
     index: u64,
     rng: Rng,
+    pub(super) now: WallTime,
+}
+
+/// How many cases to try: `DROVER_CASES`, for runs by hand, or so many.
+pub(super) fn cases(usual: u32) -> u32 {
+    std::env::var("DROVER_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(usual)
 }
 
 const NOW: WallTime = WallTime(1_700_000_000_000_000_000);
 
-fn job_id(number: usize) -> JobId {
+pub(super) fn job_id(number: usize) -> JobId {
     JobId { namespace: "default".into(), id: format!("job-{number}") }
 }
 
 impl Region {
-    fn new(nodes: &[NodeWish], seed: u64) -> Self {
-        let mut region = Self { store: Store::default(), index: 0, rng: Rng::new(seed) };
+    pub(super) fn new(nodes: &[NodeWish], seed: u64) -> Self {
+        let mut region = Self { store: Store::default(), index: 0, rng: Rng::new(seed), now: NOW };
         for (number, wish) in nodes.iter().enumerate() {
             let id = NodeId::from_random(region.rng.next_u128());
             let driver = NodeDriver { detected: true, healthy: wish.healthy, ..NodeDriver::default() };
@@ -126,9 +132,9 @@ impl Region {
         region
     }
 
-    fn apply(&mut self, change: Change) {
+    pub(super) fn apply(&mut self, change: Change) {
         self.index += 1;
-        let applied = self.store.apply(self.index, Command { time: NOW, change });
+        let applied = self.store.apply(self.index, Command { time: self.now, change });
         assert_eq!(applied.result, Ok(()));
     }
 
@@ -195,7 +201,7 @@ impl Region {
         })));
     }
 
-    fn state(&self) -> Snapshot {
+    pub(super) fn state(&self) -> Snapshot {
         self.store.snapshot()
     }
 
@@ -205,13 +211,13 @@ impl Region {
         process(&self.state(), &eval, &mut Context { now: NOW, rng: Rng::new(number as u64) })
     }
 
-    fn commit(&mut self, plan: Plan) {
+    pub(super) fn commit(&mut self, plan: Plan) {
         self.apply(Change::SharedPlans(vec![plan]));
     }
 }
 
 /// No node is overfilled, no core or port is held twice; counted from the allocations and not from what the state counts.
-fn assert_sound(state: &Snapshot) {
+pub(super) fn assert_sound(state: &Snapshot) {
     for (slot, row) in state.nodes() {
         let (mut cpu, mut memory, mut disk) = (0, 0, 0);
         let (mut cores, mut ports) = (BTreeSet::new(), BTreeSet::new());
@@ -341,7 +347,7 @@ fn shown(plan: &Plan, state: &Snapshot) -> Vec<(String, u32)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(192))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases(512)) })]
 
     // Of SCH-004 to SCH-006, which say how many nodes upstream looks at, what users see holds whatever the number: the node
     // taken scores at least as high as any other that qualifies, with affinities and spreads as without.

@@ -4,6 +4,7 @@
 
 mod clusters;
 mod golden;
+mod histories;
 mod rules;
 mod scenarios;
 mod vectors;

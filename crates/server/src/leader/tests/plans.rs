@@ -136,7 +136,7 @@ async fn a_dry_run_counts_what_a_registration_would_do_and_does_nothing() {
         let request = api::JobPlanRequest { job: Some(wanted), ..Default::default() };
         let planned = region.server.plan_job(request, None).unwrap();
         assert_eq!(region.server.snapshot().index(), before, "nothing is written");
-        planned.annotations["g"].clone()
+        planned.annotations["g"]
     };
     let none = DesiredUpdates::default();
     let changed = |count: i64, updates: Option<api::UpdateStrategy>, meta: bool| {
@@ -150,7 +150,7 @@ async fn a_dry_run_counts_what_a_registration_would_do_and_does_nothing() {
         }
         wanted
     };
-    let same = DesiredUpdates { ignore: 4, ..none.clone() };
+    let same = DesiredUpdates { ignore: 4, ..none };
     assert_eq!(counts(changed(4, None, false)), same);
     let up = counts(changed(6, None, false));
     assert_eq!((up.place, up.in_place_update, up.stop), (2, 4, 0));
@@ -166,7 +166,7 @@ async fn a_dry_run_counts_what_a_registration_would_do_and_does_nothing() {
     let registered = region.server.register_job(api::JobRegisterRequest { job: Some(rolling), ..Default::default() }, None).await.unwrap();
     let eval = registered.eval_id.unwrap();
     region.until("it is over", |state| state.eval(eval).is_some_and(|eval| eval.status.is_terminal())).await;
-    let did = region.server.snapshot().eval(eval).unwrap().annotations["g"].clone();
+    let did = region.server.snapshot().eval(eval).unwrap().annotations["g"];
     assert_eq!(did, said);
     region.stop().await;
 }
