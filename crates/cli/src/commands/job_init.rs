@@ -8,7 +8,7 @@ use crate::flags::Flag;
 
 pub(super) const FLAGS: &[Flag] = &[
     Flag::switch("short", "Write the shortest file that runs something."),
-    Flag::switch("connect", ""),
+    Flag::switch("connect", "Write an example of two services that reach each other through proxies."),
     Flag::value("template", "name", ""),
     Flag::switch("list-templates", ""),
 ];
@@ -16,7 +16,7 @@ pub(super) const FLAGS: &[Flag] = &[
 const DEFAULT_NAME: &str = "example.nomad.hcl";
 
 pub(super) async fn run(context: &mut Context) -> Outcome {
-    for flag in ["connect", "template", "list-templates"] {
+    for flag in ["template", "list-templates"] {
         if context.flags.given(flag) {
             return Err(Failure::new(format!("-{flag} is not available in this version")));
         }
@@ -26,7 +26,11 @@ pub(super) async fn run(context: &mut Context) -> Outcome {
         [name] => name.clone(),
         _ => return Err(Failure::usage("This command takes no arguments or one: <filename>")),
     };
-    let content = if context.flags.on("short") { SHORT } else { FULL };
+    let content = match (context.flags.on("connect"), context.flags.on("short")) {
+        (true, _) => CONNECT,
+        (false, true) => SHORT,
+        (false, false) => FULL,
+    };
     let path = context.environment.directory.join(&name);
     let opened = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o660).open(&path);
     let mut file = opened.map_err(|error| match error.kind() {
@@ -138,6 +142,74 @@ job "example" {
       logs {
         max_files     = 3
         max_file_size = 5
+      }
+    }
+  }
+}
+"#;
+
+const CONNECT: &str = r#"# Two services that reach each other through proxies of Consul's service mesh.
+job "countdash" {
+  group "api" {
+    # Proxies need a network of the group's own.
+    network {
+      mode = "bridge"
+    }
+
+    service {
+      name = "count-api"
+      port = "9001"
+
+      connect {
+        sidecar_service {}
+      }
+    }
+
+    task "web" {
+      driver = "docker"
+
+      config {
+        image = "hashicorpdev/counter-api:v3"
+      }
+    }
+  }
+
+  group "dashboard" {
+    network {
+      mode = "bridge"
+
+      port "http" {
+        static = 9002
+        to     = 9002
+      }
+    }
+
+    service {
+      name = "count-dashboard"
+      port = "9002"
+
+      connect {
+        sidecar_service {
+          proxy {
+            # The other service, as a port of this group's loopback address.
+            upstreams {
+              destination_name = "count-api"
+              local_bind_port  = 8080
+            }
+          }
+        }
+      }
+    }
+
+    task "dashboard" {
+      driver = "docker"
+
+      env {
+        COUNTING_SERVICE_URL = "http://${NOMAD_UPSTREAM_ADDR_count_api}"
+      }
+
+      config {
+        image = "hashicorpdev/counter-dashboard:v3"
       }
     }
   }

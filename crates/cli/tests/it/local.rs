@@ -63,12 +63,16 @@ async fn a_broken_job_file_shows_every_problem_with_its_line() {
 
 #[tokio::test]
 async fn the_example_job_files_can_be_read() {
-    for flags in ["", "-short"] {
+    for flags in ["", "-short", "-connect"] {
         let directory = tempfile::tempdir().unwrap();
         assert_eq!(drover(&format!("job init {flags} a.hcl"), directory.path(), &[], "").await.code, 0);
         let ran = drover("job run -output a.hcl", directory.path(), &[], "").await;
         assert_eq!((ran.code, ran.error.as_str()), (0, ""));
-        assert!(ran.out.contains("\"ID\": \"example\""), "{}", ran.out);
+        let id = if flags == "-connect" { "countdash" } else { "example" };
+        assert!(ran.out.contains(&format!("\"ID\": \"{id}\"")), "{}", ran.out);
+        assert_eq!(drover("job validate -offline a.hcl", directory.path(), &[], "").await.code, 0);
+        // The examples are in their canonical layout.
+        assert_eq!(drover("fmt -check a.hcl", directory.path(), &[], "").await.code, 0);
     }
 }
 

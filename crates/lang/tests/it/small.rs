@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use drover_lang::Source;
 use drover_lang::bytesize::parse_byte_size;
 use drover_lang::duration::parse_duration;
 use drover_lang::filter::{Filter, Shape};
@@ -25,6 +26,57 @@ fn durations_agree_with_the_records() {
         }
     }
     finish("durations", records.len(), &differences);
+}
+
+#[test]
+fn durations_of_job_files_agree_with_the_records() {
+    use drover_lang::hcl::eval::{Budget, NoHost};
+    use drover_lang::hcl::vars::Inputs;
+    use drover_lang::jobspec::{Options, parse_job};
+    let records: Vec<Value> = records("lang-durations").into_iter().filter(|record| text(record, "where").starts_with("jobspec")).collect();
+    let mut differences = Vec::new();
+    for record in &records {
+        let (input, wanted) = (cell(record, "input"), text(record, "nanoseconds"));
+        let key = if text(record, "where") == "jobspec" { "kill_timeout" } else { "shutdown_delay" };
+        let source = format!("job \"j\" {{\n  group \"g\" {{\n    task \"t\" {{\n      {key} = {input}\n    }}\n  }}\n}}\n");
+        let options = Options { inputs: Inputs::default(), host: &NoHost::default(), budget: Budget::default() };
+        let found = parse_job(&Source::new("job.nomad.hcl", source), &options).map(|parsed| {
+            let task = parsed.job.task_groups.unwrap_or_default().remove(0).tasks.unwrap_or_default().remove(0);
+            if key == "kill_timeout" { task.kill_timeout } else { Some(task.shutdown_delay) }
+        });
+        let agree = match &found {
+            Err(_) => wanted.starts_with("error"),
+            Ok(None) => wanted == "unset",
+            Ok(Some(nanoseconds)) => nanoseconds.to_string() == wanted || *nanoseconds == 0 && wanted == "unset",
+        };
+        if !agree {
+            differences.push(format!("{key} = {input}: wanted {wanted}, found {found:?}"));
+        }
+    }
+    finish("durations of job files", records.len(), &differences);
+}
+
+#[test]
+fn durations_of_jobs_in_json_agree_with_the_records() {
+    let records: Vec<Value> = records("lang-durations").into_iter().filter(|record| text(record, "where") == "api_job").collect();
+    let mut differences = Vec::new();
+    for record in &records {
+        let (input, wanted) = (cell(record, "input"), text(record, "nanoseconds"));
+        let Ok(value) = serde_json::from_str::<Value>(&input) else {
+            differences.push(format!("{input} is not JSON"));
+            continue;
+        };
+        let found = serde_json::from_value::<drover_api::Task>(json!({ "KillTimeout": value })).map(|task| task.kill_timeout);
+        let agree = match &found {
+            Err(_) => wanted.starts_with("error"),
+            Ok(None) => wanted == "unset",
+            Ok(Some(nanoseconds)) => nanoseconds.to_string() == wanted,
+        };
+        if !agree {
+            differences.push(format!("{input}: wanted {wanted}, found {found:?}"));
+        }
+    }
+    finish("durations of jobs in JSON", records.len(), &differences);
 }
 
 #[test]
