@@ -117,9 +117,10 @@ impl Consensus {
         };
         let config = Config {
             cluster_name: "drover".to_owned(),
-            heartbeat_interval: 1_000,
-            election_timeout_min: 3_000,
-            election_timeout_max: 5_000,
+            // The only voter waits for nobody: it asks for its election itself, and each tick (13/64 of this) wakes the machine.
+            heartbeat_interval: 5_000,
+            election_timeout_min: 15_000,
+            election_timeout_max: 25_000,
             enable_pre_vote: Some(true),
             snapshot_policy: SnapshotPolicy::LogsSinceLast(options.snapshot_every),
             max_in_snapshot_log_to_keep: match options.storage {

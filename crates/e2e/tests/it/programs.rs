@@ -33,8 +33,12 @@ fn client(program: &str, arguments: &[&str]) -> String {
 }
 
 fn run(agent: &Agent, example: &str) {
+    run_from(agent, example, programs());
+}
+
+fn run_from(agent: &Agent, example: &str, programs: &Path) {
     let file = repository().join("examples").join(example).display().to_string();
-    let root = format!("-var=root={}", programs().display());
+    let root = format!("-var=root={}", programs.display());
     let ran = agent.cli(&["job", "run", &root, &file]);
     assert_eq!(ran.code, 0, "{}\n{}\n{}", ran.out, ran.error, agent.log());
 }
@@ -79,7 +83,7 @@ fn postgresql_answers_queries() {
     let directory = tempfile::tempdir().unwrap();
     open_to_others(directory.path());
     let agent = Agent::start(directory.path(), Mode::Dev);
-    run(&agent, "postgres.nomad.hcl");
+    run_from(&agent, "postgres.nomad.hcl", &within_reach(directory.path()));
     let (host, port) = address(&agent, "postgres");
     let port = port.to_string();
     let psql = |sql: &str| {
@@ -88,6 +92,19 @@ fn postgresql_answers_queries() {
     psql("create table t (n int)");
     psql("insert into t select generate_series(1, 1000)");
     assert_eq!(psql("select sum(n) from t").trim(), "500500");
+}
+
+/// The programs where any user can walk to them: a clone under a home directory is closed to others, so they are copied then.
+fn within_reach(directory: &Path) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let open = |path: &Path| path.metadata().is_ok_and(|found| found.permissions().mode() & 0o001 != 0);
+    if programs().ancestors().all(open) {
+        return programs().to_owned();
+    }
+    let copy = directory.join("programs");
+    let copied = Command::new("cp").arg("-a").args([programs(), &copy]).status().unwrap();
+    assert!(copied.success(), "copy the programs");
+    copy
 }
 
 /// PostgreSQL's user must be able to walk to its files.
