@@ -68,7 +68,8 @@ impl<S: Send + Sync + 'static> Api<S> {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: std::error::Error + Send + Sync,
     {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        let upgrade = parts.extensions.remove::<hyper::upgrade::OnUpgrade>();
         let head = parts.method == Method::HEAD;
         let query = Query::parse(parts.uri.query().unwrap_or(""));
         let wants_pretty = query.find("pretty").is_some_and(|value| value != "0");
@@ -121,6 +122,7 @@ impl<S: Send + Sync + 'static> Api<S> {
                         entropy: self.inner.entropy.clone(),
                         parameters,
                         body: Mutex::new(Some(body)),
+                        upgrade: Mutex::new(upgrade),
                     };
                     (route.handler)(Arc::clone(&self.inner.state), request).await.unwrap_or_else(Reply::of_error)
                 }
@@ -152,6 +154,9 @@ impl<S: Send + Sync + 'static> Api<S> {
         *response.status_mut() = reply.status;
         if reply.until_close {
             *response.version_mut() = Version::HTTP_10;
+        }
+        if let Some(session) = reply.session {
+            response.extensions_mut().insert(session);
         }
         let headers = response.headers_mut();
         for (name, value) in &self.inner.options.response_headers {

@@ -25,6 +25,7 @@ pub mod stream;
 pub mod table;
 pub mod telemetry;
 pub mod view;
+pub mod websocket;
 
 pub use access::{Access, Capability, Forward};
 pub use agent::{Agent, Facts};

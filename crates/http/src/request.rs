@@ -42,6 +42,8 @@ pub struct Request {
     pub(crate) parameters: Vec<(&'static str, String)>,
     /// Behind a lock only so that requests can be shared; never contended.
     pub(crate) body: Mutex<Option<Incoming>>,
+    /// The connection itself, once a reply has switched protocols.
+    pub(crate) upgrade: Mutex<Option<hyper::upgrade::OnUpgrade>>,
 }
 
 impl Request {
@@ -58,6 +60,7 @@ impl Request {
             entropy: Entropy::system(),
             parameters: Vec::new(),
             body: Mutex::new(None),
+            upgrade: Mutex::new(None),
         }
     }
 

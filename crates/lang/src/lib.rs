@@ -7,6 +7,7 @@ pub mod bytesize;
 pub mod config;
 pub mod cron;
 pub mod diag;
+pub mod digest;
 pub mod duration;
 pub mod filter;
 pub mod glob;

@@ -11,7 +11,7 @@ use minicbor::{Decode, Encode};
 
 use crate::allocation::{AllocUpdate, DesiredTransition};
 use crate::evaluation::Evaluation;
-use crate::job::{Job, JobId};
+use crate::job::{Job, JobId, VersionTag};
 use crate::namespace::Namespace;
 use crate::node::{DrainSpec, Node, NodeEvent, NodeStatus};
 use crate::plan::{DeploymentUpdate, Plan};
@@ -19,7 +19,7 @@ use crate::scheduling::{NodePool, SchedulerConfig};
 use crate::service::ServiceRegistration;
 
 /// The highest format of commands and snapshots that this build reads and writes.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 /// The bit of a command's format that marks it as safe to skip for servers that do not know it (RFT-003).
 pub const IGNORABLE: u32 = 1 << 31;
@@ -429,6 +429,19 @@ pub enum Change {
         #[n(1)]
         evals: Vec<Evaluation>,
     },
+    /// Names a version of a job, or takes its name away.
+    #[n(70)]
+    JobTag {
+        /// Which job.
+        #[n(0)]
+        id: JobId,
+        /// Which version.
+        #[n(1)]
+        version: u64,
+        /// The name; none takes it away.
+        #[n(2)]
+        tag: Option<VersionTag>,
+    },
 }
 
 impl Change {
@@ -465,6 +478,7 @@ impl Change {
             | Self::DrainsDone { .. }
             | Self::PurgeNode { .. } => 2,
             Self::UpsertNamespaces(_) | Self::DeleteNamespaces(_) => 3,
+            Self::JobTag { .. } => 4,
         }
     }
 }

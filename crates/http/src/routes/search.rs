@@ -15,7 +15,7 @@ use crate::request::Request;
 const MATCHES_MAX: usize = 20;
 
 /// Every kind by its name in requests, in the order that error texts have them.
-const CONTEXTS: [&str; 12] = [
+pub(super) const CONTEXTS: [&str; 12] = [
     "allocs",
     "jobs",
     "nodes",
@@ -36,28 +36,21 @@ pub async fn prefix<S: State>(source: Arc<S>, mut request: Request) -> Result<Re
     let namespace = request.namespace().to_owned();
     let all = asked.context == "all";
     if !all && !CONTEXTS.contains(&asked.context.as_str()) {
-        let known = CONTEXTS.join(" ");
-        let given = &asked.context;
-        return Err(ApiError::by_text(format!("context must be one of [{known}] or 'all' for all contexts; got {given:?}")));
+        return Err(unknown_context(&asked.context));
     }
     let snapshot = source.snapshot();
     let mut matches = BTreeMap::new();
     let mut truncations = BTreeMap::new();
     for context in CONTEXTS.into_iter().filter(|context| all || *context == asked.context) {
-        // Prefixes of ids are digits; other texts match none of these.
-        let is_id = matches!(context, "allocs" | "nodes" | "evals" | "deployment");
-        let digits: String = asked.prefix.chars().filter(|letter| *letter != '-').collect();
-        if is_id && digits.chars().any(|letter| !letter.is_ascii_hexdigit()) {
+        if is_id(context) && !is_digits(&asked.prefix) {
             if !all {
                 matches.insert(context.to_owned(), None);
                 truncations.insert(context.to_owned(), false);
             }
             continue;
         }
-        let wanted = if is_id { digits.to_ascii_lowercase() } else { asked.prefix.clone() };
-        let mut found: Vec<String> = candidates(&snapshot, context, &namespace, &wanted);
-        truncations.insert(context.to_owned(), found.len() > MATCHES_MAX);
-        found.truncate(MATCHES_MAX);
+        let (found, more) = prefix_matches(&snapshot, context, &namespace, &asked.prefix);
+        truncations.insert(context.to_owned(), more);
         matches.insert(context.to_owned(), (!found.is_empty()).then_some(found));
     }
     let known = |context: &&str| all || *context == asked.context;
@@ -73,8 +66,34 @@ pub async fn prefix<S: State>(source: Arc<S>, mut request: Request) -> Result<Re
     Ok(Reply::json(&response)?.meta(&Meta::at(index)))
 }
 
+pub(super) fn unknown_context(given: &str) -> ApiError {
+    let known = CONTEXTS.join(" ");
+    ApiError::by_text(format!("context must be one of [{known}] or 'all' for all contexts; got {given:?}"))
+}
+
+/// Whether objects of a kind are known by ids. Prefixes of ids are digits; other texts match none of these.
+fn is_id(context: &str) -> bool {
+    matches!(context, "allocs" | "nodes" | "evals" | "deployment")
+}
+
+fn is_digits(text: &str) -> bool {
+    text.chars().all(|letter| letter == '-' || letter.is_ascii_hexdigit())
+}
+
+/// What starts with a text, and whether there is more of it than is sent.
+pub(super) fn prefix_matches(snapshot: &Snapshot, context: &str, namespace: &str, prefix: &str) -> (Vec<String>, bool) {
+    if is_id(context) && !is_digits(prefix) {
+        return (Vec::new(), false);
+    }
+    let wanted = if is_id(context) { prefix.replace('-', "").to_ascii_lowercase() } else { prefix.to_owned() };
+    let mut found = candidates(snapshot, context, namespace, &wanted);
+    let more = found.len() > MATCHES_MAX;
+    found.truncate(MATCHES_MAX);
+    (found, more)
+}
+
 /// Where objects of a kind are; none for kinds that do not exist here.
-fn table(context: &str) -> Option<Table> {
+pub(super) fn table(context: &str) -> Option<Table> {
     match context {
         "allocs" => Some(Table::Allocs),
         "jobs" => Some(Table::Jobs),

@@ -226,7 +226,8 @@ fn kind(change: &Change) -> &'static str {
         | Change::DrainsDone { .. }
         | Change::PurgeNode { .. }
         | Change::UpsertNamespaces(_)
-        | Change::DeleteNamespaces(_) => unreachable!("not of level 1"),
+        | Change::DeleteNamespaces(_)
+        | Change::JobTag { .. } => unreachable!("not of level 1"),
     }
 }
 
@@ -355,9 +356,19 @@ fn samples_of_level_3() -> Vec<(&'static str, Change)> {
     ]
 }
 
+/// One command of each kind that level 4 brought.
+const LEVEL_4: &str = include_str!("../../../../testdata/golden/commands-level-4.hex");
+
+fn samples_of_level_4() -> Vec<(&'static str, Change)> {
+    let tag = VersionTag { name: "good".into(), description: "the first fleece".into(), tagged_time: 7 };
+    vec![("job-tag", Change::JobTag { id: web(), version: 3, tag: Some(tag) })]
+}
+
 #[test]
 fn bytes_of_later_levels_are_read_and_written_again_unchanged() {
-    for (level, samples, golden) in [(2, samples_of_level_2(), LEVEL_2), (3, samples_of_level_3(), LEVEL_3)] {
+    for (level, samples, golden) in
+        [(2, samples_of_level_2(), LEVEL_2), (3, samples_of_level_3(), LEVEL_3), (4, samples_of_level_4(), LEVEL_4)]
+    {
         let mut written = String::new();
         for (name, change) in samples {
             assert_eq!(change.level(), level);
