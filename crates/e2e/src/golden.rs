@@ -180,7 +180,15 @@ pub fn fits(recorded: &str, line: &str) -> bool {
         }
         let token: String = recorded.iter().rev().take_while(|letter| **letter != '>').collect();
         let stands_for = letter == '<' && token != "none" && !token.contains(' ') && token.contains(['-', '~']);
-        if stands_for {
+        if stands_for && token.starts_with("time~") && line.windows(3).any(|part| part == ['C', 'T', 'U']) {
+            // A time in full: its fraction of a second has as many digits as it needs.
+            recorded.truncate(recorded.len() - token.chars().count() - 1);
+            while let Some(letter) = line.pop() {
+                if letter == 'C' {
+                    break;
+                }
+            }
+        } else if stands_for {
             let length = token.chars().count() + 2;
             recorded.truncate(recorded.len() + 1 - length);
             if line.len() < length {

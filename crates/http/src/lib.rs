@@ -10,6 +10,7 @@ pub mod compress;
 pub mod dispatch;
 pub mod error;
 pub mod filter;
+pub mod guard;
 pub mod ids;
 pub mod json;
 pub mod limit;
@@ -27,7 +28,7 @@ pub mod telemetry;
 pub mod view;
 pub mod websocket;
 
-pub use access::{Access, Capability, Forward};
+pub use access::{Access, Caller, Capability, Forward, Guard, Scope};
 pub use agent::{Agent, Facts};
 pub use dispatch::{Api, ApiOptions};
 pub use error::ApiError;

@@ -7,15 +7,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use drover_base::WallTime;
-use drover_model::TaskStates;
+use drover_model::acl::{AclObjects, PolicyRow};
 use drover_model::command::FORMAT;
+use drover_model::variable::{RootKey, Variable};
 use drover_model::{
     AllocatedResources, Deployment, Evaluation, Job, JobId, Namespace, NodePool, PlacementMetrics, SchedulerConfig, ServiceRegistration,
 };
 use minicbor::decode::Error as CborError;
 use minicbor::{Decoder, Encoder};
 
-use crate::rows::{Alloc, JobRow, NodeRow, Slot};
+use crate::rows::{Alloc, JobRow, NodeRow, Rare, RareFields, Slot};
 use crate::tables::{Snapshot, Table};
 use crate::usage::Ask;
 
@@ -124,7 +125,7 @@ fn write_all(e: &mut Out<'_>, state: &Snapshot) -> Result<(), minicbor::encode::
     for (_, row) in &state.services {
         e.encode(row.as_ref())?;
     }
-    e.array(3)?;
+    e.array(6)?;
     e.array(2)?.u32(section::SCHEDULER_CONFIG)?.encode(state.scheduler_config.as_ref())?;
     e.array(2)?.u32(section::NODE_POOLS)?.array(state.node_pools.len() as u64)?;
     for (_, pool) in &state.node_pools {
@@ -133,6 +134,24 @@ fn write_all(e: &mut Out<'_>, state: &Snapshot) -> Result<(), minicbor::encode::
     e.array(2)?.u32(section::NAMESPACES)?.array(state.namespaces.len() as u64)?;
     for (_, namespace) in &state.namespaces {
         e.encode(namespace.as_ref())?;
+    }
+    let acl = &state.acl;
+    let objects = AclObjects {
+        policies: acl.policies.iter().map(|(_, row)| row.policy.clone()).collect(),
+        tokens: acl.tokens.iter().map(|(_, token)| token.as_ref().clone()).collect(),
+        roles: acl.roles.iter().map(|(_, role)| role.as_ref().clone()).collect(),
+        auth_methods: acl.auth_methods.iter().map(|(_, method)| method.as_ref().clone()).collect(),
+        binding_rules: acl.binding_rules.iter().map(|(_, rule)| rule.as_ref().clone()).collect(),
+        one_time_tokens: acl.one_time_tokens.iter().map(|(_, token)| token.as_ref().clone()).collect(),
+    };
+    e.array(2)?.u32(section::ACL)?.array(2)?.u64(acl.bootstrap_index)?.encode(objects)?;
+    e.array(2)?.u32(section::ROOT_KEYS)?.array(state.root_keys.len() as u64)?;
+    for (_, key) in &state.root_keys {
+        e.encode(key.as_ref())?;
+    }
+    e.array(2)?.u32(section::VARIABLES)?.array(state.variables.len() as u64)?;
+    for (_, variable) in &state.variables {
+        e.encode(variable.as_ref())?;
     }
     Ok(())
 }
@@ -159,30 +178,33 @@ fn write_alloc(
         health,
         resources: _,
         desired,
-        desired_description,
         transition,
         client_status,
-        client_description,
         tasks,
-        followup_eval,
-        previous,
-        next,
-        reschedules,
-        preempted,
-        preempted_by,
+        rare,
         metrics: _,
         create_index,
         modify_index,
         alloc_modify_index,
         create_time,
         modify_time,
-        reschedule_outcome,
-        contacts,
     } = alloc;
+    let RareFields {
+        desired_description,
+        client_description,
+        followup_eval,
+        previous,
+        next,
+        reschedules,
+        reschedule_outcome,
+        preempted,
+        preempted_by,
+        contacts,
+    } = &**rare;
     e.array(33)?.encode(slot)?.encode(id)?.encode(job_slot)?.u32(job)?.u16(*group)?.u32(*index)?;
     e.encode(node_slot)?.encode(node_id)?.encode(eval_id)?.encode(deployment)?.bool(*canary)?.encode(health)?;
     e.u32(resources)?.encode(desired)?.encode(desired_description.as_deref())?.encode(transition)?.encode(client_status)?;
-    e.encode(client_description.as_deref())?.encode(tasks.as_deref())?.encode(followup_eval)?.encode(previous)?.encode(next)?;
+    e.encode(client_description.as_deref())?.encode(tasks)?.encode(followup_eval)?.encode(previous)?.encode(next)?;
     e.encode(reschedules.as_deref())?.u32(metrics)?.u64(*create_index)?.u64(*modify_index)?;
     e.u64(*alloc_modify_index)?.encode(create_time)?.encode(modify_time)?;
     // Later fields, by position: readers pass over what they do not know.
@@ -197,6 +219,9 @@ mod section {
     pub(super) const SCHEDULER_CONFIG: u32 = 1;
     pub(super) const NODE_POOLS: u32 = 2;
     pub(super) const NAMESPACES: u32 = 3;
+    pub(super) const ACL: u32 = 4;
+    pub(super) const ROOT_KEYS: u32 = 5;
+    pub(super) const VARIABLES: u32 = 6;
 }
 
 /// Reads snapshots.
@@ -290,6 +315,34 @@ impl SnapshotReader {
                         state.namespaces.insert(Arc::from(namespace.name.as_str()), Arc::new(namespace));
                     }
                 }
+                section::ROOT_KEYS => {
+                    for _ in 0..length(d)? {
+                        let key: RootKey = d.decode()?;
+                        state.root_keys.insert(Arc::from(key.id.as_str()), Arc::new(key));
+                    }
+                }
+                section::VARIABLES => {
+                    for _ in 0..length(d)? {
+                        let variable: Variable = d.decode()?;
+                        let key = (Arc::from(variable.namespace.as_str()), Arc::from(variable.path.as_str()));
+                        state.variables.insert(key, Arc::new(variable));
+                    }
+                }
+                section::ACL => {
+                    length(d)?;
+                    state.acl.bootstrap_index = d.u64()?;
+                    let objects: AclObjects = d.decode()?;
+                    objects.policies.into_iter().for_each(|policy| state.acl.put_policy(PolicyRow::new(policy)));
+                    objects.tokens.into_iter().for_each(|token| state.acl.put_token(token));
+                    let acl = &mut state.acl;
+                    acl.roles = objects.roles.into_iter().map(|role| (Arc::from(role.id.as_str()), Arc::new(role))).collect();
+                    acl.auth_methods =
+                        objects.auth_methods.into_iter().map(|method| (Arc::from(method.name.as_str()), Arc::new(method))).collect();
+                    acl.binding_rules =
+                        objects.binding_rules.into_iter().map(|rule| (Arc::from(rule.id.as_str()), Arc::new(rule))).collect();
+                    acl.one_time_tokens =
+                        objects.one_time_tokens.into_iter().map(|token| (Arc::from(token.secret.as_str()), Arc::new(token))).collect();
+                }
                 _ => d.skip()?,
             }
         }
@@ -320,6 +373,7 @@ impl SnapshotReader {
             if usize::from(group) >= job.task_groups.len() {
                 return Err(shared("a group"));
             }
+            let mut rare = RareFields::default();
             let mut alloc = Alloc {
                 id,
                 job_slot,
@@ -334,35 +388,39 @@ impl SnapshotReader {
                 health: d.decode()?,
                 resources: resources.get(d.u32()? as usize).cloned().ok_or_else(|| shared("resources"))?,
                 desired: d.decode()?,
-                desired_description: d.decode::<Option<&str>>()?.map(Arc::from),
-                transition: d.decode()?,
+                transition: {
+                    rare.desired_description = d.decode::<Option<&str>>()?.map(Arc::from);
+                    d.decode()?
+                },
                 client_status: d.decode()?,
-                client_description: d.decode::<Option<&str>>()?.map(Arc::from),
-                tasks: d.decode::<Option<TaskStates>>()?.map(Arc::new),
-                followup_eval: d.decode()?,
-                previous: d.decode()?,
-                next: d.decode()?,
-                reschedules: d.decode::<Option<Vec<_>>>()?.map(Arc::new),
+                tasks: {
+                    rare.client_description = d.decode::<Option<&str>>()?.map(Arc::from);
+                    d.decode()?
+                },
+                rare: {
+                    rare.followup_eval = d.decode()?;
+                    rare.previous = d.decode()?;
+                    rare.next = d.decode()?;
+                    rare.reschedules = d.decode::<Option<Vec<_>>>()?.map(Arc::new);
+                    Rare::default()
+                },
                 metrics: metrics.get(d.u32()? as usize).cloned().ok_or_else(|| shared("metrics"))?,
                 create_index: d.u64()?,
                 modify_index: d.u64()?,
                 alloc_modify_index: d.u64()?,
                 create_time: d.decode()?,
                 modify_time: d.decode()?,
-                reschedule_outcome: None,
-                contacts: None,
-                preempted: None,
-                preempted_by: None,
             };
             for field in 29..fields {
                 match field {
-                    29 => alloc.reschedule_outcome = d.decode()?,
-                    30 => alloc.contacts = d.decode::<Option<Vec<_>>>()?.map(Arc::new),
-                    31 => alloc.preempted = d.decode::<Option<Vec<_>>>()?.map(Arc::new),
-                    32 => alloc.preempted_by = d.decode()?,
+                    29 => rare.reschedule_outcome = d.decode()?,
+                    30 => rare.contacts = d.decode::<Option<Vec<_>>>()?.map(Arc::new),
+                    31 => rare.preempted = d.decode::<Option<Vec<_>>>()?.map(Arc::new),
+                    32 => rare.preempted_by = d.decode()?,
                     _ => d.skip()?,
                 }
             }
+            alloc.rare = rare.into();
             state.index_alloc(slot, &alloc);
             state.allocs.insert(slot, Arc::new(alloc));
         }

@@ -1,8 +1,8 @@
 //! What an agent at rest gives back to the machine.
 //!
-//! Much of a program runs at its start or in a burst of work and then not for a long time, and the pages of that code stay mapped.
-//! An agent that has had little to do for a while lets go of them; what it does need comes back from the page cache within
-//! microseconds.
+//! Much of a program runs at its start or in a burst of work and then not for a long time, and the pages of that code stay mapped,
+//! as memory that the burst needed stays with the allocator. An agent that has had little to do for a while lets go of both; code
+//! that it does need comes back from the page cache within microseconds.
 
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ pub(super) async fn give_back_at_rest(clock: Clock) {
     loop {
         clock.sleep(LOOK_EVERY).await;
         if meter.is_due(process::cpu_time()) {
+            memory::release_heap();
             match memory::release_code() {
                 Ok(bytes) => tracing::trace!(bytes, "gave back mapped code"),
                 Err(error) => {

@@ -14,8 +14,10 @@ use drover_model::JobId;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use http::StatusCode;
+use http::header::UPGRADE;
 use tokio::sync::mpsc;
 
+use crate::access::{Capability, Rights, require};
 use crate::agent::Agent;
 use crate::error::ApiError;
 use crate::ids;
@@ -39,10 +41,17 @@ struct Wanted {
     terminal: bool,
 }
 
+/// Drivers whose commands see the whole machine.
+const WITHOUT_ISOLATION: [&str; 2] = ["raw_exec", "mock_driver"];
+
 type Started = (BoxStream<'static, ExecOutput>, mpsc::Sender<ExecInput>);
 
 /// `/v1/client/allocation/{alloc_id}/exec`.
 pub async fn exec(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiError> {
+    request.caller();
+    if !request.headers.contains_key(UPGRADE) {
+        words(request.query.get("command"))?;
+    }
     let wanted = wanted(&request).map(|terminal| Wanted {
         alloc: ids::full(request.parameter("alloc_id"), "alloc"),
         task: request.query.get("task").to_owned(),
@@ -97,6 +106,7 @@ fn words(text: &str) -> Result<Vec<String>, ApiError> {
 
 fn session(agent: Arc<Agent>, request: &Request, wanted: Result<Wanted, ApiError>) -> Result<Reply, ApiError> {
     let clock = request.clock.clone();
+    let rights = Arc::clone(&request.caller().rights);
     let introduced = request.query.find("ws_handshake").and_then(parse_bool) == Some(true);
     converse(request, async move |mut reader, writer| {
         if introduced {
@@ -106,7 +116,7 @@ fn session(agent: Arc<Agent>, request: &Request, wanted: Result<Wanted, ApiError
             }
         }
         let started = match wanted {
-            Ok(wanted) => start(&agent, wanted).await,
+            Ok(wanted) => start(&agent, &rights, wanted).await,
             Err(error) => Err(error),
         };
         match started {
@@ -127,7 +137,7 @@ fn introduction(message: Option<Message>) -> Result<(), ApiError> {
     }
 }
 
-async fn start(agent: &Agent, wanted: Wanted) -> Result<(Started, String, bool), ApiError> {
+async fn start(agent: &Agent, rights: &Rights, wanted: Wanted) -> Result<(Started, String, bool), ApiError> {
     let id = wanted.alloc?;
     let unknown = || ApiError::not_found(format!("Unknown allocation \"{id}\""));
     let client = agent.client.as_ref().ok_or_else(unknown)?;
@@ -139,6 +149,13 @@ async fn start(agent: &Agent, wanted: Wanted) -> Result<(Started, String, bool),
         return Err(ApiError::bad_request("must provide task name"));
     }
     let command = wanted.command?;
+    if let Some(alloc) = agent.server.as_ref().and_then(|server| server.snapshot().alloc(id).cloned()) {
+        let driver = alloc.task_group().task(&wanted.task).map(|task| task.driver.clone());
+        let exposed = driver.is_some_and(|driver| WITHOUT_ISOLATION.contains(&driver.as_str()));
+        let namespace = &alloc.job.id.namespace;
+        require(rights.namespace(namespace, Capability::AllocExec))?;
+        require(!exposed || rights.namespace(namespace, Capability::AllocNodeExec))?;
+    }
     let Some(program) = command.first().cloned() else { return Err(ApiError::bad_request("command is not present")) };
     let (input, queue) = mpsc::channel(INPUT_QUEUE);
     let command = ExecCommand { args: command, terminal: wanted.terminal, timeout: None };

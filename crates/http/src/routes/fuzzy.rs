@@ -6,8 +6,9 @@ use std::sync::Arc;
 use drover_api as api;
 use drover_state::{JobRow, Snapshot};
 
-use super::search::{CONTEXTS, prefix_matches, table, unknown_context};
-use super::{State, in_namespace};
+use super::State;
+use super::search::{CONTEXTS, prefix_matches, searchable, table, unknown_context};
+use crate::access::{Capability, NodePoolCapability, Scope, require};
 use crate::error::ApiError;
 use crate::reply::{Meta, Reply};
 use crate::request::Request;
@@ -70,16 +71,22 @@ pub async fn search<S: State>(source: Arc<S>, mut request: Request) -> Result<Re
     if !all && !CONTEXTS.contains(&context) {
         return Err(unknown_context(context));
     }
-    let namespace = request.namespace().to_owned();
+    let scope = Scope {
+        asked: request.namespace().to_owned(),
+        rights: Arc::clone(&request.caller().rights),
+        capability: Some(Capability::ReadJob),
+    };
+    require(all || searchable(&scope, context))?;
+    let seen = |own: &&str| (all || *own == context) && searchable(&scope, own);
     let snapshot = source.snapshot();
     let mut found = Found { text: asked.text.to_lowercase(), ..Found::default() };
     let mut truncations = BTreeMap::new();
     let mut matches: BTreeMap<String, Option<Vec<api::FuzzyMatch>>> = BTreeMap::new();
-    for context in CONTEXTS.into_iter().filter(|own| all || *own == context) {
+    for context in CONTEXTS.into_iter().filter(seen) {
         truncations.insert(context.to_owned(), false);
-        if !look(&snapshot, context, &namespace, &mut found) {
+        if !look(&snapshot, context, &scope, &mut found) {
             // What is known by its id alone is found by the start of it.
-            let (ids, more) = prefix_matches(&snapshot, context, &namespace, &asked.text);
+            let (ids, more) = prefix_matches(&snapshot, context, &scope, &asked.text);
             truncations.insert(context.to_owned(), more);
             matches.insert(context.to_owned(), Some(ids.into_iter().map(|id| api::FuzzyMatch { id, scope: None }).collect()));
         }
@@ -92,7 +99,7 @@ pub async fn search<S: State>(source: Arc<S>, mut request: Request) -> Result<Re
         }
         matches.insert(kind.to_owned(), Some(own.into_iter().take(MATCHES_MAX).map(|(_, found)| found).collect()));
     }
-    let tables = CONTEXTS.into_iter().filter(|own| all || *own == context).filter_map(table);
+    let tables = CONTEXTS.into_iter().filter(seen).filter_map(table);
     let index = tables.map(|table| snapshot.table_index(table)).max().unwrap_or(0);
     let response = api::FuzzySearchResponse {
         matches: Some(matches),
@@ -105,8 +112,9 @@ pub async fn search<S: State>(source: Arc<S>, mut request: Request) -> Result<Re
 }
 
 /// Looks through one kind; false when its objects have no names to look at.
-fn look(snapshot: &Snapshot, context: &str, namespace: &str, found: &mut Found) -> bool {
-    let own = |other: &str| in_namespace(namespace, other);
+fn look(snapshot: &Snapshot, context: &str, scope: &Scope, found: &mut Found) -> bool {
+    let own = |other: &str| scope.includes(other);
+    let rights = &scope.rights;
     match context {
         "jobs" => snapshot.jobs().filter(|row| own(&row.id().namespace)).for_each(|row| found.job(row)),
         "nodes" => snapshot.nodes().for_each(|(_, row)| found.consider("nodes", &row.node.name, &[&row.node.id.to_string()])),
@@ -115,8 +123,14 @@ fn look(snapshot: &Snapshot, context: &str, namespace: &str, found: &mut Found) 
                 found.consider("allocs", &alloc.name(), &[&alloc.job.id.namespace, &alloc.id.to_string()]);
             }
         }
-        "namespaces" => snapshot.namespaces().for_each(|namespace| found.consider("namespaces", &namespace.name, &[])),
-        "node_pools" => snapshot.node_pools().for_each(|pool| found.consider("node_pools", &pool.name, &[])),
+        "namespaces" => snapshot
+            .namespaces()
+            .filter(|namespace| rights.any_in_namespace(&namespace.name))
+            .for_each(|namespace| found.consider("namespaces", &namespace.name, &[])),
+        "node_pools" => snapshot
+            .node_pools()
+            .filter(|pool| rights.node_pool(&pool.name, NodePoolCapability::Read))
+            .for_each(|pool| found.consider("node_pools", &pool.name, &[])),
         "plugins" => {}
         _ => return false,
     }

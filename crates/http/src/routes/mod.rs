@@ -1,5 +1,6 @@
 //! The routes: one small function each, over the newest snapshot or an endpoint.
 
+pub mod acl;
 pub mod agent;
 pub mod allocations;
 pub mod changes;
@@ -18,6 +19,7 @@ pub mod scaling;
 pub mod search;
 pub mod services;
 pub mod statuses;
+pub mod variables;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

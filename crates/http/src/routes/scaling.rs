@@ -7,7 +7,8 @@ use drover_api as api;
 use drover_state::{JobRow, Snapshot, Table};
 use sha2::Digest;
 
-use super::{State, in_namespace, one, value};
+use super::{State, one, value};
+use crate::access::Capability;
 use crate::blocking::At;
 use crate::error::ApiError;
 use crate::reply::Reply;
@@ -69,11 +70,11 @@ fn index(snapshot: &Snapshot) -> u64 {
 
 /// `GET /v1/scaling/policies`.
 pub async fn list<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
-    let namespace = request.namespace().to_owned();
+    let scope = request.scope();
     let text = |name: &str| request.query.get(name).to_owned();
     let (job, kind, prefix) = (text("job"), text("type"), text("prefix"));
     value(&*source, &request, |snapshot| {
-        let rows = snapshot.jobs().filter(|row| in_namespace(&namespace, &row.id().namespace));
+        let rows = snapshot.jobs().filter(|row| scope.includes(&row.id().namespace));
         let rows = rows.filter(|row| job.is_empty() || row.id().id == job);
         let found = rows.flat_map(|row| policies(row)).filter(|policy| kind.is_empty() || policy.r#type == kind);
         let found = found.filter(|policy| policy.id.starts_with(&prefix));
@@ -95,8 +96,10 @@ pub async fn list<S: State>(source: Arc<S>, request: Request) -> Result<Reply, A
 /// `GET /v1/scaling/policy/{policy_id}`.
 pub async fn read<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     let wanted = request.parameter("policy_id").to_owned();
+    let rights = Arc::clone(&request.caller().rights);
     one(&*source, &request, "policy not found", |snapshot| {
-        let found = snapshot.jobs().flat_map(|row| policies(row)).find(|policy| policy.id == wanted);
+        let rows = snapshot.jobs().filter(|row| rights.namespace(&row.id().namespace, Capability::ReadScalingPolicy));
+        let found = rows.flat_map(|row| policies(row)).find(|policy| policy.id == wanted);
         let index = found.as_ref().map_or_else(|| index(snapshot), |policy| policy.modify_index);
         Ok(At { index, value: found })
     })

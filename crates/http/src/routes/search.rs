@@ -6,7 +6,8 @@ use std::sync::Arc;
 use drover_api as api;
 use drover_state::{Snapshot, Table};
 
-use super::{State, in_namespace};
+use super::State;
+use crate::access::{Capability, NodePoolCapability, Scope, require};
 use crate::error::ApiError;
 use crate::reply::{Meta, Reply};
 use crate::request::Request;
@@ -33,15 +34,21 @@ pub(super) const CONTEXTS: [&str; 12] = [
 /// `PUT /v1/search`.
 pub async fn prefix<S: State>(source: Arc<S>, mut request: Request) -> Result<Reply, ApiError> {
     let asked: api::SearchRequest = request.json().await?;
-    let namespace = request.namespace().to_owned();
+    let scope = Scope {
+        asked: request.namespace().to_owned(),
+        rights: Arc::clone(&request.caller().rights),
+        capability: Some(Capability::ReadJob),
+    };
     let all = asked.context == "all";
     if !all && !CONTEXTS.contains(&asked.context.as_str()) {
         return Err(unknown_context(&asked.context));
     }
+    require(all || searchable(&scope, &asked.context))?;
+    let seen = |context: &&str| (all || *context == asked.context) && searchable(&scope, context);
     let snapshot = source.snapshot();
     let mut matches = BTreeMap::new();
     let mut truncations = BTreeMap::new();
-    for context in CONTEXTS.into_iter().filter(|context| all || *context == asked.context) {
+    for context in CONTEXTS.into_iter().filter(seen) {
         if is_id(context) && !is_digits(&asked.prefix) {
             if !all {
                 matches.insert(context.to_owned(), None);
@@ -49,12 +56,11 @@ pub async fn prefix<S: State>(source: Arc<S>, mut request: Request) -> Result<Re
             }
             continue;
         }
-        let (found, more) = prefix_matches(&snapshot, context, &namespace, &asked.prefix);
+        let (found, more) = prefix_matches(&snapshot, context, &scope, &asked.prefix);
         truncations.insert(context.to_owned(), more);
         matches.insert(context.to_owned(), (!found.is_empty()).then_some(found));
     }
-    let known = |context: &&str| all || *context == asked.context;
-    let tables = CONTEXTS.into_iter().filter(known).filter_map(table);
+    let tables = CONTEXTS.into_iter().filter(seen).filter_map(table);
     let index = tables.map(|table| snapshot.table_index(table)).max().unwrap_or(0);
     let response = api::SearchResponse {
         matches: Some(matches),
@@ -81,15 +87,34 @@ fn is_digits(text: &str) -> bool {
 }
 
 /// What starts with a text, and whether there is more of it than is sent.
-pub(super) fn prefix_matches(snapshot: &Snapshot, context: &str, namespace: &str, prefix: &str) -> (Vec<String>, bool) {
+pub(super) fn prefix_matches(snapshot: &Snapshot, context: &str, scope: &Scope, prefix: &str) -> (Vec<String>, bool) {
     if is_id(context) && !is_digits(prefix) {
         return (Vec::new(), false);
     }
     let wanted = if is_id(context) { prefix.replace('-', "").to_ascii_lowercase() } else { prefix.to_owned() };
-    let mut found = candidates(snapshot, context, namespace, &wanted);
+    let mut found = candidates(snapshot, context, scope, &wanted);
     let more = found.len() > MATCHES_MAX;
     found.truncate(MATCHES_MAX);
     (found, more)
+}
+
+/// Whether the caller may search among objects of a kind at all.
+pub(super) fn searchable(scope: &Scope, context: &str) -> bool {
+    let rights = &scope.rights;
+    let may = |capability: Capability| match scope.asked.as_str() {
+        "*" => rights.some_namespace(capability),
+        namespace => rights.namespace(namespace, capability),
+    };
+    match context {
+        "nodes" => rights.node_read(),
+        "node_pools" => rights.some_node_pool(),
+        "namespaces" => Capability::ALL.iter().any(|capability| rights.some_namespace(*capability)),
+        "vars" => rights.some_variable(&scope.asked),
+        "plugins" => rights.plugin_list(),
+        "volumes" => may(Capability::CsiListVolume) || may(Capability::ReadJob),
+        "host_volumes" => may(Capability::HostVolumeRead),
+        _ => may(Capability::ReadJob),
+    }
 }
 
 /// Where objects of a kind are; none for kinds that do not exist here.
@@ -107,9 +132,9 @@ pub(super) fn table(context: &str) -> Option<Table> {
 }
 
 /// One more than is sent, so that it is known whether there are more.
-fn candidates(snapshot: &Snapshot, context: &str, namespace: &str, wanted: &str) -> Vec<String> {
+fn candidates(snapshot: &Snapshot, context: &str, scope: &Scope, wanted: &str) -> Vec<String> {
     let limit = MATCHES_MAX + 1;
-    let own = |other: &str| in_namespace(namespace, other);
+    let own = |other: &str| scope.includes(other);
     let starts = |id: String| id.replace('-', "").starts_with(wanted).then_some(id);
     match context {
         "jobs" => {
@@ -133,11 +158,15 @@ fn candidates(snapshot: &Snapshot, context: &str, namespace: &str, wanted: &str)
         }
         "namespaces" => {
             let names = snapshot.namespaces().map(|namespace| &namespace.name);
-            names.filter(|name| name.starts_with(wanted)).take(limit).cloned().collect()
+            names.filter(|name| name.starts_with(wanted) && scope.rights.any_in_namespace(name)).take(limit).cloned().collect()
         }
         "node_pools" => {
             let names = snapshot.node_pools().map(|pool| &pool.name);
-            names.filter(|name| name.starts_with(wanted)).take(limit).cloned().collect()
+            names
+                .filter(|name| name.starts_with(wanted) && scope.rights.node_pool(name, NodePoolCapability::Read))
+                .take(limit)
+                .cloned()
+                .collect()
         }
         _ => Vec::new(),
     }

@@ -9,7 +9,8 @@ use drover_model::{Deployment, JobId};
 use drover_state::{JobRow, Snapshot};
 use http::{Method, StatusCode};
 
-use super::{State, in_namespace};
+use super::State;
+use crate::access::Capability;
 use crate::blocking::{At, blocking};
 use crate::error::ApiError;
 use crate::filter::{Filter, Kind};
@@ -35,11 +36,11 @@ pub async fn list<S: State>(source: Arc<S>, mut request: Request) -> Result<Repl
     let options = request.read_options()?;
     let pages = request.page_options()?;
     let filter = Filter::parse(&pages.filter, Kind::Full).map_err(failed)?;
-    let namespace = request.namespace().to_owned();
+    let scope = request.scope();
     let found = blocking(&*source, &request, &options, |snapshot| {
         let rows = snapshot.jobs().filter(|row| match &wanted {
-            Some(wanted) => wanted.contains(row.id()),
-            None => in_namespace(&namespace, &row.id().namespace) && (children || row.job().parent_id.is_empty()),
+            Some(wanted) => wanted.contains(row.id()) && scope.rights.namespace(&row.id().namespace, Capability::ReadJob),
+            None => scope.includes(&row.id().namespace) && (children || row.job().parent_id.is_empty()),
         });
         let key = |row: &&Arc<JobRow>| RecentKey(Reverse(row.modify_index), row.id().id.clone());
         let condition = |row: &&Arc<JobRow>| filter.matches(&view::job(row));
