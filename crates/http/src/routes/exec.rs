@@ -64,6 +64,9 @@ pub async fn exec(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiError
 /// `/v1/job/{job_id}/action`.
 pub async fn action(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiError> {
     let job = super::job_id(&request);
+    if request.headers.contains_key(UPGRADE) {
+        request.permit(&job.namespace)?;
+    }
     let task = request.query.get("task").to_owned();
     let name = request.query.get("action");
     let wanted = wanted(&request).map(|terminal| Wanted {
@@ -138,6 +141,7 @@ fn introduction(message: Option<Message>) -> Result<(), ApiError> {
 }
 
 async fn start(agent: &Agent, rights: &Rights, wanted: Wanted) -> Result<(Started, String, bool), ApiError> {
+    require(rights.some_namespace(Capability::AllocExec))?;
     let id = wanted.alloc?;
     let unknown = || ApiError::not_found(format!("Unknown allocation \"{id}\""));
     let client = agent.client.as_ref().ok_or_else(unknown)?;
