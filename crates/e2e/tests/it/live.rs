@@ -316,7 +316,7 @@ fn measured(text: &str) -> String {
         }
         let words = line.split_whitespace().map(|word| {
             let number = word.trim_end_matches("µs").trim_end_matches("ms").trim_end_matches('%');
-            if number.contains(['.', '#', '0']) && number.chars().all(|letter| letter.is_ascii_digit() || letter == '.' || letter == '#') {
+            if !number.is_empty() && number.chars().all(|letter| letter.is_ascii_digit() || letter == '.' || letter == '#') {
                 return "N".to_owned();
             }
             match word.split_once('/') {

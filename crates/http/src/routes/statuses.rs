@@ -74,7 +74,7 @@ fn status(snapshot: &Snapshot, row: &JobRow, index: &mut u64) -> api::JobStatuse
                     healthy: health.and_then(|health| health.healthy),
                 },
                 job_version: alloc.job.version,
-                followup_eval_id: alloc.followup_eval.map(|eval| eval.to_string()).unwrap_or_default(),
+                followup_eval_id: alloc.rare.followup_eval.map(|eval| eval.to_string()).unwrap_or_default(),
                 has_paused_task: false,
             }
         });
