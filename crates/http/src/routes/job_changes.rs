@@ -36,6 +36,11 @@ fn registered(done: &Registered, known_leader: bool) -> Result<Reply, ApiError> 
     Ok(Reply::json(&response)?.index(done.index))
 }
 
+/// Whether the caller may register, dispatch and scale jobs while that is switched off for all but managers.
+fn switched_on(agent: &Agent, request: &Request) -> Result<(), ApiError> {
+    Ok(agent.server()?.may_register(request.caller().rights.is_management())?)
+}
+
 /// Holds the caller to the rule in the namespace that the job would be in.
 fn permit_job(request: &Request, in_body: &str, job: Option<&api::Job>) -> Result<(), ApiError> {
     let in_job = job.and_then(|job| job.namespace.as_deref());
@@ -47,6 +52,7 @@ fn permit_job(request: &Request, in_body: &str, job: Option<&api::Job>) -> Resul
 pub async fn register(agent: Arc<Agent>, mut request: Request) -> Result<Reply, ApiError> {
     let body: api::JobRegisterRequest = request.json().await?;
     permit_job(&request, &body.namespace, body.job.as_ref())?;
+    switched_on(&agent, &request)?;
     registered(&agent.server()?.register_job(body, request.namespace_given()).await?, false)
 }
 
@@ -58,6 +64,7 @@ pub async fn register_by_path(agent: Arc<Agent>, mut request: Request) -> Result
         return Err(ApiError::bad_request("Job ID does not match name"));
     }
     permit_job(&request, &body.namespace, body.job.as_ref())?;
+    switched_on(&agent, &request)?;
     registered(&agent.server()?.register_job(body, request.namespace_given()).await?, false)
 }
 
@@ -213,11 +220,13 @@ pub async fn scale(agent: Arc<Agent>, mut request: Request) -> Result<Reply, Api
     if named.is_some_and(|job| job != request.parameter("job_id")) {
         return Err(ApiError::bad_request("job ID in payload did not match URL"));
     }
+    switched_on(&agent, &request)?;
     registered(&agent.server()?.scale_job(&job_id(&request), body).await?, true)
 }
 
 /// The request in the body and the token in the query, as the server takes them.
 async fn dispatched(agent: &Agent, request: &Request, body: api::JobDispatchRequest) -> Result<Reply, ApiError> {
+    switched_on(agent, request)?;
     let wanted = drover_server::DispatchRequest {
         payload: body.payload.unwrap_or_default().0,
         meta: body.meta.unwrap_or_default(),

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use drover_api as api;
+use drover_model::variable::Variable;
 use drover_state::{Snapshot, Table};
 
 use super::State;
-use crate::access::{Capability, NodePoolCapability, Scope, require};
+use crate::access::{Capability, NodePoolCapability, Scope, VariableCapability, require};
 use crate::error::ApiError;
 use crate::reply::{Meta, Reply};
 use crate::request::Request;
@@ -127,6 +128,7 @@ pub(super) fn table(context: &str) -> Option<Table> {
         "evals" => Some(Table::Evals),
         "deployment" => Some(Table::Deployments),
         "namespaces" => Some(Table::Namespaces),
+        "vars" => Some(Table::Variables),
         _ => None,
     }
 }
@@ -155,6 +157,12 @@ fn candidates(snapshot: &Snapshot, context: &str, scope: &Scope, wanted: &str) -
             let mut found: Vec<String> = deployments.filter_map(|deployment| starts(deployment.id.to_string())).collect();
             found.sort();
             found
+        }
+        "vars" => {
+            let may = |variable: &Variable| scope.rights.variable(&variable.namespace, &variable.path, VariableCapability::List);
+            let asked = |variable: &Variable| scope.asked == "*" || scope.asked == variable.namespace;
+            let found = snapshot.variables().filter(|variable| asked(variable) && variable.path.starts_with(wanted) && may(variable));
+            found.map(|variable| variable.path.clone()).take(limit).collect()
         }
         "namespaces" => {
             let names = snapshot.namespaces().map(|namespace| &namespace.name);

@@ -124,7 +124,22 @@ async fn variables_are_told_as_recorded() {
 }
 
 /// Refusals with another text or status, each with the reason.
-const OTHERWISE: &[(&str, &str)] = &[("events/GET-event-stream-forbidden", "a stream without an end: it tells nothing")];
+const OTHERWISE: &[(&str, &str)] = &[
+    ("events/GET-event-stream-forbidden", "a stream without an end: it tells nothing"),
+    ("agent/GET-agent-servers-forbidden", "the permission is looked at before the roles of the agent"),
+    ("allocations/GET-allocation-alloc-id-forbidden", "the recorded allocation was gone; here a missing one is refused like any other"),
+    ("client/GET-client-fs-cat-alloc-id-forbidden", "refused with a status, where upstream has begun to answer"),
+    ("client/GET-client-fs-logs-alloc-id-forbidden", "refused with a status, where upstream has begun to answer"),
+    ("client/GET-client-fs-readat-alloc-id-forbidden", "refused with a status, where upstream has begun to answer"),
+    ("client/GET-client-fs-stream-alloc-id-forbidden", "refused with a status, where upstream has begun to answer"),
+    ("client/GET-client-gc-forbidden", "the permission is looked at before the roles of the agent"),
+    ("client/GET-client-stats-forbidden", "the permission is looked at before the roles of the agent"),
+    ("deployments/POST-deployment-allocation-health-deployment-id-forbidden", "the permission is looked at before the body"),
+    ("deployments/PUT-deployment-allocation-health-deployment-id-forbidden", "the permission is looked at before the body"),
+    ("jobs/GET-job-job-id-action-forbidden", "the permission is looked at before the protocol"),
+    ("jobs/POST-job-job-id-versions-tag-name-tag-forbidden", "the route is not there yet"),
+    ("jobs/PUT-job-job-id-versions-tag-name-tag-forbidden", "the route is not there yet"),
+];
 
 #[proves("ACL-002", "ACL-005")]
 #[tokio::test]
@@ -294,5 +309,109 @@ async fn every_route_holds_every_kind_of_caller_to_its_rule() {
     let record = json!({"request": {"method": "GET", "path": "/v1/acl/tokens", "headers": {}}});
     assert_eq!(open.ask(&record, &BTreeMap::new()).await.2, "ACL support disabled");
     open.end().await;
+    whole.end().await;
+}
+
+/// Asks with a token and returns status and text.
+async fn ask(whole: &Whole, secret: &str, method: &str, path: &str, body: &Value) -> (u16, String) {
+    let record = json!({"request": {"method": method, "path": path, "headers": {"X-Nomad-Token": secret}, "body": body.to_string()}});
+    let (status, _, text) = whole.ask(&record, &BTreeMap::new()).await;
+    (status, text)
+}
+
+/// A token with these rules.
+async fn holder(whole: &Whole, name: &str, rules: &str) -> String {
+    let policy = json!({"Name": name, "Rules": rules});
+    whole.server.upsert_acl_policy(serde_json::from_value(policy).unwrap()).await.unwrap();
+    let token = json!({"Name": name, "Type": "client", "Policies": [name]});
+    whole.server.upsert_acl_token(serde_json::from_value(token).unwrap()).await.unwrap().0.secret
+}
+
+fn named_job(id: &str, namespace: &str) -> Value {
+    json!({"Job": {"ID": id, "Name": id, "Namespace": namespace, "Datacenters": ["*"], "TaskGroups": [
+        {"Name": "g", "Tasks": [{"Name": "t", "Driver": "mock_driver", "Config": {}}]}]}})
+}
+
+#[proves("ACL-005", "ACL-006", "ACL-021", "ACL-027", "ACL-030")]
+#[tokio::test]
+async fn callers_see_and_do_what_they_may_and_nothing_tells_of_the_rest() {
+    let whole = Whole::with(config()).await;
+    let (root, _) = whole.server.acl_bootstrap("").await.unwrap();
+    for name in ["byre", "fold"] {
+        let namespace = drover_model::Namespace { name: name.to_owned(), ..drover_model::Namespace::default() };
+        whole.server.upsert_namespace(namespace).await.unwrap();
+    }
+    let byre = holder(&whole, "byre", "namespace \"byre\" { policy = \"write\" }").await;
+    whole.add_node().await;
+    // The namespace that counts is the one that the job would be in, wherever it is said.
+    for (id, namespace) in [("cow", "byre"), ("sheep", "fold")] {
+        assert_eq!(ask(&whole, &root.secret, "PUT", "/v1/jobs", &named_job(id, namespace)).await.0, 200);
+    }
+    assert_eq!(ask(&whole, &byre, "PUT", "/v1/jobs", &named_job("calf", "byre")).await.0, 200);
+    assert_eq!(ask(&whole, &byre, "PUT", "/v1/jobs?namespace=byre", &named_job("calf", "fold")).await.0, 200);
+    assert_eq!(ask(&whole, &byre, "PUT", "/v1/jobs", &named_job("lamb", "fold")).await.0, 403);
+    assert_eq!(ask(&whole, &byre, "PUT", "/v1/jobs?namespace=fold", &named_job("lamb", "byre")).await.0, 403);
+    let names = |text: &str, field: &str| -> Vec<String> {
+        let list: Vec<Value> = serde_json::from_str(text).unwrap();
+        list.iter().map(|entry| entry[field].as_str().unwrap().to_owned()).collect()
+    };
+    let (_, jobs) = ask(&whole, &byre, "GET", "/v1/jobs?namespace=*", &Value::Null).await;
+    assert_eq!(names(&jobs, "ID"), ["calf", "cow"]);
+    let (_, namespaces) = ask(&whole, &byre, "GET", "/v1/namespaces", &Value::Null).await;
+    assert_eq!(names(&namespaces, "Name"), ["byre"]);
+    assert_eq!(ask(&whole, "", "GET", "/v1/jobs?namespace=*", &Value::Null).await, (200, "[]".to_owned()));
+    // An id of somewhere else is like one that nothing has.
+    let elsewhere = whole.server.snapshot().evals().find(|eval| eval.job_id.namespace == "fold").unwrap().id.to_string();
+    let nothing = "00000000-0000-4000-8000-000000000000";
+    for path in ["/v1/evaluation/ID", "/v1/evaluation/ID/allocations"] {
+        let asked = async |id: &str| {
+            let path = format!("{}?namespace=byre", path.replace("ID", id));
+            let (status, text) = ask(&whole, &byre, "GET", &path, &Value::Null).await;
+            (status, text.replace(id, "ID"))
+        };
+        assert_eq!(asked(&elsewhere).await, asked(nothing).await, "{path}");
+    }
+    assert_eq!(ask(&whole, &byre, "GET", &format!("/v1/evaluation/{elsewhere}"), &Value::Null).await.0, 403);
+    // Lists of tokens hold no secrets, and a token is shown with its secret to its holder and to managers alone.
+    let (_, tokens) = ask(&whole, &root.secret, "GET", "/v1/acl/tokens", &Value::Null).await;
+    assert!(!tokens.contains(&root.secret) && !tokens.contains(&byre) && tokens.contains(&root.accessor));
+    let (status, own) = ask(&whole, &byre, "GET", "/v1/acl/token/self", &Value::Null).await;
+    assert!(status == 200 && own.contains(&byre));
+    assert_eq!(ask(&whole, &byre, "GET", &format!("/v1/acl/token/{}", root.accessor), &Value::Null).await.0, 403);
+    // While registration is off, managers alone register.
+    let settings = json!({"RejectJobRegistration": true});
+    assert_eq!(ask(&whole, &root.secret, "PUT", "/v1/operator/scheduler/configuration", &settings).await.0, 200);
+    let (status, text) = ask(&whole, &byre, "PUT", "/v1/jobs", &named_job("bull", "byre")).await;
+    assert_eq!((status, text.as_str()), (403, "Job registration, dispatch, and scale are disabled by the scheduler configuration"));
+    assert_eq!(ask(&whole, &root.secret, "PUT", "/v1/jobs", &named_job("bull", "byre")).await.0, 200);
+    whole.end().await;
+}
+
+#[proves("VAR-005", "VAR-008", "VAR-009")]
+#[tokio::test]
+async fn variables_are_shown_to_those_who_may_read_them() {
+    let whole = Whole::with(Config { keyring: true, ..config() }).await;
+    let (root, _) = whole.server.acl_bootstrap("").await.unwrap();
+    let rules = "namespace \"default\" { variables {\n path \"farm/*\" { capabilities = [\"list\", \"write\"] }\n \
+                 path \"farm/open\" { capabilities = [\"read\"] }\n path \"farm/deep\" { capabilities = [\"deny\"] } } }";
+    let lister = holder(&whole, "lister", rules).await;
+    for path in ["farm/open", "farm/shut", "farm/deep", "other"] {
+        let body = json!({"Items": {"key": "hush"}});
+        assert_eq!(ask(&whole, &root.secret, "PUT", &format!("/v1/var/{path}"), &body).await.0, 200);
+    }
+    let (_, listed) = ask(&whole, &lister, "GET", "/v1/vars?namespace=*", &Value::Null).await;
+    let paths: Vec<Value> = serde_json::from_str::<Vec<Value>>(&listed).unwrap().iter().map(|one| one["Path"].clone()).collect();
+    assert_eq!(paths, ["farm/open", "farm/shut"]);
+    assert!(!listed.contains("hush"));
+    assert_eq!(ask(&whole, &lister, "GET", "/v1/var/farm/open", &Value::Null).await.0, 200);
+    for path in ["farm/shut", "farm/deep", "other", "nothing"] {
+        assert_eq!(ask(&whole, &lister, "GET", &format!("/v1/var/{path}"), &Value::Null).await.0, 403, "{path}");
+    }
+    // A conflict shows what is there to those who may read it.
+    let (status, text) = ask(&whole, &lister, "PUT", "/v1/var/farm/shut?cas=0", &json!({"Items": {"a": "b"}})).await;
+    assert!(status == 409 && text.contains("farm/shut") && !text.contains("hush"), "{text}");
+    let (status, text) = ask(&whole, &root.secret, "PUT", "/v1/var/farm/shut?cas=0", &json!({"Items": {"a": "b"}})).await;
+    assert!(status == 409 && text.contains("hush"), "{text}");
+    assert_eq!(ask(&whole, &lister, "DELETE", "/v1/var/farm/shut", &Value::Null).await.0, 403);
     whole.end().await;
 }
