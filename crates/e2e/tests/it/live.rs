@@ -390,6 +390,10 @@ fn commands_about_running_tasks_answer_as_recorded() {
         };
         compare_lines("stderr", record["stderr"].as_str().unwrap(), &placed(&ran.error), &mut found);
         judge(name, &found, &different, &mut wrong);
+        if number == 147 {
+            let signalled = |alloc: &Value| alloc["TaskStates"]["pen"]["Events"].to_string().contains("\"Signaling\"");
+            agent.until(&format!("/v1/allocation/{alloc}"), "the signal to be told", signalled);
+        }
         if number == 145 {
             let again = |alloc: &Value| alloc["TaskStates"]["pen"]["State"] == "running" && alloc["TaskStates"]["pen"]["Restarts"] == 1;
             agent.until(&format!("/v1/allocation/{alloc}"), "the task to run again", again);
