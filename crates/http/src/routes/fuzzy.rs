@@ -92,7 +92,7 @@ pub async fn search<S: State>(source: Arc<S>, mut request: Request) -> Result<Re
         }
     }
     for (kind, mut own) in found.matches {
-        own.sort_by(|left, right| left.0.cmp(&right.0));
+        own.sort_by_key(|(at, _)| *at);
         let of_context = if truncations.contains_key(kind) { kind } else { "jobs" };
         if own.len() > MATCHES_MAX {
             truncations.insert(of_context.to_owned(), true);
