@@ -143,4 +143,37 @@ mod tests {
         assert!(open(&wrap, &root.id, "encryption", &damaged).is_err() && open(&wrap, &root.id, "encryption", b"short").is_err());
         assert!(!format!("{root:?}").contains("wrapping_key"));
     }
+
+    #[proves("KEY-004", "KEY-005", "VAR-007")]
+    #[test]
+    fn without_its_key_nothing_is_encrypted_or_shown() {
+        use drover_model::Command;
+        use drover_model::command::Change;
+        use drover_state::Store;
+        let (entropy, keyring) = (Entropy::seeded(2), Keyring::default());
+        let mut store = Store::default();
+        let empty = store.snapshot();
+        assert!(matches!(keyring.encrypt(&empty, "n", b"hush".to_vec(), &entropy), Err(KeyringError::NotReady)));
+        let mut index = 0;
+        let mut add = |store: &mut Store| {
+            index += 1;
+            let key = generate(&entropy, WallTime(1)).unwrap();
+            let change = Change::UpsertRootKey(Box::new(key));
+            store.apply(index, Command { time: WallTime(1), change }).result.unwrap();
+            store.snapshot()
+        };
+        let first = add(&mut store);
+        let (id, sealed) = keyring.encrypt(&first, "n", b"hush".to_vec(), &entropy).unwrap();
+        assert!(!sealed.windows(4).any(|part| part == b"hush"));
+        // A newer key encrypts from now on, and what the older one encrypted stays readable.
+        let second = add(&mut store);
+        let (newer, other) = keyring.encrypt(&second, "n", b"hush".to_vec(), &entropy).unwrap();
+        assert_ne!(id, newer);
+        assert_eq!(keyring.decrypt(&second, &id, "n", &sealed).unwrap(), b"hush");
+        assert_eq!(Keyring::default().decrypt(&second, &newer, "n", &other).unwrap(), b"hush");
+        // Under another name it is not the same, and without the key it is nothing.
+        assert!(keyring.decrypt(&second, &id, "m", &sealed).is_err());
+        assert!(matches!(keyring.decrypt(&empty, &id, "n", &sealed), Err(KeyringError::NoKey(_))));
+        assert!(keyring.decrypt(&second, &id, "n", &other).is_err());
+    }
 }

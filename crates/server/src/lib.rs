@@ -25,7 +25,7 @@ pub use drover_scheduler::dispatch::Request as DispatchRequest;
 pub use drover_scheduler::why;
 pub use drover_state as state;
 pub use endpoints::{
-    AskedLock, Deregistered, Items, Planned, Registered, UpdatedDeployment, VariableOutcome, VariableRequest, format_warnings,
+    AskedLock, Deregistered, Items, Planned, REDACTED, Registered, UpdatedDeployment, VariableOutcome, VariableRequest, format_warnings,
 };
 pub use error::EndpointError;
 pub use events::{Entry as EventEntry, EventLag, Subscription};

@@ -1,4 +1,17 @@
-//! Which recorded answers of a region with ACLs tests replay.
+//! Which recorded answers of a region with ACLs tests replay, and what the ledger says about access.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+/// Method, path and access of every route, from the ledger beside the records.
+pub(crate) fn access(records: &Path, target: &Path) -> Result<()> {
+    let ledger = records.with_file_name("parity").join("http-api.tsv");
+    let text = fs::read_to_string(&ledger).with_context(|| format!("read {}", ledger.display()))?;
+    let rows = text.lines().skip(1).map(|row| row.split('\t').take(3).collect::<Vec<_>>().join("\t") + "\n");
+    fs::write(target, rows.collect::<String>()).with_context(|| format!("write {}", target.display()))
+}
 
 /// The life of access control, in the order it is asked for.
 pub(crate) const ACL: &[&str] = &[

@@ -162,6 +162,7 @@ pub(crate) fn clients(records: &Path, target: &Path) -> Result<()> {
     answers(&records.join("http"), NAMESPACE_ANSWERS, &target.join("http-namespaces.jsonl"))?;
     answers(&records.join("http"), vendor_acl::ACL, &target.join("http-acl.jsonl"))?;
     answers(&records.join("http"), vendor_acl::VARIABLES, &target.join("http-variables.jsonl"))?;
+    vendor_acl::access(records, &target.join("http-access.tsv"))?;
     forbidden(&records.join("http"), &target.join("http-forbidden.jsonl"))?;
     command_line(&records.join("cli"), NAMESPACES, &target.join("cli-namespaces.jsonl"))?;
     command_line(&records.join("cli"), vendor_replay::COMMANDS_FRESH, &target.join("cli-fresh.jsonl"))?;

@@ -50,7 +50,9 @@ fn target<'a>(agent: &'a Agent, request: &Request) -> Result<(&'a ClientHandle, 
     let unknown = || ApiError::not_found(format!("Unknown allocation \"{id}\""));
     let client = agent.client.as_ref().ok_or_else(unknown)?;
     let known = agent.server.as_ref().is_some_and(|server| server.snapshot().alloc(id).is_some());
-    if known || client.has_alloc(id) { Ok((client, id)) } else { Err(unknown()) }
+    // What only the node still knows of has no namespace that anybody could be allowed.
+    let forgotten = client.has_alloc(id) && !request.caller().enforced;
+    if known || forgotten { Ok((client, id)) } else { Err(unknown()) }
 }
 
 /// `/v1/client/fs/ls/{alloc_id}`.

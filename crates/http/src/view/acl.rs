@@ -5,6 +5,7 @@ use drover_api::wire::Base64;
 use drover_base::WallTime;
 use drover_base::time::go_duration;
 use drover_model::acl::{AclRole, AclToken, AuthMethod, BindingRule, OneTimeToken, PolicyRow, TokenType};
+use drover_server::REDACTED;
 use drover_state::Snapshot;
 use sha2::Digest;
 
@@ -12,8 +13,6 @@ use super::{list, time};
 
 /// How the API shows no time at all in some places.
 const NEVER: &str = "0001-01-01T00:00:00Z";
-/// What stands in place of a secret.
-const REDACTED: &str = "redacted";
 
 /// Equal for objects that say the same.
 fn digest(parts: &[&str]) -> Option<Base64> {

@@ -415,3 +415,84 @@ async fn variables_are_shown_to_those_who_may_read_them() {
     assert_eq!(ask(&whole, &lister, "DELETE", "/v1/var/farm/shut", &Value::Null).await.0, 403);
     whole.end().await;
 }
+
+/// Each route of the ledger with what it says about access.
+const RULES: &str = include_str!("../../../../testdata/golden/http-access.tsv");
+
+/// A pattern without the names of its parameters.
+fn shape(pattern: &str) -> String {
+    pattern.split('/').map(|part| if part.starts_with('{') { "{}" } else { part }).collect::<Vec<_>>().join("/")
+}
+
+/// Rights that consist of one rule.
+fn alone(rules: &str) -> drover_http::access::Rights {
+    drover_http::access::Rights::of([&drover_model::acl::parse_rules(rules).unwrap()])
+}
+
+/// The text without what stands in brackets, and up to the first semicolon.
+fn main_part(text: &str) -> String {
+    let mut depth = 0;
+    let kept = text.split(';').next().unwrap_or("").chars().filter(|letter| {
+        depth += i32::from(*letter == '(');
+        let kept = depth == 0;
+        depth -= i32::from(*letter == ')');
+        kept
+    });
+    kept.collect()
+}
+
+#[proves("ACL-014", "ACL-015", "ACL-017", "ACL-019", "ACL-020")]
+#[test]
+fn the_rule_of_every_route_is_the_one_that_the_ledger_gives() {
+    use drover_http::Capability;
+    let table = drover_http::table();
+    let (mut wrong, mut compared) = (Vec::new(), 0);
+    for row in RULES.lines() {
+        let [method, pattern, text] = row.split('\t').collect::<Vec<_>>()[..] else { panic!("{row}") };
+        let Ok(parsed) = method.parse::<http::Method>() else { continue };
+        let Some(route) = table.routes().iter().find(|route| shape(route.pattern) == shape(pattern) && route.answers(&parsed)) else {
+            continue;
+        };
+        // Two capabilities together are checked by the handler.
+        if text.contains("together with") || method == "OPTIONS" {
+            continue;
+        }
+        let rule = route.access;
+        let passes = |rules: &str| rule.allows(&alone(rules), "default", "default");
+        let kind = text.split([':', ' ', ',', ';']).next().unwrap_or("");
+        let level = main_part(text);
+        let fits = match kind {
+            "none" => rule == Access::Public,
+            "same" => rule == Access::Namespace(Capability::RegisterJob),
+            "management" if text == "management" => rule == Access::Management,
+            "namespace" => {
+                let words: Vec<&str> = level.split([':', ' ', ',']).collect();
+                let differs = |one: &&Capability| {
+                    let rules = format!("namespace \"default\" {{ capabilities = [\"{}\"] }}", one.text());
+                    **one != Capability::Deny && passes(&rules) != words.contains(&one.text())
+                };
+                let differing: Vec<_> = Capability::ALL.iter().filter(differs).map(|one| one.text()).collect();
+                if !differing.is_empty() {
+                    wrong.push(format!("{method} {pattern}: {text}: {rule:?} differs for {differing:?}"));
+                }
+                true
+            }
+            "node_pool" => ["read", "write", "delete"].iter().all(|one| {
+                passes(&format!("node_pool \"default\" {{ capabilities = [\"{one}\"] }}")) == text.starts_with(&format!("node_pool:{one}"))
+                    || rule == Access::Filtered
+            }),
+            "node" | "agent" | "operator" => {
+                let of = |level: &str| passes(&format!("{kind} {{ policy = \"{level}\" }}"));
+                let reads = text.starts_with(&format!("{kind}:read"));
+                of("read") == reads && of("write") && !passes("") || rule == Access::Public && text.starts_with("none")
+            }
+            _ => matches!(rule, Access::Filtered | Access::Variable(_) | Access::AnyToken | Access::Operator(_)),
+        };
+        compared += 1;
+        if !fits {
+            wrong.push(format!("{method} {pattern}: {text}: {rule:?}"));
+        }
+    }
+    assert!(compared > 120, "{compared} rows");
+    assert!(wrong.is_empty(), "{} rows:\n{}", wrong.len(), wrong.join("\n"));
+}

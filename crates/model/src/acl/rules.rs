@@ -111,6 +111,20 @@ pub fn parse(text: &str) -> Result<api::ACLPolicyRules, Vec<String>> {
     let document = specs::parse(Specification::AclPolicy, &Source::new("rules", text))
         .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
     let mut rules: api::ACLPolicyRules = document.object().map_err(|error| vec![error.to_string()])?;
+    let mut problems = Vec::new();
+    for rule in rules.namespaces.iter().flatten() {
+        let Some(variables) = &rule.variables else { continue };
+        let paths = variables.paths.as_deref().unwrap_or_default();
+        if paths.is_empty() {
+            problems.push(format!("Invalid variable policy: no variable paths in namespace {}", rule.name));
+        }
+        if paths.iter().any(|path| path.path_spec.is_empty()) {
+            problems.push(format!("Invalid missing variable path in namespace {}", rule.name));
+        }
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
     rules.raw = text.to_owned();
     expand(&mut rules);
     Ok(rules)

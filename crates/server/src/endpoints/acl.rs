@@ -27,6 +27,8 @@ const ONE_TIME_NS: i64 = 600_000_000_000;
 const EXPIRED_KEPT_NS: i64 = 3_600_000_000_000;
 /// Tokens that one entry deletes.
 const DELETED_AT_ONCE: usize = 4_096;
+/// What is shown in place of a secret.
+pub const REDACTED: &str = "redacted";
 /// How tokens of an auth method are named unless it says so.
 const TOKEN_NAME_FORMAT: &str = "${auth_method_type}-${auth_method_name}";
 
@@ -335,7 +337,13 @@ impl Server {
         let kind = or_old(given.r#type, &|old| old.kind.text().to_owned());
         let format = or_old(given.token_name_format, &|old| old.token_name_format.clone());
         let ttl = or_old(given.max_token_ttl, &|old| go_duration(old.max_token_ttl_ns));
-        let config = given.config.or_else(|| old.map(|old| old.config.0.clone()));
+        let mut config = given.config.or_else(|| old.map(|old| old.config.0.clone()));
+        // Whoever sends back what they were shown does not mean to change the secret to that.
+        if let (Some(config), Some(old)) = (&mut config, old)
+            && config.oidc_client_secret == REDACTED
+        {
+            config.oidc_client_secret.clone_from(&old.config.0.oidc_client_secret);
+        }
         let mut problems = Vec::new();
         if !is_name(&given.name) {
             problems.push(format!("invalid name '{}'", given.name));

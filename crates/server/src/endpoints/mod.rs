@@ -9,6 +9,7 @@ mod nodes;
 mod operator;
 mod variables;
 
+pub use acl::REDACTED;
 pub use deployments::UpdatedDeployment;
 pub use jobs::{Deregistered, Planned, Registered, format_warnings};
 pub use variables::{AskedLock, Items, VariableOutcome, VariableRequest};

@@ -111,3 +111,33 @@ async fn a_lock_that_is_not_renewed_ends_after_twice_its_time_and_its_delay() {
     assert_eq!(items["a"], "1");
     end(server, scope).await;
 }
+
+#[proves("KEY-003", "KEY-004")]
+#[tokio::test]
+async fn variables_and_tokens_are_there_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let start = async || {
+        let log = drover_raft::DiskLogOptions::default();
+        let storage = Storage::Disk { disk: Arc::new(drover_rt::RealDisk), directory: directory.path().to_owned(), log };
+        let config = Config { keyring: true, acl: AclConfig { enabled: true, ..AclConfig::default() }, ..Config::new(storage) };
+        let scope = TaskScope::new();
+        (Server::start(config, Clock::system(), Entropy::system(), &scope).await.unwrap(), scope)
+    };
+    let (server, scope) = start().await;
+    let (token, _) = server.acl_bootstrap("").await.unwrap();
+    assert!(id(server.change_variable(request(VariableOperation::LockAcquire, None)).await.unwrap()).is_some());
+    let key = server.snapshot().active_root_key().unwrap().id.clone();
+    end(server, scope).await;
+    let (server, scope) = start().await;
+    let state = server.snapshot();
+    assert_eq!(state.acl_token_by_secret(&token.secret).map(|found| found.as_ref()), Some(&token));
+    let variable = state.variable("default", "gate").unwrap();
+    assert_eq!(server.variable_items(&state, variable).unwrap()["a"], "1");
+    assert!(variable.lock.is_some());
+    // Its lock is watched again.
+    while server.next_lock_end().is_none() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(state.root_keys().map(|root| root.id.clone()).collect::<Vec<_>>(), [key], "the first key is the only one");
+    end(server, scope).await;
+}
