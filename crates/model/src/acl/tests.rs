@@ -1,3 +1,5 @@
+//! Rights as they follow from policies, and what policies are refused for.
+
 use drover_macros::proves;
 
 use super::*;
