@@ -358,6 +358,10 @@ fn space_between(tokens: &[Token<'_>], position: usize) -> bool {
         return true;
     }
     let value_before = position >= 2 && ends_value(&tokens[position - 2]);
+    // Together they would be another number.
+    if before.kind == Kind::Number && token.is(".") {
+        return true;
+    }
     match (before.kind, before.text) {
         (Kind::Sign, "(" | "[" | "." | "!" | "::") => return false,
         // A sign of one operand.

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json, json};
 
+use super::origin::{Origin, Origins};
 use super::schema::{Argument, BlockType, Body as Schema, Content, Finish, JOB, Kind, Occurs, SECRETS_BELOW, TASKS_ALONE, VAULT_BELOW};
 use super::{json_attribute, json_blocks};
-use crate::diag::{Span, did_you_mean};
+use crate::diag::{Cause, Span, did_you_mean};
 use crate::duration::parse_duration;
 use crate::hcl::ast::{Attribute, Block, Body, Expr, ExprKind, Name};
 use crate::hcl::eval::Evaluator;
@@ -20,6 +21,7 @@ type Fields = Map<String, Json>;
 
 pub(super) struct Decoder<'a> {
     pub(super) evaluator: Evaluator<'a>,
+    pub(super) origins: Origins<'a>,
 }
 
 /// A body whose JSON members, if it has any, are sorted into arguments and blocks.
@@ -56,6 +58,18 @@ impl Decoder<'_> {
 
     fn problem(&mut self, span: Span, summary: &str, detail: impl Into<String>) {
         self.evaluator.problem(span, summary, detail);
+    }
+
+    /// Adds to the last problem where the value of the expression comes from.
+    fn explain(&mut self, expr: &Expr) {
+        let Some(origin) = self.origins.of_value(expr) else { return };
+        let cause = match origin {
+            Origin::Written(span) => Cause { text: String::new(), place: Some(self.evaluator.source.place(span)) },
+            Origin::Given(text) => Cause { text, place: None },
+        };
+        if let Some(problem) = self.evaluator.problems.last_mut() {
+            problem.cause = Some(cause);
+        }
     }
 
     fn sorted<'b>(&mut self, body: &'b Body, schema: &Schema) -> Sorted<'b> {
@@ -114,8 +128,12 @@ impl Decoder<'_> {
                     self.problem(other.kind.span, "Duplicate definition", detail);
                 }
                 let value = self.evaluator.evaluate(&attribute.value);
+                let before = self.evaluator.problems.len();
                 if let Some(map) = self.text_map_value(value, attribute.value.span) {
                     fields.insert(block.field.to_owned(), map);
+                }
+                if self.evaluator.problems.len() > before {
+                    self.explain(&attribute.value);
                 }
                 return;
             }
@@ -284,21 +302,25 @@ impl Decoder<'_> {
             if !collection.has_unknown() {
                 let detail = format!("A {} cannot be iterated.", collection.kind().friendly());
                 self.problem(for_each.span, "Invalid dynamic for_each value", detail);
+                self.explain(for_each);
             }
             return;
         };
         let wanted = usize::from(!kind.label.is_empty());
-        for (key, value) in entries {
+        for (position, (key, value)) in entries.into_iter().enumerate() {
             if self.evaluator.spend(for_each.span, 1, 0).is_none() {
                 return;
             }
             let members = Members::from([(Arc::from("key"), key), (Arc::from("value"), value)]);
             self.evaluator.enter(Arc::clone(&iterator), Value::object(members));
+            let element = self.origins.element(for_each, position);
+            self.origins.iterators.push((Arc::clone(&iterator), element));
             let names = self.labels(labels, wanted, label.span);
             if let Some(names) = names {
                 self.known_block(content, kind, names.first(), fields, seen);
             }
             self.evaluator.leave(1);
+            self.origins.iterators.pop();
         }
     }
 
@@ -333,7 +355,9 @@ impl Decoder<'_> {
             return None;
         }
         let unsuitable = |decoder: &mut Self, problem: String| {
-            decoder.problem(expr.span, "Unsuitable value type", format!("Unsuitable value for \"{}\": {problem}.", argument.name));
+            let name = if argument.name.is_empty() { String::new() } else { format!(" for \"{}\"", argument.name) };
+            decoder.problem(expr.span, "Unsuitable value type", format!("Unsuitable value{name}: {problem}."));
+            decoder.explain(expr);
             None
         };
         if value.is_null() {
@@ -360,7 +384,14 @@ impl Decoder<'_> {
                 let elements = list.elements().unwrap_or(&[]).iter();
                 elements.map(|element| whole(element, low, high)).collect::<Result<Vec<_>, _>>().map(Json::Array)
             }),
-            Kind::TextMap => return self.text_map_value(Some(value), expr.span),
+            Kind::TextMap => {
+                let before = self.evaluator.problems.len();
+                let map = self.text_map_value(Some(value), expr.span);
+                if self.evaluator.problems.len() > before {
+                    self.explain(expr);
+                }
+                return map;
+            }
         };
         converted.map_or_else(|problem| unsuitable(self, problem), Some)
     }

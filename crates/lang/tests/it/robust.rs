@@ -50,35 +50,89 @@ fn read_template(text: &str) {
     }
 }
 
-/// Texts near those that people write: a record with a piece cut out, doubled or replaced.
+/// Texts near those that people write: a record with one to three pieces cut out, doubled or replaced.
 fn damaged(sources: Vec<String>) -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         Just(String::new()),
         "[ -~]{1,3}",
-        Just("\u{301}é🐑".to_owned()),
-        Just("${".to_owned()),
-        Just("{{".to_owned()),
-        Just("}".to_owned()),
-        Just("\"".to_owned()),
-        Just("\n".to_owned())
+        prop::sample::select(&PIECES[..]).prop_map(str::to_owned),
+        // A piece of the text itself, elsewhere.
+        Just(AGAIN.to_owned()),
     ];
-    (prop::sample::select(sources), any::<prop::sample::Index>(), 0usize..6, piece).prop_map(|(source, at, length, piece)| {
-        let chars: Vec<char> = source.chars().collect();
-        let at = if chars.is_empty() { 0 } else { at.index(chars.len()) };
-        let end = (at + length).min(chars.len());
-        chars[..at].iter().copied().chain(piece.chars()).chain(chars[end..].iter().copied()).collect()
+    let splice = (any::<prop::sample::Index>(), 0usize..6, piece);
+    (prop::sample::select(sources), prop::collection::vec(splice, 1..4)).prop_map(|(source, splices)| {
+        let mut text = source;
+        for (at, length, piece) in splices {
+            let near = |at: usize, text: &str| (0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+            let start = near(if text.is_empty() { 0 } else { at.index(text.len()) }, &text);
+            let end = near((start + length).min(text.len()), &text);
+            if piece == AGAIN {
+                let (from, to) = (near(start / 2, &text), near((start / 2 + 12).min(text.len()), &text));
+                let again = text[from..to].to_owned();
+                text.insert_str(start, &again);
+            } else {
+                text.replace_range(start.min(end)..end, &piece);
+            }
+        }
+        text
     })
 }
 
+const AGAIN: &str = "again";
+
+const PIECES: [&str; 32] = [
+    "\u{301}é🐑",
+    "${",
+    "%{",
+    "~}",
+    "{{",
+    "}}",
+    "}",
+    "{",
+    "[",
+    "]",
+    "(",
+    ")",
+    "\"",
+    "\\",
+    "\n",
+    "\r\n",
+    "\t",
+    "<<EOT\n",
+    "<<-X\n",
+    "EOT",
+    "#",
+    "/*",
+    "*/",
+    "//",
+    "...",
+    "[*]",
+    "=>",
+    "99999999999999999999",
+    "1e400",
+    "-",
+    "\u{feff}",
+    "null",
+];
+
 fn job_sources() -> Vec<String> {
     let mut all: Vec<String> = records("jobs")[1..].iter().map(|record| text(record, "source").to_owned()).collect();
+    all.extend(real_files());
     all.extend(records("hcl-expressions").iter().map(|record| {
         format!("{}\njob \"a\" {{\n  name = \"${{jsonencode({})}}\"\n}}\n", cell(record, "header"), cell(record, "expression"))
     }));
     all
 }
 
-/// Inputs for each target. `DROVER_FUZZ_CASES=10000000 cargo test -p drover-lang --release --test it robust` runs many.
+/// The job files of `testdata/jobs` and its folders.
+fn real_files() -> Vec<String> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/jobs");
+    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()).collect();
+    paths.sort();
+    paths.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect()
+}
+
+/// Inputs for each target; `docs/fuzzing.md` says how many more are run by hand.
 fn cases() -> u32 {
     std::env::var("DROVER_FUZZ_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(600)
 }
@@ -103,12 +157,12 @@ proptest! {
     fn damaged_specifications_are_read_without_a_panic(
         text in damaged(records("agent-config")[1..].iter().flat_map(|record| record["sources"].as_object().unwrap().values()).map(|source| source.as_str().unwrap().to_owned()).collect())
     ) {
-        for kind in drover_lang::specs::Specification::ALL {
-            let source = Source::new("spec.hcl", text.as_str());
-            if let Err(problems) = drover_lang::specs::parse(kind, &source) {
-                prop_assert!(!problems.is_empty());
-                diag::render(&problems[0], &[&source]);
-            }
+        let kinds = drover_lang::specs::Specification::ALL;
+        let kind = kinds[text.len() % kinds.len()];
+        let source = Source::new(if text.starts_with('{') { "spec.json" } else { "spec.hcl" }, text.as_str());
+        if let Err(problems) = drover_lang::specs::parse(kind, &source) {
+            prop_assert!(!problems.is_empty());
+            diag::render(&problems[0], &[&source]);
         }
     }
 
@@ -156,9 +210,11 @@ proptest! {
     fn damaged_filters_are_read_without_a_panic(
         text in damaged(records("lang-filters").iter().map(|record| cell(record, "filter")).collect())
     ) {
-        let value = &records("lang-filters-objects")[0]["widget"]["Value"];
+        static OBJECTS: std::sync::OnceLock<Vec<serde_json::Value>> = std::sync::OnceLock::new();
+        let objects = OBJECTS.get_or_init(|| records("lang-filters-objects"));
         if let Ok(filter) = Filter::parse(&text) {
-            let _ = filter.matches(value, Shape::api());
+            let _ = filter.matches(&objects[0]["widget"]["Value"], Shape::api());
+            let _ = filter.matches(&objects[0]["map"]["Value"], Shape::untyped());
         }
     }
 

@@ -28,7 +28,7 @@ pub(super) fn sha512(_: &Context<'_>, arguments: &[Value]) -> Outcome {
 }
 
 /// SHA-1 (FIPS 180-4 §6.1), for digests that other tools expect; not for anything that must be safe.
-fn sha1_digest(text: &[u8]) -> [u8; 20] {
+pub(crate) fn sha1_digest(text: &[u8]) -> [u8; 20] {
     let mut state = [0x6745_2301u32, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
     let mut padded = text.to_vec();
     padded.push(0x80);
