@@ -10,6 +10,7 @@ pub mod cgroup;
 pub mod child;
 pub mod fingerprint;
 pub mod isolation;
+pub mod memory;
 pub mod path;
 pub mod poll;
 pub mod process;

@@ -83,6 +83,13 @@ pub fn ticks_per_second() -> u64 {
     u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).unwrap_or(100)
 }
 
+/// Processor time that this process has used since it started, in user mode and in the kernel together.
+pub fn cpu_time() -> std::time::Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let (seconds, nanoseconds) = (u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0));
+    std::time::Duration::new(seconds, nanoseconds)
+}
+
 /// Bytes of one memory page.
 pub fn page_size() -> u64 {
     // SAFETY: sysconf takes a plain number.

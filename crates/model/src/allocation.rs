@@ -362,55 +362,45 @@ impl TaskState {
     }
 }
 
-/// The states of an allocation's tasks, sorted by name and no larger than they have to be: a server holds very many.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct TaskStates(Box<[(Box<str>, TaskState)]>);
+/// The states of an allocation's tasks in their encoded form: a server holds very many and looks into few.
+#[derive(Clone, PartialEq)]
+pub struct TaskStates(Arc<[u8]>);
 
 impl TaskStates {
     /// Whether nothing was reported.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.iter().next().is_none()
     }
 
     /// The state of a task.
-    pub fn get(&self, task: &str) -> Option<&TaskState> {
-        let at = self.0.binary_search_by(|(name, _)| (**name).cmp(task)).ok()?;
-        Some(&self.0[at].1)
+    pub fn get(&self, task: &str) -> Option<TaskState> {
+        self.iter().find(|(name, _)| *name == task).map(|(_, state)| state)
     }
 
-    /// All tasks by name.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &TaskState)> {
-        self.0.iter().map(|(name, state)| (&**name, state))
+    /// All tasks by name, sorted.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, TaskState)> {
+        let mut decoder = minicbor::Decoder::new(&self.0);
+        let count = decoder.map().ok().flatten().unwrap_or(0);
+        // What is inside was encoded here or decoded once before.
+        (0..count).map_while(move |_| Some((decoder.str().ok()?, decoder.decode().ok()?)))
     }
+}
 
-    /// All states by name of the task.
-    pub fn values(&self) -> impl Iterator<Item = &TaskState> {
-        self.0.iter().map(|(_, state)| state)
+impl std::fmt::Debug for TaskStates {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
     }
 }
 
 impl From<BTreeMap<String, TaskState>> for TaskStates {
     fn from(states: BTreeMap<String, TaskState>) -> Self {
-        let compact = |(name, mut state): (String, TaskState)| {
-            state.events.shrink_to_fit();
-            (name.into_boxed_str(), state)
-        };
-        Self(states.into_iter().map(compact).collect())
+        Self(minicbor::to_vec(&states).expect("writing to memory cannot fail").into())
     }
 }
 
 impl<C> Encode<C> for TaskStates {
-    fn encode<W: minicbor::encode::Write>(
-        &self,
-        e: &mut minicbor::Encoder<W>,
-        ctx: &mut C,
-    ) -> Result<(), minicbor::encode::Error<W::Error>> {
-        e.map(self.0.len() as u64)?;
-        for (name, state) in self.iter() {
-            e.str(name)?;
-            state.encode(e, ctx)?;
-        }
-        Ok(())
+    fn encode<W: minicbor::encode::Write>(&self, e: &mut minicbor::Encoder<W>, _: &mut C) -> Result<(), minicbor::encode::Error<W::Error>> {
+        e.writer_mut().write_all(&self.0).map_err(minicbor::encode::Error::write)
     }
 }
 

@@ -145,7 +145,7 @@ pub fn at_deadline(deployment: &Deployment) -> AtDeadline {
 fn unhealthy<'a>(state: &'a Snapshot, deployment: &Deployment) -> impl Iterator<Item = &'a Arc<Alloc>> {
     state
         .allocs_of_deployment(deployment.id)
-        .filter(|alloc| alloc.is_healthy() == Some(false) && !alloc.server_terminal() && alloc.next.is_none())
+        .filter(|alloc| alloc.is_healthy() == Some(false) && !alloc.server_terminal() && alloc.rare.next.is_none())
 }
 
 fn failure(state: &Snapshot, deployment: &Deployment, now: WallTime) -> Option<Action> {

@@ -8,7 +8,7 @@ use drover_model::{
     AllocatedResources, ClientStatus, DeploymentHealth, DesiredStatus, DesiredTransition, Job, JobId, JobType, Node, NodeStatus,
     PlacementMetrics, TaskGroup,
 };
-use drover_state::{Alloc, Fixture, JobRow, JobSlot, NodeRow, NodeSlot};
+use drover_state::{Alloc, Fixture, JobRow, JobSlot, NodeRow, NodeSlot, Rare};
 use serde_json::Value;
 
 /// The time of these states.
@@ -99,19 +99,10 @@ pub(crate) fn alloc(number: u128, (job_slot, job): &(JobSlot, Arc<Job>), (node_s
         health: None,
         resources: Arc::new(AllocatedResources::default()),
         desired: DesiredStatus::Run,
-        desired_description: None,
         transition: DesiredTransition::default(),
         client_status: ClientStatus::Running,
-        client_description: None,
         tasks: None,
-        followup_eval: None,
-        previous: None,
-        next: None,
-        reschedule_outcome: None,
-        contacts: None,
-        preempted: None,
-        preempted_by: None,
-        reschedules: None,
+        rare: Rare::default(),
         metrics: Arc::new(PlacementMetrics::default()),
         create_index: 1,
         modify_index: 1,

@@ -106,7 +106,7 @@ pub fn collectable(alloc: &Alloc, job: Option<&JobRow>, now: WallTime, cutoff: W
     if !alloc.terminal() || alloc.client_status == ClientStatus::Running || alloc.modify_time > cutoff {
         return false;
     }
-    if alloc.desired == DesiredStatus::Stop || alloc.client_status != ClientStatus::Failed || alloc.next.is_some() || !live(job) {
+    if alloc.desired == DesiredStatus::Stop || alloc.client_status != ClientStatus::Failed || alloc.rare.next.is_some() || !live(job) {
         return true;
     }
     // It may still be replaced.
@@ -114,7 +114,7 @@ pub fn collectable(alloc: &Alloc, job: Option<&JobRow>, now: WallTime, cutoff: W
     match policy {
         Some(policy) if policy.unlimited => false,
         Some(policy) if policy.enabled() => {
-            let last = alloc.reschedules.as_ref().and_then(|events| events.last());
+            let last = alloc.rare.reschedules.as_ref().and_then(|events| events.last());
             last.is_some_and(|last| now.since(last.time) > policy.interval)
         }
         _ => true,

@@ -74,7 +74,7 @@ fn may_reconnect(alloc: &Alloc, now: WallTime) -> bool {
     if alloc.client_status != ClientStatus::Unknown {
         return true;
     }
-    let since = alloc.contacts.iter().flat_map(|contacts| contacts.iter()).rev().find(|change| change.status == ClientStatus::Unknown);
+    let since = alloc.rare.contacts.iter().flat_map(|contacts| contacts.iter()).rev().find(|change| change.status == ClientStatus::Unknown);
     since.is_none_or(|since| since.time + patience > now)
 }
 

@@ -341,7 +341,7 @@ impl<'a> Placer<'a> {
     fn failed_on(&self, request: &PlaceRequest) -> BTreeSet<NodeSlot> {
         // Where there is no choice, nothing is held against a node.
         let Some(previous) = request.previous.as_ref().filter(|_| request.node.is_none()) else { return BTreeSet::new() };
-        let before = previous.reschedules.iter().flat_map(|events| events.iter());
+        let before = previous.rare.reschedules.iter().flat_map(|events| events.iter());
         let before = before.filter_map(|event| self.state.node_slot(event.previous_node));
         let now = (previous.client_status == ClientStatus::Failed).then_some(previous.node_slot);
         before.chain(now).collect()

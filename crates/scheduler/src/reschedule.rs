@@ -42,7 +42,7 @@ impl Failure {
 
 /// What the policy says about a failed allocation.
 pub fn verdict(alloc: &Alloc, policy: Option<&ReschedulePolicy>, now: WallTime, failure: Failure) -> Verdict {
-    let past = alloc.reschedules.as_deref().map(Vec::as_slice).unwrap_or_default();
+    let past = alloc.rare.reschedules.as_deref().map(Vec::as_slice).unwrap_or_default();
     let Some(policy) = policy.filter(|policy| failure.forced || policy.enabled()) else { return Verdict::No };
     let delay = next_delay(policy, past, failure.at);
     // The first attempt is free; a number of attempts limits the others, whatever else the policy says.

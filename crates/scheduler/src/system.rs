@@ -204,7 +204,7 @@ impl<'a> OnNodes<'a> {
         if back {
             self.result.desired.reconnect += 1;
             self.result.desired.in_place_update += 1;
-            self.result.cancel.extend(alloc.followup_eval);
+            self.result.cancel.extend(alloc.rare.followup_eval);
             self.result.update.push(UpdateRequest { alloc: Arc::clone(&alloc), to_newest: false, contact: Contact::Back });
         }
         if current(self.job, &alloc) {

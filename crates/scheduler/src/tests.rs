@@ -284,15 +284,15 @@ fn a_failed_allocation_is_replaced_after_its_delay_and_remembers_it() {
     assert!(outcome.plan.placements.is_empty());
     assert_eq!(outcome.followups.len(), 1);
     assert_eq!(outcome.followups[0].wait_until, region.now + Duration::from_secs(30));
-    assert_eq!(region.state().alloc(failed).unwrap().followup_eval, Some(outcome.followups[0].id));
+    assert_eq!(region.state().alloc(failed).unwrap().rare.followup_eval, Some(outcome.followups[0].id));
     assert!(region.evaluate().followups.is_empty(), "one follow-up is enough");
     region.now = region.now + Duration::from_secs(30);
     region.evaluate();
     let state = region.state();
     let replacement = region.live()[0].clone();
-    assert_eq!((replacement.previous, replacement.index), (Some(failed), 0));
-    assert_eq!(state.alloc(failed).unwrap().next, Some(replacement.id));
-    assert_eq!(replacement.reschedules.as_ref().unwrap().len(), 1);
+    assert_eq!((replacement.rare.previous, replacement.index), (Some(failed), 0));
+    assert_eq!(state.alloc(failed).unwrap().rare.next, Some(replacement.id));
+    assert_eq!(replacement.rare.reschedules.as_ref().unwrap().len(), 1);
     assert_ne!(replacement.node_id, state.alloc(failed).unwrap().node_id, "another node is better");
 }
 

@@ -218,16 +218,16 @@ pub fn alloc(state: &Snapshot, alloc: &Alloc) -> Option<Why> {
     let wanted = alloc.desired == DesiredStatus::Run;
     match alloc.client_status {
         ClientStatus::Unknown => {
-            let last = alloc.contacts.iter().flat_map(|contacts| contacts.iter()).next_back();
+            let last = alloc.rare.contacts.iter().flat_map(|contacts| contacts.iter()).next_back();
             let since = last.map_or(alloc.modify_time, |change| change.time);
             let group = alloc.task_group();
             let patience = group.disconnect.as_ref().and_then(|disconnect| disconnect.lost_after).or(group.max_client_disconnect);
             let deadline = patience.map_or(WallTime::ZERO, |patience| since + patience);
             Some(Why::new("node-contact", since, format!("node {name} is out of contact")).until(deadline))
         }
-        ClientStatus::Failed if wanted && alloc.next.is_none() => {
-            let follow = alloc.followup_eval.and_then(|id| state.eval(id)).filter(|eval| !eval.status.is_terminal())?;
-            let attempts = alloc.reschedules.as_ref().map_or(0, |events| events.len());
+        ClientStatus::Failed if wanted && alloc.rare.next.is_none() => {
+            let follow = alloc.rare.followup_eval.and_then(|id| state.eval(id)).filter(|eval| !eval.status.is_terminal())?;
+            let attempts = alloc.rare.reschedules.as_ref().map_or(0, |events| events.len());
             let attempts = i64::try_from(attempts).unwrap_or(i64::MAX);
             let message = format!("it failed and is replaced after a delay; {attempts} replacement{} came before it", plural(attempts));
             Some(Why::new("reschedule", alloc.failure_time(), message).until(follow.wait_until).count("attempts", attempts))

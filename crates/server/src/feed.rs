@@ -35,6 +35,7 @@ pub struct Feed {
 impl Feed {
     pub(crate) fn new(region: Arc<Region>, clock: Clock, node: NodeId) -> Self {
         let watch = region.watch_node(node);
+        region.push_pace.join();
         Self { region, node, watch, clock, started: false, told: None }
     }
 
@@ -85,5 +86,11 @@ impl Feed {
 
     fn name(&self, state: &Snapshot) -> String {
         state.node(self.node).map(|row| row.node.name.clone()).unwrap_or_default()
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.region.push_pace.leave();
     }
 }

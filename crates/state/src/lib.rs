@@ -20,7 +20,9 @@ pub use capacity::{Asked, Capacity, Found, Position, Room, Shape, packing, packi
 pub use event::{Event, EventKind, Payload, Topic};
 pub use fixture::Fixture;
 pub use persist::{RestoreError, SnapshotReader, write_snapshot};
-pub use rows::{Alloc, AllocSlot, DeploymentSlot, EvalSlot, JobRow, JobSlot, JobStatus, JobVersion, NodeRow, NodeSlot, Slot};
+pub use rows::{
+    Alloc, AllocSlot, DeploymentSlot, EvalSlot, JobRow, JobSlot, JobStatus, JobVersion, NodeRow, NodeSlot, Rare, RareFields, Slot,
+};
 pub use store::{Applied, ApplyError, Store, Touched};
 pub use summary::{ChildCounts, GroupSummary, JobSummary};
 pub use tables::{Snapshot, Table};

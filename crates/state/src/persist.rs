@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use drover_base::WallTime;
-use drover_model::TaskStates;
 use drover_model::command::FORMAT;
 use drover_model::{
     AllocatedResources, Deployment, Evaluation, Job, JobId, Namespace, NodePool, PlacementMetrics, SchedulerConfig, ServiceRegistration,
@@ -15,7 +14,7 @@ use drover_model::{
 use minicbor::decode::Error as CborError;
 use minicbor::{Decoder, Encoder};
 
-use crate::rows::{Alloc, JobRow, NodeRow, Slot};
+use crate::rows::{Alloc, JobRow, NodeRow, Rare, RareFields, Slot};
 use crate::tables::{Snapshot, Table};
 use crate::usage::Ask;
 
@@ -159,30 +158,33 @@ fn write_alloc(
         health,
         resources: _,
         desired,
-        desired_description,
         transition,
         client_status,
-        client_description,
         tasks,
-        followup_eval,
-        previous,
-        next,
-        reschedules,
-        preempted,
-        preempted_by,
+        rare,
         metrics: _,
         create_index,
         modify_index,
         alloc_modify_index,
         create_time,
         modify_time,
-        reschedule_outcome,
-        contacts,
     } = alloc;
+    let RareFields {
+        desired_description,
+        client_description,
+        followup_eval,
+        previous,
+        next,
+        reschedules,
+        reschedule_outcome,
+        preempted,
+        preempted_by,
+        contacts,
+    } = &**rare;
     e.array(33)?.encode(slot)?.encode(id)?.encode(job_slot)?.u32(job)?.u16(*group)?.u32(*index)?;
     e.encode(node_slot)?.encode(node_id)?.encode(eval_id)?.encode(deployment)?.bool(*canary)?.encode(health)?;
     e.u32(resources)?.encode(desired)?.encode(desired_description.as_deref())?.encode(transition)?.encode(client_status)?;
-    e.encode(client_description.as_deref())?.encode(tasks.as_deref())?.encode(followup_eval)?.encode(previous)?.encode(next)?;
+    e.encode(client_description.as_deref())?.encode(tasks)?.encode(followup_eval)?.encode(previous)?.encode(next)?;
     e.encode(reschedules.as_deref())?.u32(metrics)?.u64(*create_index)?.u64(*modify_index)?;
     e.u64(*alloc_modify_index)?.encode(create_time)?.encode(modify_time)?;
     // Later fields, by position: readers pass over what they do not know.
@@ -320,6 +322,7 @@ impl SnapshotReader {
             if usize::from(group) >= job.task_groups.len() {
                 return Err(shared("a group"));
             }
+            let mut rare = RareFields::default();
             let mut alloc = Alloc {
                 id,
                 job_slot,
@@ -334,35 +337,39 @@ impl SnapshotReader {
                 health: d.decode()?,
                 resources: resources.get(d.u32()? as usize).cloned().ok_or_else(|| shared("resources"))?,
                 desired: d.decode()?,
-                desired_description: d.decode::<Option<&str>>()?.map(Arc::from),
-                transition: d.decode()?,
+                transition: {
+                    rare.desired_description = d.decode::<Option<&str>>()?.map(Arc::from);
+                    d.decode()?
+                },
                 client_status: d.decode()?,
-                client_description: d.decode::<Option<&str>>()?.map(Arc::from),
-                tasks: d.decode::<Option<TaskStates>>()?.map(Arc::new),
-                followup_eval: d.decode()?,
-                previous: d.decode()?,
-                next: d.decode()?,
-                reschedules: d.decode::<Option<Vec<_>>>()?.map(Arc::new),
+                tasks: {
+                    rare.client_description = d.decode::<Option<&str>>()?.map(Arc::from);
+                    d.decode()?
+                },
+                rare: {
+                    rare.followup_eval = d.decode()?;
+                    rare.previous = d.decode()?;
+                    rare.next = d.decode()?;
+                    rare.reschedules = d.decode::<Option<Vec<_>>>()?.map(Arc::new);
+                    Rare::default()
+                },
                 metrics: metrics.get(d.u32()? as usize).cloned().ok_or_else(|| shared("metrics"))?,
                 create_index: d.u64()?,
                 modify_index: d.u64()?,
                 alloc_modify_index: d.u64()?,
                 create_time: d.decode()?,
                 modify_time: d.decode()?,
-                reschedule_outcome: None,
-                contacts: None,
-                preempted: None,
-                preempted_by: None,
             };
             for field in 29..fields {
                 match field {
-                    29 => alloc.reschedule_outcome = d.decode()?,
-                    30 => alloc.contacts = d.decode::<Option<Vec<_>>>()?.map(Arc::new),
-                    31 => alloc.preempted = d.decode::<Option<Vec<_>>>()?.map(Arc::new),
-                    32 => alloc.preempted_by = d.decode()?,
+                    29 => rare.reschedule_outcome = d.decode()?,
+                    30 => rare.contacts = d.decode::<Option<Vec<_>>>()?.map(Arc::new),
+                    31 => rare.preempted = d.decode::<Option<Vec<_>>>()?.map(Arc::new),
+                    32 => rare.preempted_by = d.decode()?,
                     _ => d.skip()?,
                 }
             }
+            alloc.rare = rare.into();
             state.index_alloc(slot, &alloc);
             state.allocs.insert(slot, Arc::new(alloc));
         }

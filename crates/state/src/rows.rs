@@ -8,8 +8,8 @@ use std::sync::Arc;
 use drover_base::{AllocId, DeploymentId, EvalId, NodeId, WallTime};
 use drover_model::{
     AllocatedResources, ClientStatus, DeploymentHealth, DesiredStatus, DesiredTransition, DrainStrategy, Index, Job, JobId, LastDrain,
-    Node, NodeEvent, NodeStatus, PlacementMetrics, RescheduleEvent, RescheduleOutcome, StatusChange, TaskGroup, TaskState, TaskStates,
-    VersionTag, command::ScalingEvent, command::Submission, text_enum,
+    Node, NodeEvent, NodeStatus, PlacementMetrics, RescheduleEvent, RescheduleOutcome, StatusChange, TaskGroup, TaskStates, VersionTag,
+    command::ScalingEvent, command::Submission, text_enum,
 };
 use minicbor::decode::Error as DecodeError;
 use minicbor::encode::{Error as EncodeError, Write};
@@ -287,6 +287,77 @@ impl NodeRow {
     }
 }
 
+/// What most allocations do not have, and what they have only after something went otherwise than usual.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RareFields {
+    /// Why the servers want what they want.
+    pub desired_description: Option<Arc<str>>,
+    /// A sentence about what the node reported.
+    pub client_description: Option<Arc<str>>,
+    /// The evaluation that will replace it later.
+    pub followup_eval: Option<EvalId>,
+    /// The allocation it replaced.
+    pub previous: Option<AllocId>,
+    /// The allocation that replaced it.
+    pub next: Option<AllocId>,
+    /// Attempts to replace failed ones, oldest first.
+    pub reschedules: Option<Arc<Vec<RescheduleEvent>>>,
+    /// How the last of these attempts went.
+    pub reschedule_outcome: Option<RescheduleOutcome>,
+    /// Allocations that were evicted to make room for it.
+    pub preempted: Option<Arc<Vec<AllocId>>>,
+    /// The allocation that it was evicted for.
+    pub preempted_by: Option<AllocId>,
+    /// When it was lost sight of and seen again, oldest first.
+    pub contacts: Option<Arc<Vec<StatusChange>>>,
+}
+
+impl RareFields {
+    const NONE: Self = Self {
+        desired_description: None,
+        client_description: None,
+        followup_eval: None,
+        previous: None,
+        next: None,
+        reschedules: None,
+        reschedule_outcome: None,
+        preempted: None,
+        preempted_by: None,
+        contacts: None,
+    };
+}
+
+/// [`RareFields`], which take no room where there are none. To be written to only when there is something to write.
+#[derive(Clone, Debug, Default)]
+pub struct Rare(Option<Arc<RareFields>>);
+
+impl std::ops::Deref for Rare {
+    type Target = RareFields;
+
+    fn deref(&self) -> &RareFields {
+        const NONE: &RareFields = &RareFields::NONE;
+        self.0.as_deref().unwrap_or(NONE)
+    }
+}
+
+impl std::ops::DerefMut for Rare {
+    fn deref_mut(&mut self) -> &mut RareFields {
+        Arc::make_mut(self.0.get_or_insert_default())
+    }
+}
+
+impl PartialEq for Rare {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl From<RareFields> for Rare {
+    fn from(fields: RareFields) -> Self {
+        Self((fields != RareFields::NONE).then(|| Arc::new(fields)))
+    }
+}
+
 /// An allocation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alloc {
@@ -316,32 +387,14 @@ pub struct Alloc {
     pub resources: Arc<AllocatedResources>,
     /// What the servers want.
     pub desired: DesiredStatus,
-    /// And why.
-    pub desired_description: Option<Arc<str>>,
     /// And how.
     pub transition: DesiredTransition,
     /// What the node reported.
     pub client_status: ClientStatus,
-    /// A sentence about it.
-    pub client_description: Option<Arc<str>>,
     /// The tasks as reported.
-    pub tasks: Option<Arc<TaskStates>>,
-    /// The evaluation that will replace it later.
-    pub followup_eval: Option<EvalId>,
-    /// The allocation it replaced.
-    pub previous: Option<AllocId>,
-    /// The allocation that replaced it.
-    pub next: Option<AllocId>,
-    /// Attempts to replace failed ones, oldest first.
-    pub reschedules: Option<Arc<Vec<RescheduleEvent>>>,
-    /// Allocations that were evicted to make room for it.
-    pub preempted: Option<Arc<Vec<AllocId>>>,
-    /// The allocation that it was evicted for.
-    pub preempted_by: Option<AllocId>,
-    /// How the last of these attempts went.
-    pub reschedule_outcome: Option<RescheduleOutcome>,
-    /// When it was lost sight of and seen again, oldest first.
-    pub contacts: Option<Arc<Vec<StatusChange>>>,
+    pub tasks: Option<TaskStates>,
+    /// What most allocations do not have.
+    pub rare: Rare,
     /// How it was chosen, shared by the placements of an evaluation and group.
     pub metrics: Arc<PlacementMetrics>,
     /// When it was placed.
@@ -389,12 +442,12 @@ impl Alloc {
 
     /// Whether every task ended without failing.
     pub fn ran_successfully(&self) -> bool {
-        self.tasks.as_ref().is_some_and(|tasks| !tasks.is_empty() && tasks.values().all(TaskState::successful))
+        self.tasks.as_ref().is_some_and(|tasks| !tasks.is_empty() && tasks.iter().all(|(_, state)| state.successful()))
     }
 
     /// When it failed: the latest end of a task, else the last change (REC-028).
     pub fn failure_time(&self) -> WallTime {
-        let finished = self.tasks.iter().flat_map(|tasks| tasks.values()).map(|task| task.finished_at).max();
+        let finished = self.tasks.iter().flat_map(TaskStates::iter).map(|(_, task)| task.finished_at).max();
         finished.filter(|time| !time.is_zero()).unwrap_or(self.modify_time)
     }
 
@@ -424,7 +477,7 @@ impl Alloc {
             deployment: self.deployment,
             canary: self.canary,
             health_wanted: self.has_health() && self.health.is_none(),
-            previous: self.previous,
+            previous: self.rare.previous,
             create_index: self.create_index,
             alloc_modify_index: self.alloc_modify_index,
             create_time: self.create_time,

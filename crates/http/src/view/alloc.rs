@@ -99,7 +99,7 @@ fn health(alloc: &Alloc) -> Option<api::AllocDeploymentStatus> {
 }
 
 fn tracker(alloc: &Alloc) -> Option<api::RescheduleTracker> {
-    let events = alloc.reschedules.as_ref()?;
+    let events = alloc.rare.reschedules.as_ref()?;
     let events = events.iter().map(|event| api::RescheduleEvent {
         reschedule_time: event.time.0,
         prev_alloc_id: event.previous_alloc.to_string(),
@@ -108,17 +108,17 @@ fn tracker(alloc: &Alloc) -> Option<api::RescheduleTracker> {
     });
     Some(api::RescheduleTracker {
         events: Some(events.collect()),
-        last_reschedule: alloc.reschedule_outcome.map_or("", |outcome| outcome.text()).to_owned(),
+        last_reschedule: alloc.rare.reschedule_outcome.map_or("", |outcome| outcome.text()).to_owned(),
     })
 }
 
 fn preempted(alloc: &Alloc) -> Option<Vec<String>> {
-    alloc.preempted.as_ref().map(|ids| ids.iter().map(ToString::to_string).collect())
+    alloc.rare.preempted.as_ref().map(|ids| ids.iter().map(ToString::to_string).collect())
 }
 
 /// When the allocation was lost sight of and seen again.
 fn contacts(alloc: &Alloc) -> Option<Vec<api::AllocState>> {
-    let changes = alloc.contacts.as_ref()?;
+    let changes = alloc.rare.contacts.as_ref()?;
     let state = |change: &drover_model::StatusChange| api::AllocState {
         field: CLIENT_STATUS,
         value: change.status.text().to_owned(),
@@ -139,7 +139,7 @@ fn transition(alloc: &Alloc) -> api::DesiredTransition {
 
 fn states(alloc: &Alloc) -> Option<BTreeMap<String, Option<api::TaskState>>> {
     let tasks = alloc.tasks.as_ref()?;
-    Some(tasks.iter().map(|(name, state)| (name.to_owned(), Some(super::task_state(state)))).collect())
+    Some(tasks.iter().map(|(name, state)| (name.to_owned(), Some(super::task_state(&state)))).collect())
 }
 
 fn node_name(snapshot: &Snapshot, alloc: &Alloc) -> String {
@@ -167,20 +167,20 @@ pub fn alloc(snapshot: &Snapshot, alloc: &Alloc) -> api::Allocation {
         allocated_resources: Some(resources(&alloc.resources)),
         metrics: Some(super::metrics(&alloc.metrics)),
         desired_status: alloc.desired.text().to_owned(),
-        desired_description: text(alloc.desired_description.as_deref()),
+        desired_description: text(alloc.rare.desired_description.as_deref()),
         desired_transition: transition(alloc),
         client_status: alloc.client_status.text().to_owned(),
-        client_description: text(alloc.client_description.as_deref()),
+        client_description: text(alloc.rare.client_description.as_deref()),
         task_states: states(alloc),
         deployment_id: id(alloc.deployment),
         deployment_status: health(alloc),
-        followup_eval_id: id(alloc.followup_eval),
-        previous_allocation: id(alloc.previous),
-        next_allocation: id(alloc.next),
+        followup_eval_id: id(alloc.rare.followup_eval),
+        previous_allocation: id(alloc.rare.previous),
+        next_allocation: id(alloc.rare.next),
         reschedule_tracker: tracker(alloc),
         network_status: alloc.tasks.as_ref().map(|_| api::AllocNetworkStatus::default()),
         preempted_allocations: preempted(alloc),
-        preempted_by_allocation: id(alloc.preempted_by),
+        preempted_by_allocation: id(alloc.rare.preempted_by),
         alloc_states: contacts(alloc),
         create_index: alloc.create_index,
         modify_index: alloc.modify_index,
@@ -211,17 +211,17 @@ pub fn alloc_stub(snapshot: &Snapshot, alloc: &Alloc, with_resources: bool, with
         task_group: alloc.group_name().to_owned(),
         allocated_resources: with_resources.then(|| resources(&alloc.resources)),
         desired_status: alloc.desired.text().to_owned(),
-        desired_description: text(alloc.desired_description.as_deref()),
+        desired_description: text(alloc.rare.desired_description.as_deref()),
         client_status: alloc.client_status.text().to_owned(),
-        client_description: text(alloc.client_description.as_deref()),
+        client_description: text(alloc.rare.client_description.as_deref()),
         desired_transition: transition(alloc),
         task_states: if with_states { states(alloc) } else { None },
         deployment_status: health(alloc),
-        followup_eval_id: id(alloc.followup_eval),
-        next_allocation: id(alloc.next),
+        followup_eval_id: id(alloc.rare.followup_eval),
+        next_allocation: id(alloc.rare.next),
         reschedule_tracker: tracker(alloc),
         preempted_allocations: preempted(alloc),
-        preempted_by_allocation: id(alloc.preempted_by),
+        preempted_by_allocation: id(alloc.rare.preempted_by),
         create_index: alloc.create_index,
         modify_index: alloc.modify_index,
         create_time: alloc.create_time.0,

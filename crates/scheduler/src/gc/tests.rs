@@ -34,14 +34,14 @@ fn recorded_verdicts_on_allocations_agree() {
         alloc.desired = DesiredStatus::parse(given["desired"].as_str().unwrap()).unwrap();
         alloc.client_status = ClientStatus::parse(given["client"].as_str().unwrap()).unwrap();
         alloc.modify_time = at(&given["modify_time"]);
-        alloc.next = given["has_next"].as_bool().filter(|next| *next).map(|_| AllocId::from_random(9));
+        alloc.rare.next = given["has_next"].as_bool().filter(|next| *next).map(|_| AllocId::from_random(9));
         let events: Vec<RescheduleEvent> = given["reschedule_events"]
             .as_array()
             .into_iter()
             .flatten()
             .map(|time| RescheduleEvent { time: at(time), ..RescheduleEvent::default() })
             .collect();
-        alloc.reschedules = (!events.is_empty()).then(|| Arc::new(events));
+        alloc.rare.reschedules = (!events.is_empty()).then(|| Arc::new(events));
         let mut row = JobRow::new(job, None, 1);
         row.status = JobStatus::parse(wanted["status"].as_str().unwrap_or("running")).unwrap();
         let row = (!wanted.is_null()).then_some(&row);

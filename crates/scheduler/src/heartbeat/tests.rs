@@ -46,7 +46,7 @@ fn recorded_silences_end_as_they_did() {
             alloc.client_status = ClientStatus::parse(given["client"].as_str().unwrap_or("running")).unwrap();
             if !given["unknown_since"].is_null() {
                 let change = StatusChange { status: ClientStatus::Unknown, time: at(&given["unknown_since"]) };
-                alloc.contacts = Some(Arc::new(vec![change]));
+                alloc.rare.contacts = Some(Arc::new(vec![change]));
             }
             allocs.push(alloc);
         }

@@ -79,11 +79,11 @@ impl DisconnectRules {
 
 /// Since when the servers have not heard of an allocation: the newest run of silence counts (REC-064).
 pub(super) fn lost_sight_at(alloc: &Alloc) -> Option<WallTime> {
-    let contacts = alloc.contacts.as_ref()?;
+    let contacts = alloc.rare.contacts.as_ref()?;
     contacts.iter().rev().take_while(|change| change.status == ClientStatus::Unknown).last().map(|change| change.time)
 }
 
 /// Whether the servers lost sight of it and have not noted its return yet (REC-065).
 pub(crate) fn must_reconnect(alloc: &Alloc) -> bool {
-    alloc.contacts.as_ref().and_then(|contacts| contacts.last()).is_some_and(|change| change.status == ClientStatus::Unknown)
+    alloc.rare.contacts.as_ref().and_then(|contacts| contacts.last()).is_some_and(|change| change.status == ClientStatus::Unknown)
 }

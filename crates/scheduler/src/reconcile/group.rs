@@ -139,7 +139,7 @@ impl Steps<'_> {
             if choice.stays {
                 self.result.desired.reconnect += 1;
                 self.result.update.push(UpdateRequest { alloc: Arc::clone(&choice.original), to_newest: false, contact: Contact::Back });
-                self.result.cancel.extend(choice.original.followup_eval);
+                self.result.cancel.extend(choice.original.rare.followup_eval);
                 sorted.keep.push(choice.original);
             } else {
                 self.result.desired.stop += 1;
@@ -400,7 +400,7 @@ impl Steps<'_> {
         let canaries_failing = sorted.reschedule.iter().filter(|(alloc, _)| alloc.canary && canarying).count();
         let existing = keep.len() + sorted.migrate.len() + rescheduled.len() - canaries_failing;
         let missing = (self.group.count as usize).saturating_sub(existing);
-        let mut gone: Vec<&Arc<Alloc>> = sorted.lost.iter().filter(|alloc| alloc.next.is_none()).collect();
+        let mut gone: Vec<&Arc<Alloc>> = sorted.lost.iter().filter(|alloc| alloc.rare.next.is_none()).collect();
         gone.sort_by_key(|alloc| alloc.index);
         let lost: Vec<PlaceRequest> = gone
             .into_iter()

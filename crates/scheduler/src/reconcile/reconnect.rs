@@ -27,7 +27,7 @@ pub(super) fn choose(job: &Job, group: &TaskGroup, back: Vec<Arc<Alloc>>, others
     let mut successors: BTreeMap<AllocId, Vec<&Arc<Alloc>>> = BTreeMap::new();
     let mut by_index: BTreeMap<u32, Vec<&Arc<Alloc>>> = BTreeMap::new();
     for other in others {
-        if let Some(previous) = other.previous {
+        if let Some(previous) = other.rare.previous {
             successors.entry(previous).or_default().push(*other);
         }
         by_index.entry(other.index).or_default().push(*other);
@@ -39,8 +39,12 @@ pub(super) fn choose(job: &Job, group: &TaskGroup, back: Vec<Arc<Alloc>>, others
             let indirect = by_index.get(&original.index).into_iter().flatten().copied();
             let chain: Vec<(&Arc<Alloc>, bool)> = direct
                 .map(|alloc| (alloc, true))
-                .chain(indirect.filter(|alloc| alloc.previous.is_some() && alloc.previous != Some(original.id)).map(|alloc| (alloc, false)))
-                .filter(|(alloc, _)| original.next.is_some() && alloc.id != original.id && !alloc.terminal())
+                .chain(
+                    indirect
+                        .filter(|alloc| alloc.rare.previous.is_some() && alloc.rare.previous != Some(original.id))
+                        .map(|alloc| (alloc, false)),
+                )
+                .filter(|(alloc, _)| original.rare.next.is_some() && alloc.id != original.id && !alloc.terminal())
                 .collect();
             let direct = successors.get(&original.id).into_iter().flatten();
             let failed = direct.filter(|alloc| alloc.client_status == ClientStatus::Failed && !alloc.server_terminal());

@@ -134,7 +134,7 @@ impl Reconciler<'_> {
             return;
         }
         let failed = alloc.client_status == ClientStatus::Failed;
-        if failed && alloc.next.is_some() {
+        if failed && alloc.rare.next.is_some() {
             // Its successor stands for it (REC-015).
             return;
         }
@@ -146,9 +146,9 @@ impl Reconciler<'_> {
         let forced = alloc.transition.force_reschedule == Some(true);
         // One out of contact is replaced when its delay is over, not because something else happens (REC-077).
         let its_time = silent_since == Some(self.now)
-            || alloc.followup_eval == Some(self.eval_id)
-            || alloc.reschedule_outcome == Some(RescheduleOutcome::NoPlacement);
-        let replaceable_while_away = silent_since.is_some() && its_time && rules.replace && alloc.next.is_none();
+            || alloc.rare.followup_eval == Some(self.eval_id)
+            || alloc.rare.reschedule_outcome == Some(RescheduleOutcome::NoPlacement);
+        let replaceable_while_away = silent_since.is_some() && its_time && rules.replace && alloc.rare.next.is_none();
         if !(failed || stopped_by_user || replaceable_while_away || forced && !alloc.client_terminal()) {
             sorted.keep.push(alloc);
             return;
@@ -162,14 +162,14 @@ impl Reconciler<'_> {
         }
         let failure = Failure {
             at: silent_since.unwrap_or_else(|| alloc.failure_time()),
-            due: alloc.followup_eval == Some(self.eval_id),
+            due: alloc.rare.followup_eval == Some(self.eval_id),
             forced: forced || stopped_by_user,
         };
         match verdict(&alloc, group.reschedule_policy.as_ref(), self.now, failure) {
             Verdict::No => sorted.keep.push(alloc),
             Verdict::Now(events) => sorted.reschedule.push((alloc, events)),
             Verdict::At(at) => {
-                let waits = alloc.followup_eval.and_then(|id| self.state.eval(id)).is_some_and(|eval| !eval.status.is_terminal());
+                let waits = alloc.rare.followup_eval.and_then(|id| self.state.eval(id)).is_some_and(|eval| !eval.status.is_terminal());
                 // One that has just lost contact waits for two things.
                 if !waits || silent_since == Some(self.now) {
                     sorted.later.push((Arc::clone(&alloc), at));

@@ -411,8 +411,8 @@ proptest! {
             for (gone, by) in by {
                 let gone = after.alloc(gone).unwrap();
                 prop_assert_eq!(gone.desired, drover_model::DesiredStatus::Evict);
-                prop_assert_eq!(gone.preempted_by, Some(by));
-                prop_assert!(after.alloc(by).unwrap().preempted.as_ref().unwrap().contains(&gone.id));
+                prop_assert_eq!(gone.rare.preempted_by, Some(by));
+                prop_assert!(after.alloc(by).unwrap().rare.preempted.as_ref().unwrap().contains(&gone.id));
                 prop_assert!(after.evals_of_job(&gone.job.id).any(|eval| eval.trigger == Trigger::Preemption));
             }
             assert_sound(&after);

@@ -258,11 +258,11 @@ impl History {
         assert_sound(&state);
         let mut successors = BTreeSet::new();
         for alloc in state.allocs() {
-            if let Some(next) = alloc.next.and_then(|id| state.alloc(id)) {
-                assert_eq!(next.previous, Some(alloc.id), "INV-05: {} is followed by one that follows another", alloc.name());
+            if let Some(next) = alloc.rare.next.and_then(|id| state.alloc(id)) {
+                assert_eq!(next.rare.previous, Some(alloc.id), "INV-05: {} is followed by one that follows another", alloc.name());
                 assert!(successors.insert(next.id), "INV-05: {} follows two", next.name());
             }
-            let attempts = alloc.reschedules.as_deref().map_or(0, Vec::len);
+            let attempts = alloc.rare.reschedules.as_deref().map_or(0, Vec::len);
             assert!(!alloc.job.kind.is_batch() || attempts <= 1, "INV-28: {} was tried again {attempts} times", alloc.name());
         }
     }

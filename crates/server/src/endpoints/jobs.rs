@@ -371,7 +371,7 @@ impl Server {
             Some(slot) => {
                 let transition = drover_model::DesiredTransition { force_reschedule: Some(true), ..Default::default() };
                 let failed = state.allocs_of_job(slot).filter(|alloc| {
-                    alloc.client_status == drover_model::ClientStatus::Failed && alloc.next.is_none() && !alloc.server_terminal()
+                    alloc.client_status == drover_model::ClientStatus::Failed && alloc.rare.next.is_none() && !alloc.server_terminal()
                 });
                 failed.map(|alloc| (alloc.id, transition)).collect()
             }

@@ -133,15 +133,15 @@ fn capacity(state: &Snapshot, out: &mut Vec<Broken>) {
 /// INV-05.
 fn links(state: &Snapshot, out: &mut Vec<Broken>) {
     for alloc in state.allocs() {
-        if let Some(previous) = alloc.previous.and_then(|id| state.alloc(id))
-            && previous.next != Some(alloc.id)
+        if let Some(previous) = alloc.rare.previous.and_then(|id| state.alloc(id))
+            && previous.rare.next != Some(alloc.id)
         {
-            broken!(out, "INV-05", "{} replaces {}, which is replaced by {:?}", alloc.id, previous.id, previous.next);
+            broken!(out, "INV-05", "{} replaces {}, which is replaced by {:?}", alloc.id, previous.id, previous.rare.next);
         }
-        if let Some(next) = alloc.next.and_then(|id| state.alloc(id))
-            && next.previous != Some(alloc.id)
+        if let Some(next) = alloc.rare.next.and_then(|id| state.alloc(id))
+            && next.rare.previous != Some(alloc.id)
         {
-            broken!(out, "INV-05", "{} is replaced by {}, which replaces {:?}", alloc.id, next.id, next.previous);
+            broken!(out, "INV-05", "{} is replaced by {}, which replaces {:?}", alloc.id, next.id, next.rare.previous);
         }
     }
 }

@@ -143,8 +143,11 @@ impl Transaction<'_> {
             }
             let mut alloc = Alloc::clone(&row);
             alloc.client_status = update.status;
-            alloc.client_description = (!update.description.is_empty()).then(|| Arc::from(update.description.as_str()));
-            alloc.tasks = Some(Arc::new(update.tasks.into()));
+            let description = (!update.description.is_empty()).then(|| Arc::from(update.description.as_str()));
+            if alloc.rare.client_description != description {
+                alloc.rare.client_description = description;
+            }
+            alloc.tasks = Some(update.tasks.into());
             if let Some(health) = update.health
                 && alloc.has_health()
                 && alloc.is_healthy() != Some(false)

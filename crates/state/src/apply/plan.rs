@@ -9,7 +9,7 @@ use drover_model::{
 };
 
 use crate::event::EventKind;
-use crate::rows::{Alloc, JobRow, JobSlot, NodeRow};
+use crate::rows::{Alloc, JobRow, JobSlot, NodeRow, RareFields};
 use crate::store::{ApplyError, Transaction};
 
 /// What an allocation says about itself while its node is out of contact.
@@ -56,9 +56,11 @@ impl Transaction<'_> {
             let mut alloc = Alloc::clone(&row);
             alloc.desired = DesiredStatus::Stop;
             if !stop.description.is_empty() {
-                alloc.desired_description = Some(Arc::from(stop.description.as_str()));
+                alloc.rare.desired_description = Some(Arc::from(stop.description.as_str()));
             }
-            alloc.followup_eval = stop.followup_eval.or(alloc.followup_eval);
+            if stop.followup_eval.is_some() {
+                alloc.rare.followup_eval = stop.followup_eval;
+            }
             if let Some(status) = stop.client_status
                 && !alloc.client_terminal()
             {
@@ -71,8 +73,8 @@ impl Transaction<'_> {
             let Some(row) = self.state.alloc(preemption.id).cloned() else { continue };
             let mut alloc = Alloc::clone(&row);
             alloc.desired = DesiredStatus::Evict;
-            alloc.desired_description = Some(Arc::from(format!("Preempted by alloc ID {}", preemption.by)));
-            alloc.preempted_by = Some(preemption.by);
+            alloc.rare.desired_description = Some(Arc::from(format!("Preempted by alloc ID {}", preemption.by)));
+            alloc.rare.preempted_by = Some(preemption.by);
             alloc.alloc_modify_index = index;
             self.write_alloc(alloc, EventKind::PlanResult);
         }
@@ -84,9 +86,11 @@ impl Transaction<'_> {
         for in_place in plan.in_place {
             let Some(row) = self.state.alloc(in_place.id).cloned() else { continue };
             let mut alloc = Alloc::clone(&row);
-            alloc.followup_eval = in_place.followup_eval.or(alloc.followup_eval);
+            if in_place.followup_eval.is_some() {
+                alloc.rare.followup_eval = in_place.followup_eval;
+            }
             if in_place.no_placement {
-                alloc.reschedule_outcome = Some(RescheduleOutcome::NoPlacement);
+                alloc.rare.reschedule_outcome = Some(RescheduleOutcome::NoPlacement);
             }
             self.contact(&mut alloc, in_place.contact);
             if in_place.to_newest
@@ -124,16 +128,16 @@ impl Transaction<'_> {
             Contact::Same => return,
             Contact::Lost => {
                 alloc.client_status = ClientStatus::Unknown;
-                alloc.client_description = Some(Arc::from(OUT_OF_CONTACT));
+                alloc.rare.client_description = Some(Arc::from(OUT_OF_CONTACT));
                 ClientStatus::Unknown
             }
             Contact::Back => ClientStatus::Running,
         };
-        let mut contacts = alloc.contacts.as_deref().cloned().unwrap_or_default();
+        let mut contacts = alloc.rare.contacts.as_deref().cloned().unwrap_or_default();
         contacts.push(StatusChange { status, time: self.state.time });
         let surplus = contacts.len().saturating_sub(CONTACTS_KEPT);
         contacts.drain(..surplus);
-        alloc.contacts = Some(Arc::new(contacts));
+        alloc.rare.contacts = Some(Arc::new(contacts));
     }
 
     fn place(
@@ -159,9 +163,17 @@ impl Transaction<'_> {
             && let Some(row) = self.state.alloc(previous).cloned()
         {
             let mut replaced = Alloc::clone(&row);
-            replaced.next = Some(placement.id);
+            replaced.rare.next = Some(placement.id);
             self.write_alloc(replaced, EventKind::PlanResult);
         }
+        let rescheduled = !placement.reschedules.is_empty();
+        let rare = RareFields {
+            previous: placement.previous,
+            reschedule_outcome: rescheduled.then_some(RescheduleOutcome::Placed),
+            reschedules: rescheduled.then(|| Arc::new(placement.reschedules)),
+            preempted,
+            ..RareFields::default()
+        };
         self.write_alloc(
             Alloc {
                 id: placement.id,
@@ -178,19 +190,10 @@ impl Transaction<'_> {
                 health: None,
                 resources: placement.resources,
                 desired: DesiredStatus::Run,
-                desired_description: None,
                 transition: DesiredTransition::default(),
                 client_status: ClientStatus::Pending,
-                client_description: None,
                 tasks: None,
-                followup_eval: None,
-                previous: placement.previous,
-                next: None,
-                reschedule_outcome: (!placement.reschedules.is_empty()).then_some(RescheduleOutcome::Placed),
-                contacts: None,
-                reschedules: (!placement.reschedules.is_empty()).then(|| Arc::new(placement.reschedules)),
-                preempted,
-                preempted_by: None,
+                rare: rare.into(),
                 metrics: placement.metrics,
                 create_index: index,
                 modify_index: index,

@@ -11,7 +11,7 @@ use drover_model::*;
 
 use crate::fixture::Fixture;
 use crate::persist::{SnapshotReader, write_snapshot};
-use crate::rows::{Alloc, JobRow, JobStatus, NodeRow};
+use crate::rows::{Alloc, JobRow, JobStatus, NodeRow, Rare};
 use crate::store::{Applied, ApplyError, Store, Touched, Transaction};
 use crate::tables::Snapshot;
 
@@ -312,25 +312,16 @@ fn recorded_statuses_of_jobs_agree() {
                 health: None,
                 resources: Arc::default(),
                 desired: DesiredStatus::parse(statuses[0].as_str().unwrap()).unwrap(),
-                desired_description: None,
                 transition: DesiredTransition::default(),
                 client_status: ClientStatus::parse(statuses[1].as_str().unwrap()).unwrap(),
-                client_description: None,
                 tasks: None,
-                followup_eval: None,
-                previous: None,
-                next: None,
-                reschedule_outcome: None,
-                contacts: None,
-                reschedules: None,
+                rare: Rare::default(),
                 metrics: Arc::default(),
                 create_index: 2,
                 modify_index: 2,
                 alloc_modify_index: 2,
                 create_time: WallTime(1),
                 modify_time: WallTime(1),
-                preempted: None,
-                preempted_by: None,
             });
         }
         let mut state = fixture.finish();
@@ -488,10 +479,10 @@ fn plan(id: AllocId, job_create_index: Index) -> Change {
         index: 0,
         node_id: NodeId::from_random(1),
         resources: Arc::default(),
-        previous: None,
         reschedules: Vec::new(),
         canary: false,
         job_version: None,
+        previous: None,
         metrics: Arc::default(),
     };
     let empty = Plan::new(EvalId::from_random(7), self::id("web"), 50);
@@ -535,7 +526,7 @@ fn servers_stamp_allocations_and_leave_what_their_node_says_alone() {
     assert_eq!((stopped.desired, stopped.client_status), (DesiredStatus::Stop, ClientStatus::Running));
     world.apply(stop(Some(ClientStatus::Lost)));
     let lost = Arc::clone(world.state().alloc(id).unwrap());
-    assert_eq!((lost.client_status, lost.tasks.as_deref()), (ClientStatus::Lost, Some(&tasks.into())));
+    assert_eq!((lost.client_status, lost.tasks.clone()), (ClientStatus::Lost, Some(tasks.into())));
     assert_eq!((lost.create_index, lost.create_time), (first.create_index, first.create_time));
     assert!(lost.modify_index > first.modify_index && lost.modify_time > first.modify_time);
 }

@@ -13,7 +13,7 @@ use drover_model::{
     Resources, SchedulerAlgorithm, SchedulerConfig, Service, Spread, SpreadTarget, StatusChange, Task, TaskGroup, TaskLifecycle, TaskState,
     TaskStatus, Trigger, UpdateStrategy,
 };
-use drover_state::{Alloc, Fixture, JobRow, JobSlot, JobStatus, JobVersion, NodeRow, Slot, Snapshot};
+use drover_state::{Alloc, Fixture, JobRow, JobSlot, JobStatus, JobVersion, NodeRow, RareFields, Slot, Snapshot};
 use serde_json::Value;
 
 use super::input::{NOW, duration, flag, list, members, number, string_map, strings, text, time, time_or_zero};
@@ -239,7 +239,6 @@ impl Builder<'_> {
             health,
             resources: Arc::new(resources(&job.task_groups[position], input)),
             desired: DesiredStatus::parse(text(&input["desired"], "run")).unwrap(),
-            desired_description: None,
             transition: DesiredTransition {
                 migrate: optional(&input["transition_migrate"]),
                 reschedule: optional(&input["transition_reschedule"]),
@@ -248,16 +247,18 @@ impl Builder<'_> {
                 migrate_disable_placement: optional(&input["transition_migrate_disable_placement"]),
             },
             client_status: ClientStatus::parse(text(&input["client"], "running")).unwrap(),
-            client_description: None,
-            tasks: (!tasks.is_empty()).then(|| Arc::new(tasks.into())),
-            followup_eval: input["followup"].as_str().map(|label| self::id("eval", label)),
-            previous: input["previous"].as_str().map(|label| self::id("alloc", label)),
-            next: input["next"].as_str().map(|label| self::id("alloc", label)),
-            reschedules: (!events.is_empty()).then(|| Arc::new(events)),
-            reschedule_outcome: input["last_reschedule"].as_str().map(|text| RescheduleOutcome::parse(text).unwrap()),
-            contacts: (!contacts.is_empty()).then(|| Arc::new(contacts)),
-            preempted_by: input["preempted_by"].as_str().map(|label| self::id("alloc", label)),
-            preempted: None,
+            tasks: (!tasks.is_empty()).then(|| tasks.into()),
+            rare: RareFields {
+                followup_eval: input["followup"].as_str().map(|label| self::id("eval", label)),
+                previous: input["previous"].as_str().map(|label| self::id("alloc", label)),
+                next: input["next"].as_str().map(|label| self::id("alloc", label)),
+                reschedules: (!events.is_empty()).then(|| Arc::new(events)),
+                reschedule_outcome: input["last_reschedule"].as_str().map(|text| RescheduleOutcome::parse(text).unwrap()),
+                contacts: (!contacts.is_empty()).then(|| Arc::new(contacts)),
+                preempted_by: input["preempted_by"].as_str().map(|label| self::id("alloc", label)),
+                ..RareFields::default()
+            }
+            .into(),
             metrics: Arc::new(metrics),
             create_index: index,
             modify_index: index,

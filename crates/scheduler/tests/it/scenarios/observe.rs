@@ -143,15 +143,15 @@ impl View<'_> {
             let mut out = Sparse::default();
             out.set("alloc", self.world.label(after.id));
             // An empty description is part of the record.
-            out.0.insert("description".to_owned(), json!(after.desired_description.as_deref().unwrap_or("")));
+            out.0.insert("description".to_owned(), json!(after.rare.desired_description.as_deref().unwrap_or("")));
             if before.client_status != after.client_status {
                 out.set("client", after.client_status.text());
             }
-            if before.next != after.next {
-                out.set("next", after.next.map_or(Value::Null, |id| self.alloc_name(id)));
+            if before.rare.next != after.rare.next {
+                out.set("next", after.rare.next.map_or(Value::Null, |id| self.alloc_name(id)));
             }
-            out.set("followup", before.followup_eval != after.followup_eval);
-            out.set("last_reschedule", after.reschedule_outcome.map_or("", |outcome| outcome.text()));
+            out.set("followup", before.rare.followup_eval != after.rare.followup_eval);
+            out.set("last_reschedule", after.rare.reschedule_outcome.map_or("", |outcome| outcome.text()));
             out.done()
         })
         .collect()
@@ -180,7 +180,7 @@ impl View<'_> {
         out.set("deployment", deployment.map_or(Value::Null, |id| json!(self.world.label(id))));
         out.set("reschedule_events", placement.reschedules.iter().map(|event| self.reschedule_event(event)).collect::<Vec<_>>());
         if let Some(alloc) = stored {
-            out.set("last_reschedule", alloc.reschedule_outcome.map_or("", |outcome| outcome.text()));
+            out.set("last_reschedule", alloc.rare.reschedule_outcome.map_or("", |outcome| outcome.text()));
         }
         out.set("preempted", self.preempted_by(placement));
         out.set("resources", self.resources(&placement.resources, &placement.group));
@@ -327,19 +327,19 @@ impl View<'_> {
         if before.client_status != after.client_status {
             out.set("client", after.client_status.text());
         }
-        if before.client_description != after.client_description {
-            out.set("client_description", after.client_description.as_deref().unwrap_or(""));
+        if before.rare.client_description != after.rare.client_description {
+            out.set("client_description", after.rare.client_description.as_deref().unwrap_or(""));
         }
-        let contacts = |alloc: &Alloc| alloc.contacts.as_ref().map_or(0, |contacts| contacts.len());
+        let contacts = |alloc: &Alloc| alloc.rare.contacts.as_ref().map_or(0, |contacts| contacts.len());
         if contacts(after) > contacts(before) {
-            let added = after.contacts.as_ref().and_then(|contacts| contacts.last());
+            let added = after.rare.contacts.as_ref().and_then(|contacts| contacts.last());
             out.set("client_state_added", added.map_or("", |change| change.status.text()));
         }
-        if before.followup_eval != after.followup_eval {
-            out.set("followup", after.followup_eval.map_or(json!("none"), |id| json!(self.world.label(id))));
+        if before.rare.followup_eval != after.rare.followup_eval {
+            out.set("followup", after.rare.followup_eval.map_or(json!("none"), |id| json!(self.world.label(id))));
         }
-        if before.reschedule_outcome != after.reschedule_outcome {
-            out.set("last_reschedule", after.reschedule_outcome.map_or("", |outcome| outcome.text()));
+        if before.rare.reschedule_outcome != after.rare.reschedule_outcome {
+            out.set("last_reschedule", after.rare.reschedule_outcome.map_or("", |outcome| outcome.text()));
         }
         out.done()
     }

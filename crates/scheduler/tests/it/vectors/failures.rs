@@ -57,7 +57,7 @@ fn failures_are_judged_as_recorded() {
         };
         let alloc = world.state.allocs().next().unwrap();
         let policy = alloc.task_group().reschedule_policy.clone().unwrap();
-        let past = alloc.reschedules.as_deref().cloned().unwrap_or_default();
+        let past = alloc.rare.reschedules.as_deref().cloned().unwrap_or_default();
         let delay = next_delay(&policy, &past, time(&row["failed_at"], 0.0)).as_secs_f64();
         let same = |a: &Value, b: &Value| a == b || a.as_f64().zip(b.as_f64()).is_some_and(|(a, b)| (a - b).abs() < 1e-6);
         let agrees = text(&row["outcome"], "") == result
