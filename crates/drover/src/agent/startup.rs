@@ -204,7 +204,7 @@ fn peers(partial: &Partial) -> Peers {
         let clusters = shown[kind].as_array();
         clusters.and_then(|clusters| clusters.iter().find(|cluster| cluster["Name"] == "default")).cloned().unwrap_or_default()
     };
-    let identity = |block: &serde_json::Value| {
+    let identity = |block: &Value| {
         block.is_object().then(|| DefaultIdentity {
             audience: block["Audience"].as_array().into_iter().flatten().filter_map(|text| text.as_str().map(str::to_owned)).collect(),
             env: block["Env"].as_bool().unwrap_or(false),
