@@ -146,7 +146,7 @@ impl Decoder<'_> {
             return;
         }
         let known = schema.arguments.iter().map(|argument| argument.name).chain(schema.blocks.iter().map(|block| block.name));
-        let hint = did_you_mean(name, known);
+        let hint = did_you_mean(name, known).or_else(|| elsewhere(name));
         self.evaluator.problem_with_hint(
             attribute.name.span,
             "Unsupported argument",
@@ -167,7 +167,7 @@ impl Decoder<'_> {
                 Some(format!("\"{name}\" is an argument: put an equals sign behind it."))
             } else {
                 let known = schema.blocks.iter().map(|kind| kind.name).chain(schema.arguments.iter().map(|argument| argument.name));
-                did_you_mean(name, known)
+                did_you_mean(name, known).or_else(|| elsewhere(name))
             };
             let detail = format!("There is no block \"{name}\" here.");
             self.evaluator.problem_with_hint(block.kind.span, "Unsupported block type", detail, hint);
@@ -356,7 +356,8 @@ impl Decoder<'_> {
         }
         let unsuitable = |decoder: &mut Self, problem: String| {
             let name = if argument.name.is_empty() { String::new() } else { format!(" for \"{}\"", argument.name) };
-            decoder.problem(expr.span, "Unsuitable value type", format!("Unsuitable value{name}: {problem}."));
+            let detail = format!("Unsuitable value{name}: {problem}.");
+            decoder.evaluator.problem_with_hint(expr.span, "Unsuitable value type", detail, way_out(argument, &value));
             decoder.explain(expr);
             None
         };
@@ -565,11 +566,51 @@ pub(super) fn field_name(argument: &Argument) -> String {
 }
 
 fn whole(value: &Value, low: i128, high: i128) -> Result<Json, String> {
-    let refuse = || format!("a whole number from {low} to {high} is required");
+    let refuse = || match low <= i128::from(i64::MIN) && high >= i128::from(i64::MAX) {
+        true => "a whole number is required".to_owned(),
+        false => format!("a whole number from {low} to {high} is required"),
+    };
     let Value::Number(number) = value else { return Err("a number is required".to_owned()) };
     let big = number.to_bigint().and_then(|big| i128::try_from(big).ok()).filter(|big| (low..=high).contains(big));
     let big = big.ok_or_else(refuse)?;
     i64::try_from(big).map(|small| json!(small)).or_else(|_| u64::try_from(big).map(|large| json!(large))).map_err(|_| refuse())
+}
+
+/// How a value may be written where one of another kind was found.
+fn way_out(argument: &Argument, value: &Value) -> Option<String> {
+    let unit = match argument.kind {
+        Kind::Duration => return value.as_str().map(|_| "Units are ns, us, ms, s, m and h, as in \"1h30m\".".to_owned()),
+        Kind::Whole(..) => super::reference::unit(argument.name).strip_prefix(", in ")?,
+        _ => return None,
+    };
+    let number: String = value.as_str()?.chars().take_while(char::is_ascii_digit).collect();
+    (!number.is_empty()).then(|| format!("It is a plain number of {unit}, as in {} = {number}.", argument.name))
+}
+
+/// The block of the language in which an argument or block of this name may stand, the outermost, when it is clear which.
+fn elsewhere(name: &str) -> Option<String> {
+    const DEPTH_MAX: usize = 4;
+    let mut level: Vec<(&'static str, &'static Schema)> = vec![("job", &JOB)];
+    for _ in 0..DEPTH_MAX {
+        let inner = level.iter().flat_map(|(_, body)| body.blocks).filter_map(|block| match block.content {
+            Content::Body(body) => Some((block.name, body)),
+            _ => None,
+        });
+        level = inner.collect();
+        let holds = |body: &Schema| {
+            body.arguments.iter().any(|argument| argument.name == name) || body.blocks.iter().any(|block| block.name == name)
+        };
+        let mut found: Vec<&str> = level.iter().filter(|(_, body)| holds(body)).map(|(own, _)| *own).collect();
+        found.sort_unstable();
+        found.dedup();
+        match found.as_slice() {
+            [] => {}
+            [one] => return Some(format!("\"{name}\" belongs in a block \"{one}\".")),
+            [one, two] => return Some(format!("\"{name}\" belongs in a block \"{one}\" or \"{two}\".")),
+            _ => return None,
+        }
+    }
+    None
 }
 
 fn duration(value: &Value) -> Result<Json, String> {

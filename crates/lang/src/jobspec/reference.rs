@@ -89,7 +89,7 @@ fn shown(field: &str) -> String {
     if field.starts_with('<') { String::new() } else { field.to_owned() }
 }
 
-fn unit(name: &str) -> &'static str {
+pub(super) fn unit(name: &str) -> &'static str {
     match name {
         "cpu" => ", in MHz",
         "memory" | "memory_max" | "size" | "max_file_size" | "secrets" | "disk" => ", in MiB",

@@ -6,7 +6,7 @@ use drover_lang::gotmpl::{Data, Options as TemplateOptions, Template};
 use drover_lang::hcl::eval::{Budget, NoHost};
 use drover_lang::hcl::vars::Inputs;
 use drover_lang::jobspec::{Options, parse_job};
-use drover_lang::{Source, config, diag};
+use drover_lang::{Problem, Source, config, diag};
 use proptest::prelude::*;
 
 use crate::golden::{cell, records, text};
@@ -248,6 +248,31 @@ proptest! {
 }
 
 #[test]
+fn nested_dynamic_blocks_ranges_and_products_stop_at_their_budget() {
+    let nested = "job \"a\" {\n  dynamic \"group\" {\n    for_each = range(1000)\n    labels = [group.key]\n    content {\n      dynamic \"task\" {\n        \
+                  for_each = range(1000)\n        labels = [task.key]\n        content {\n          dynamic \"service\" {\n            for_each = range(1000)\n            \
+                  content {\n              name = join(\",\", range(100))\n            }\n          }\n        }\n      }\n    }\n  }\n}\n";
+    assert!(problems_of(nested).iter().any(|problem| problem.summary == "Evaluation too expensive"));
+    for expression in [
+        "length(range(1000000000))",
+        "length(setproduct(range(1000), range(1000), range(1000), range(1000)))",
+        "format(\"%999999999d\", 1)",
+        "join(\"\", [for a in range(1000) : format(\"%10000d\", a)])",
+        "regex_replace(format(\"%30000d\", 1), \" \", format(\"%30000d\", 1))",
+        "jsonencode([for a in range(1000) : range(1000)])",
+        "indent(100000000, \"a\\nb\")",
+        "substr(strrev(format(\"%1000000d\", 1)), 0, 5)",
+    ] {
+        let text = format!("job \"a\" {{\n  name = {expression}\n}}\n");
+        let options = Options { inputs: Inputs::default(), host: &NoHost::default(), budget: Budget { steps: 1_000_000, bytes: 4 << 20 } };
+        // It ends, with a job or with an error.
+        let _ = parse_job(&Source::new("job.nomad.hcl", text), &options);
+    }
+    let deep = format!("{{\"Job\":{{\"ID\":{}1{}}}}}", "[".repeat(100_000), "]".repeat(100_000));
+    assert!(drover_lang::jobspec::parse_api_job(&Source::new("job.json", deep)).is_err());
+}
+
+#[test]
 fn deep_and_long_texts_are_refused_in_bounded_time_and_stack() {
     let many = 100_000;
     for text in [
@@ -299,6 +324,56 @@ fn all_problems_of_a_job_file_come_out_at_once() {
     assert_eq!(problems[0].hint.as_deref(), Some("Did you mean \"datacenters\"?"));
     assert_eq!(problems[2].hint.as_deref(), Some("Did you mean \"count\"?"));
     assert_eq!(problems[3].hint.as_deref(), Some("Did you mean \"upper\"?"));
+}
+
+fn problems_of(text: &str) -> Vec<Problem> {
+    let options = Options { inputs: Inputs::default(), host: &NoHost::default(), budget: Budget::default() };
+    parse_job(&Source::new("job.nomad.hcl", text), &options).unwrap_err()
+}
+
+#[test]
+fn a_value_that_does_not_fit_is_shown_where_it_comes_from() {
+    let text = "variable \"sizes\" {\n  default = [1, \"many\"]\n}\nlocals {\n  ports = {\n    admin = 1\n    web   = \"eighty\"\n  }\n}\njob \"a\" {\n  \
+                group \"g\" {\n    count = var.sizes[1]\n    network {\n      dynamic \"port\" {\n        for_each = local.ports\n        labels = [port.key]\n        \
+                content {\n          to = port.value\n        }\n      }\n    }\n  }\n}\n";
+    let problems = problems_of(text);
+    let lines = |problem: &Problem| (problem.place.as_ref().unwrap().line, problem.cause.as_ref().unwrap().place.as_ref().unwrap().line);
+    assert_eq!(problems.iter().map(lines).collect::<Vec<_>>(), [(12, 2), (18, 7)]);
+    let source = Source::new("job.nomad.hcl", text);
+    let shown = diag::render(&problems[1], &[&source]);
+    assert!(shown.contains("  18 |           to = port.value\n     |                ^^^^^^^^^^\n"), "{shown}");
+    assert!(
+        shown.contains("The value comes from line 7, column 13:\n  7 |     web   = \"eighty\"\n    |             ^^^^^^^^\n"),
+        "{shown}"
+    );
+    assert_eq!(diag::json(&problems)["Diagnostics"][1]["Cause"]["Place"]["Line"], 7);
+    // A value from outside has no place; it is named.
+    let inputs = Inputs { arguments: vec!["n=x".to_owned()], ..Inputs::default() };
+    let options = Options { inputs, host: &NoHost::default(), budget: Budget::default() };
+    let given = "variable \"n\" {\n  type = string\n}\njob \"a\" {\n  priority = var.n\n}\n";
+    let problems = parse_job(&Source::new("job.nomad.hcl", given), &options).unwrap_err();
+    assert!(problems[0].to_string().ends_with("It is the value given to var.n by the command line."), "{}", problems[0]);
+}
+
+#[test]
+fn problems_come_with_a_way_out() {
+    for (text, wanted) in [
+        ("job \"a\" {\n  count = 3\n}\n", "\"count\" belongs in a block \"group\"."),
+        (
+            "job \"a\" {\n  group \"g\" {\n    shutdown_delay = \"5 seconds\"\n  }\n}\n",
+            "Units are ns, us, ms, s, m and h, as in \"1h30m\".",
+        ),
+        (
+            "job \"a\" {\n  group \"g\" {\n    task \"t\" {\n      resources {\n        cpu = \"500MHz\"\n      }\n    }\n  }\n}\n",
+            "It is a plain number of MHz, as in cpu = 500.",
+        ),
+        ("job \"a\" {\n  type: \"batch\"\n}\n", "Use \"=\" to give an argument its value."),
+        ("job \"a\" {\n  group \"g\" {\n    network = {}\n  }\n}\n", "\"network\" is a block: remove the equals sign."),
+    ] {
+        assert_eq!(problems_of(text)[0].hint.as_deref(), Some(wanted), "{text}");
+    }
+    // What swallows the rest of a file is told, not what follows from it.
+    assert_eq!(problems_of("job \"a\" {\n  /* never closed\n").len(), 1);
 }
 
 #[test]
