@@ -34,6 +34,11 @@ impl WallTime {
     pub fn rfc3339(self) -> String {
         jiff::Timestamp::from_nanosecond(i128::from(self.0)).map_or_else(|_| String::new(), |time| time.to_string())
     }
+
+    /// The time that a text in the form of RFC 3339 says.
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        i64::try_from(text.parse::<jiff::Timestamp>().ok()?.as_nanosecond()).ok().map(Self)
+    }
 }
 
 impl Add<Duration> for WallTime {

@@ -388,7 +388,8 @@ async fn good(response: reqwest::Response) -> Result<reqwest::Response, SdkError
     if response.status().is_success() {
         return Ok(response);
     }
-    let body = response.text().await.unwrap_or_default();
+    // Texts with several problems end in blank lines, which would tear the sentence apart.
+    let body = response.text().await.unwrap_or_default().trim_end().to_owned();
     Err(SdkError::Response { code, body })
 }
 

@@ -1,22 +1,41 @@
 //! Who may call a route and which agent answers it. No route exists without both.
+//!
+//! A route names its rule in the table, and the framework holds callers to it before the handler runs. Where only the handler
+//! can know what is asked for (the namespace is in the body, or results are filtered one by one), the rule is checked through the
+//! request, and an answer of a handler that did not ask is never sent.
 
-/// What a caller must be allowed to do. While ACLs are off, everything is allowed; the class is still part of each route.
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use drover_model::AclToken;
+pub use drover_model::acl::{Access as Rights, Capability, NodePoolCapability, OperatorCapability, VariableCapability};
+use http::StatusCode;
+
+use crate::error::ApiError;
+
+/// What a caller must be allowed to do. While ACLs are off, everything is allowed; the rule is still part of each route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// No token is looked at.
     Public,
     /// Any valid token.
     AnyToken,
-    /// A capability in the namespace of the request.
+    /// A capability in the namespace of the object in the path if that is an allocation, evaluation or deployment, else in the
+    /// namespace of the request.
     Namespace(Capability),
+    /// A capability in the namespace of the request; of all namespaces, those where the caller has it, by the handler's
+    /// [`Request::scope`](crate::Request::scope).
+    Listing(Capability),
     /// Reading nodes.
     NodeRead,
     /// Changing nodes.
     NodeWrite,
-    /// Reading node pools.
+    /// Reading the node pool in the path.
     NodePoolRead,
-    /// Changing node pools.
+    /// Changing the node pool in the path.
     NodePoolWrite,
+    /// Deleting the node pool in the path.
+    NodePoolDelete,
     /// Reading agents.
     AgentRead,
     /// Changing agents.
@@ -25,35 +44,14 @@ pub enum Access {
     OperatorRead,
     /// Changing operator data.
     OperatorWrite,
+    /// A capability of operators.
+    Operator(OperatorCapability),
+    /// A capability on the variable in the path.
+    Variable(VariableCapability),
     /// A management token.
     Management,
-    /// The endpoint filters its results by what the token may see.
+    /// The endpoint filters its results by what the caller may see.
     Filtered,
-}
-
-/// A capability in a namespace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Capability {
-    /// Listing jobs and what belongs to them.
-    ListJobs,
-    /// Reading jobs and what belongs to them.
-    ReadJob,
-    /// Registering and stopping jobs.
-    SubmitJob,
-    /// Dispatching and launching jobs.
-    DispatchJob,
-    /// Scaling.
-    ScaleJob,
-    /// Parsing job files.
-    ParseJob,
-    /// Reading task output.
-    ReadLogs,
-    /// Reading files of allocations.
-    ReadFs,
-    /// Restarting and signalling tasks.
-    AllocLifecycle,
-    /// Running commands inside tasks.
-    AllocExec,
 }
 
 /// Which agent answers.
@@ -67,4 +65,139 @@ pub enum Forward {
     Leader,
     /// The agent that runs the allocation or is the node named in the request.
     Client,
+}
+
+/// An object whose id in a path decides the namespace of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Object {
+    /// `{alloc_id}`
+    Allocation,
+    /// `{eval_id}`
+    Evaluation,
+    /// `{deployment_id}`
+    Deployment,
+}
+
+impl Object {
+    pub(crate) const BY_PARAMETER: [(&'static str, Self); 3] =
+        [("alloc_id", Self::Allocation), ("eval_id", Self::Evaluation), ("deployment_id", Self::Deployment)];
+}
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// What they may do.
+    pub rights: Arc<Rights>,
+    /// Their token; none for anonymous callers, and while ACLs are off.
+    pub token: Option<Arc<AclToken>>,
+    /// Whether ACLs are on.
+    pub enforced: bool,
+}
+
+impl Caller {
+    /// Everybody, while ACLs are off.
+    pub fn unrestricted() -> Self {
+        Self { rights: Arc::new(Rights::management()), token: None, enforced: false }
+    }
+
+    /// Somebody who may do nothing.
+    pub(crate) fn nobody() -> Self {
+        Self { rights: Arc::default(), token: None, enforced: true }
+    }
+}
+
+/// Knows callers, and where objects are.
+pub trait Guard: Send + Sync + 'static {
+    /// Who sends a secret; "" is nobody in particular.
+    ///
+    /// # Errors
+    /// 403 when nobody has this secret, or not any more.
+    fn identify(&self, secret: &str) -> Result<Caller, ApiError>;
+
+    /// The namespace of an object; none when there is no such object.
+    fn namespace_of(&self, object: Object, id: &str) -> Option<String>;
+}
+
+/// Nothing to guard: for tests of the framework.
+impl Guard for () {
+    fn identify(&self, _: &str) -> Result<Caller, ApiError> {
+        Ok(Caller::unrestricted())
+    }
+
+    fn namespace_of(&self, _: Object, _: &str) -> Option<String> {
+        None
+    }
+}
+
+/// The refusal of what is not allowed.
+pub(crate) fn denied() -> ApiError {
+    ApiError::new(StatusCode::FORBIDDEN, "Permission denied")
+}
+
+/// Yes, or the refusal.
+///
+/// # Errors
+/// 403.
+pub fn require(allowed: bool) -> Result<(), ApiError> {
+    if allowed { Ok(()) } else { Err(denied()) }
+}
+
+/// The rule of a request, its caller, and whether the handler has asked.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    pub(crate) rule: Access,
+    pub(crate) caller: Caller,
+    pub(crate) asked: Arc<AtomicBool>,
+}
+
+impl Gate {
+    pub(crate) fn new(rule: Access, caller: Caller) -> Self {
+        Self { rule, caller, asked: Arc::default() }
+    }
+
+    /// The caller, for a handler that decides itself.
+    pub(crate) fn ask(&self) -> &Caller {
+        self.asked.store(true, Ordering::Relaxed);
+        &self.caller
+    }
+
+    /// Whether the rule lets the caller do it to this: a namespace, or a node pool or variable by its namespace and name.
+    pub(crate) fn allows(&self, namespace: &str, name: &str) -> bool {
+        let rights = &self.caller.rights;
+        match self.rule {
+            Access::Public | Access::Filtered => true,
+            Access::AnyToken => self.caller.token.is_some() || !self.caller.enforced,
+            Access::Namespace(capability) | Access::Listing(capability) => rights.namespace(namespace, capability),
+            Access::NodeRead => rights.node_read(),
+            Access::NodeWrite => rights.node_write(),
+            Access::NodePoolRead => rights.node_pool(name, NodePoolCapability::Read),
+            Access::NodePoolWrite => rights.node_pool(name, NodePoolCapability::Write),
+            Access::NodePoolDelete => rights.node_pool(name, NodePoolCapability::Delete),
+            Access::AgentRead => rights.agent_read(),
+            Access::AgentWrite => rights.agent_write(),
+            Access::OperatorRead => rights.operator_read(),
+            Access::OperatorWrite => rights.operator_write(),
+            Access::Operator(capability) => rights.operator(capability) || rights.operator_write(),
+            Access::Variable(capability) => rights.variable(namespace, name, capability),
+            Access::Management => rights.is_management(),
+        }
+    }
+}
+
+/// The namespaces that a list is about, of those that the caller may see.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    pub(crate) asked: String,
+    pub(crate) rights: Arc<Rights>,
+    pub(crate) capability: Option<Capability>,
+}
+
+impl Scope {
+    /// Whether objects of a namespace are on the list.
+    pub fn includes(&self, namespace: &str) -> bool {
+        match self.asked.as_str() {
+            "*" => self.capability.is_none_or(|capability| self.rights.namespace(namespace, capability)),
+            asked => asked == namespace,
+        }
+    }
 }

@@ -36,6 +36,8 @@ pub struct Facts {
     pub serf_port: u16,
     /// How many servers there should be.
     pub bootstrap_expect: u32,
+    /// Whether callers are held to policies, as this agent was told.
+    pub acl: bool,
     /// Whether profiles and the like are served.
     pub debug: bool,
     /// The configuration as shown, secrets taken out.
@@ -54,6 +56,8 @@ pub struct Agent {
     pub logs: Arc<dyn LogSource>,
     /// Measurements.
     pub telemetry: Telemetry,
+    /// What callers may do, as far as it was worked out.
+    pub known: crate::guard::Known,
     /// Cancelled to make the agent read its configuration again; `None` where that does nothing.
     pub reload: Option<Arc<tokio::sync::Notify>>,
 }

@@ -15,14 +15,14 @@ use http::{HeaderMap, Method, Response, StatusCode, Version};
 use http_body_util::BodyExt;
 use percent_encoding::percent_decode_str;
 
-use crate::access::Forward;
+use crate::access::{Access, Caller, Forward, Gate, Guard, Object, denied, require};
 use crate::compress::Coding;
 use crate::error::ApiError;
 use crate::json;
 use crate::query::Query;
 use crate::reply::{Body, Payload, Reply};
 use crate::request::{Incoming, Request};
-use crate::route::{Found, Table, clean};
+use crate::route::{Found, Route, Table, clean};
 
 /// What the agent's configuration says about its API.
 #[derive(Clone, Debug, Default)]
@@ -52,7 +52,7 @@ struct Inner<S> {
     entropy: Entropy,
 }
 
-impl<S: Send + Sync + 'static> Api<S> {
+impl<S: Guard> Api<S> {
     /// The API over a state.
     pub fn new(table: Table<S>, state: Arc<S>, options: ApiOptions, clock: Clock, entropy: Entropy) -> Self {
         Self { inner: Arc::new(Inner { table, state, options, clock, entropy }) }
@@ -111,7 +111,7 @@ impl<S: Send + Sync + 'static> Api<S> {
                     Reply::of_error(error)
                 } else {
                     let body: Incoming = Box::pin(body.map_err(io::Error::other));
-                    let request = Request {
+                    let mut request = Request {
                         method: parts.method,
                         path,
                         query,
@@ -120,13 +120,72 @@ impl<S: Send + Sync + 'static> Api<S> {
                         clock: self.inner.clock.clone(),
                         entropy: self.inner.entropy.clone(),
                         parameters,
+                        gate: Gate::new(route.access, Caller::nobody()),
+                        hidden: None,
                         body: Mutex::new(Some(body)),
                     };
-                    (route.handler)(Arc::clone(&self.inner.state), request).await.unwrap_or_else(Reply::of_error)
+                    match self.admit(route, &mut request) {
+                        Ok(()) => self.handle(route, request).await.unwrap_or_else(Reply::of_error),
+                        Err(error) => Reply::of_error(error),
+                    }
                 }
             }
         };
         self.finish(reply, outgoing)
+    }
+
+    /// Finds out who asks, and holds them to the rule of the route.
+    fn admit(&self, route: &Route<S>, request: &mut Request) -> Result<(), ApiError> {
+        if route.access == Access::Public {
+            return Ok(());
+        }
+        let caller = self.inner.state.identify(request.token())?;
+        request.gate = Gate::new(route.access, caller);
+        if route.late || route.access == Access::Filtered {
+            return Ok(());
+        }
+        let own = request.namespace().to_owned();
+        let by_id = Object::BY_PARAMETER.into_iter().find_map(|(name, object)| {
+            let text = request.parameters.iter().find(|(key, _)| *key == name).map(|(_, text)| text.clone())?;
+            Some((name, object, text))
+        });
+        match (route.access, by_id) {
+            (Access::Namespace(_), Some((name, object, id))) => match self.inner.state.namespace_of(object, &id) {
+                Some(namespace) if request.gate.allows(&namespace, "") => Ok(()),
+                // To a caller who may do it to objects of the namespace asked for, it is as though this one was not there: they are
+                // answered as for an id that nothing has.
+                Some(_) if request.gate.allows(&own, "") => {
+                    let nothing = self.inner.entropy.id::<drover_base::id::Allocation>().to_string();
+                    for (_, text) in request.parameters.iter_mut().filter(|(key, _)| *key == name) {
+                        text.clone_from(&nothing);
+                    }
+                    request.hidden = Some((name, id));
+                    Ok(())
+                }
+                Some(_) => Err(denied()),
+                None => require(request.gate.allows(&own, "")),
+            },
+            (Access::Listing(_), _) if own == "*" => Ok(()),
+            _ => {
+                let name = ["pool", "path"].into_iter().map(|name| request.parameter(name)).find(|text| !text.is_empty());
+                require(request.gate.allows(&own, name.unwrap_or_default()))
+            }
+        }
+    }
+
+    async fn handle(&self, route: &Route<S>, request: Request) -> Result<Reply, ApiError> {
+        let asks = route.late || route.access == Access::Filtered || matches!(route.access, Access::Listing(_));
+        let gate = Arc::clone(&request.gate.asked);
+        let hidden = request.hidden.as_ref().map(|(name, sent)| (request.parameter(name).to_owned(), sent.clone()));
+        let mut answer = (route.handler)(Arc::clone(&self.inner.state), request).await;
+        if asks && answer.is_ok() && !gate.load(std::sync::atomic::Ordering::Relaxed) {
+            tracing::error!(route = route.pattern, "an answer was not checked against the access rules and is not sent");
+            return Err(ApiError::by_text("the answer was not checked against the access rules"));
+        }
+        if let (Err(error), Some((shown, sent))) = (&mut answer, hidden) {
+            error.text = error.text.replace(&shown, &sent);
+        }
+        answer
     }
 
     /// Whether the region asked for can be reached from here.

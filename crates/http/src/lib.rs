@@ -10,6 +10,7 @@ pub mod compress;
 pub mod dispatch;
 pub mod error;
 pub mod filter;
+pub mod guard;
 pub mod ids;
 pub mod json;
 pub mod limit;
@@ -26,7 +27,7 @@ pub mod table;
 pub mod telemetry;
 pub mod view;
 
-pub use access::{Access, Capability, Forward};
+pub use access::{Access, Caller, Capability, Forward, Guard, Scope};
 pub use agent::{Agent, Facts};
 pub use dispatch::{Api, ApiOptions};
 pub use error::ApiError;

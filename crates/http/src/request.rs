@@ -12,6 +12,7 @@ use http::{HeaderMap, Method, StatusCode};
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 
+use crate::access::{Access, Caller, Capability, Gate, Scope, require};
 use crate::error::ApiError;
 use crate::query::{PageOptions, Query, ReadOptions};
 
@@ -40,6 +41,9 @@ pub struct Request {
     /// Randomness, for jitter and ids.
     pub entropy: Entropy,
     pub(crate) parameters: Vec<(&'static str, String)>,
+    pub(crate) gate: Gate,
+    /// A parameter as it was sent, where the handler is shown another one: the object is none of the caller's business.
+    pub(crate) hidden: Option<(&'static str, String)>,
     /// Behind a lock only so that requests can be shared; never contended.
     pub(crate) body: Mutex<Option<Incoming>>,
 }
@@ -57,6 +61,8 @@ impl Request {
             clock: Clock::system(),
             entropy: Entropy::system(),
             parameters: Vec::new(),
+            gate: Gate::new(Access::Public, Caller::unrestricted()),
+            hidden: None,
             body: Mutex::new(None),
         }
     }
@@ -64,6 +70,52 @@ impl Request {
     /// A parameter of the path, decoded; "" if the pattern has none of that name.
     pub fn parameter(&self, name: &str) -> &str {
         self.parameters.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value)
+    }
+
+    /// A parameter as the caller sent it, to compare with what the body says.
+    pub fn asked(&self, name: &str) -> &str {
+        self.hidden.as_ref().filter(|(hidden, _)| *hidden == name).map_or_else(|| self.parameter(name), |(_, text)| text)
+    }
+
+    /// Who asks, for handlers that filter.
+    pub fn caller(&self) -> &Caller {
+        self.gate.ask()
+    }
+
+    /// Holds the caller to the route's rule in a namespace that only the handler knows.
+    ///
+    /// # Errors
+    /// 403.
+    pub fn permit(&self, namespace: &str) -> Result<(), ApiError> {
+        self.permit_named(namespace, "")
+    }
+
+    /// The same for rules about something with a name: a node pool, or a variable of the namespace.
+    ///
+    /// # Errors
+    /// 403.
+    pub fn permit_named(&self, namespace: &str, name: &str) -> Result<(), ApiError> {
+        self.gate.ask();
+        require(self.gate.allows(namespace, name))
+    }
+
+    /// What a list of the request is about.
+    pub fn scope(&self) -> Scope {
+        let capability = match self.gate.rule {
+            Access::Namespace(capability) | Access::Listing(capability) => Some(capability),
+            _ => None,
+        };
+        Scope { asked: self.namespace().to_owned(), rights: self.gate.ask().rights.clone(), capability }
+    }
+
+    /// What a list is about that needs a capability beside the route's rule.
+    ///
+    /// # Errors
+    /// 403.
+    pub fn listing(&self, capability: Capability) -> Result<Scope, ApiError> {
+        let (asked, rights) = (self.namespace().to_owned(), self.gate.ask().rights.clone());
+        require(asked == "*" || rights.namespace(&asked, capability))?;
+        Ok(Scope { asked, rights, capability: Some(capability) })
     }
 
     /// The namespace asked for: `default` when none is.

@@ -55,6 +55,8 @@ pub struct Route<S> {
     pub pattern: &'static str,
     /// Who may call it.
     pub access: Access,
+    /// Whether the handler holds callers to the rule, because other refusals come first or it knows better what is asked for.
+    pub late: bool,
     /// Which agent answers.
     pub forward: Forward,
     /// Whether browsers of other origins may call it.
@@ -87,7 +89,7 @@ impl<S> Route<S> {
             })
             .collect();
         let handler: Handler<S> = Box::new(move |state, request| Box::pin(handler(state, request)));
-        Self { methods, pattern, access, forward, cors: false, compressed: true, handler, segments }
+        Self { methods, pattern, access, late: false, forward, cors: false, compressed: true, handler, segments }
     }
 
     /// Callable from other origins.
@@ -95,6 +97,18 @@ impl<S> Route<S> {
     pub fn cors(mut self) -> Self {
         self.cors = true;
         self
+    }
+
+    /// Held to its rule by the handler, with [`Request::permit`] or by what [`Request::caller`] may do.
+    #[must_use]
+    pub fn late(mut self) -> Self {
+        self.late = true;
+        self
+    }
+
+    /// Whether this route or one like it answers a method.
+    pub fn answers(&self, method: &Method) -> bool {
+        self.methods.include(method)
     }
 
     /// Never compressed.

@@ -46,7 +46,7 @@ impl Default for Options {
 }
 
 /// Accepts and answers until the scope stops.
-pub async fn serve<S: Send + Sync + 'static>(listener: TcpListener, api: Api<S>, options: Options, scope: TaskScope) {
+pub async fn serve<S: crate::access::Guard>(listener: TcpListener, api: Api<S>, options: Options, scope: TaskScope) {
     let limit = ConnectionLimit::new(options.connections_per_client);
     let stop = scope.stop_token();
     loop {
@@ -83,7 +83,7 @@ pub async fn serve<S: Send + Sync + 'static>(listener: TcpListener, api: Api<S>,
     }
 }
 
-async fn connection<S: Send + Sync + 'static>(stream: TcpStream, remote: IpAddr, api: Api<S>, stop: drover_rt::CancellationToken) {
+async fn connection<S: crate::access::Guard>(stream: TcpStream, remote: IpAddr, api: Api<S>, stop: drover_rt::CancellationToken) {
     let _ = stream.set_nodelay(true);
     let clock = api.clock().clone();
     let io = TokioIo::new(Impatient { stream, stalled: None });

@@ -4,15 +4,24 @@ use crate::access::{Access, Capability, Forward};
 use crate::agent::Agent;
 use crate::route::{Methods, Route, Table};
 use crate::routes::{
-    agent, allocations, changes, client, deployments, evaluations, events, job_changes, jobs, namespaces, nodes, pools, search, services,
+    acl, agent, allocations, changes, client, deployments, evaluations, events, job_changes, jobs, namespaces, nodes, pools, search,
+    services, variables,
 };
 
-use Capability::{AllocLifecycle, DispatchJob, ListJobs, ParseJob, ReadFs, ReadJob, ReadLogs, ScaleJob, SubmitJob};
+use Capability::{
+    AllocLifecycle, DeleteServiceRegistration, DeregisterJob, DispatchJob, EvaluateJob, FailDeployment, ForcePeriodicJob, GcAllocation,
+    ListJobs, ParseJob, PauseDeployment, PlanJob, PromoteDeployment, ReadFs, ReadJob, ReadJobScaling, ReadLogs, RegisterJob, RevertJob,
+    ScaleJob, SetAllocHealthDeployment, StableJob, UnblockDeployment,
+};
 use Forward::{Client, Leader, Local, Server};
 use Methods::{Any, Delete, Get, Put, Write};
 
 const fn may(capability: Capability) -> Access {
     Access::Namespace(capability)
+}
+
+const fn list(capability: Capability) -> Access {
+    Access::Listing(capability)
 }
 
 /// The table.
@@ -22,29 +31,31 @@ pub fn table() -> Table<Agent> {
     routes.extend(object_routes());
     routes.extend(client_routes());
     routes.extend(agent_routes());
+    routes.extend(acl_routes());
+    routes.extend(variable_routes());
     Table::new(routes).subtree("/v1/client/fs/").subtree("/v1/client/allocation/").subtree("/v1/deployment/")
 }
 
 fn job_routes() -> Vec<Route<Agent>> {
     vec![
-        Route::new(Get, "/v1/jobs", may(ListJobs), Server, jobs::list),
-        Route::new(Write, "/v1/jobs", may(SubmitJob), Leader, job_changes::register),
+        Route::new(Get, "/v1/jobs", list(ListJobs), Server, jobs::list),
+        Route::new(Write, "/v1/jobs", may(RegisterJob), Leader, job_changes::register).late(),
         Route::new(Write, "/v1/jobs/parse", may(ParseJob), Local, job_changes::parse),
-        Route::new(Write, "/v1/validate/job", may(ReadJob), Leader, job_changes::validate),
+        Route::new(Write, "/v1/validate/job", may(ReadJob), Leader, job_changes::validate).late(),
         Route::new(Get, "/v1/job/{job_id*}", may(ReadJob), Server, jobs::read),
-        Route::new(Write, "/v1/job/{job_id*}", may(SubmitJob), Leader, job_changes::register_by_path),
-        Route::new(Delete, "/v1/job/{job_id*}", may(SubmitJob), Leader, job_changes::deregister),
-        Route::new(Write, "/v1/job/{job_id*}/plan", may(SubmitJob), Leader, job_changes::plan),
-        Route::new(Write, "/v1/job/{job_id*}/evaluate", may(ReadJob), Leader, job_changes::evaluate),
+        Route::new(Write, "/v1/job/{job_id*}", may(RegisterJob), Leader, job_changes::register_by_path).late(),
+        Route::new(Delete, "/v1/job/{job_id*}", may(DeregisterJob), Leader, job_changes::deregister),
+        Route::new(Write, "/v1/job/{job_id*}/plan", may(PlanJob), Leader, job_changes::plan).late(),
+        Route::new(Write, "/v1/job/{job_id*}/evaluate", may(EvaluateJob), Leader, job_changes::evaluate),
         Route::new(Write, "/v1/job/{job_id*}/dispatch", may(DispatchJob), Leader, job_changes::dispatch),
         Route::new(Write, "/v1/job/{job_id*}/dispatch/payload", may(DispatchJob), Leader, job_changes::dispatch_payload),
-        Route::new(Write, "/v1/job/{job_id*}/periodic/force", may(DispatchJob), Leader, job_changes::force_periodic),
-        Route::new(Write, "/v1/job/{job_id*}/revert", may(SubmitJob), Leader, job_changes::revert),
-        Route::new(Write, "/v1/job/{job_id*}/stable", may(SubmitJob), Leader, job_changes::stable),
-        Route::new(Get, "/v1/job/{job_id*}/scale", may(ReadJob), Server, jobs::scale_status),
+        Route::new(Write, "/v1/job/{job_id*}/periodic/force", may(ForcePeriodicJob), Leader, job_changes::force_periodic),
+        Route::new(Write, "/v1/job/{job_id*}/revert", may(RevertJob), Leader, job_changes::revert),
+        Route::new(Write, "/v1/job/{job_id*}/stable", may(StableJob), Leader, job_changes::stable),
+        Route::new(Get, "/v1/job/{job_id*}/scale", may(ReadJobScaling), Server, jobs::scale_status),
         Route::new(Write, "/v1/job/{job_id*}/scale", may(ScaleJob), Leader, job_changes::scale),
         Route::new(Get, "/v1/job/{job_id*}/versions", may(ReadJob), Server, jobs::versions),
-        Route::new(Get, "/v1/job/{job_id*}/submission", may(ReadJob), Server, jobs::submission),
+        Route::new(Get, "/v1/job/{job_id*}/submission", may(ReadJob), Server, jobs::submission).late(),
         Route::new(Any, "/v1/job/{job_id*}/summary", may(ReadJob), Server, jobs::summary),
         Route::new(Get, "/v1/job/{job_id*}/allocations", may(ReadJob), Server, jobs::allocations),
         Route::new(Get, "/v1/job/{job_id*}/evaluations", may(ReadJob), Server, jobs::evaluations),
@@ -57,23 +68,23 @@ fn job_routes() -> Vec<Route<Agent>> {
 
 fn object_routes() -> Vec<Route<Agent>> {
     vec![
-        Route::new(Get, "/v1/allocations", may(ReadJob), Server, allocations::list),
+        Route::new(Get, "/v1/allocations", list(ReadJob), Server, allocations::list),
         Route::new(Get, "/v1/allocation/{alloc_id}", may(ReadJob), Server, allocations::read),
         Route::new(Get, "/v1/allocation/{alloc_id}/services", may(ReadJob), Server, allocations::services),
         Route::new(Get, "/v1/allocation/{alloc_id}/checks", may(ReadJob), Client, client::checks),
         Route::new(Write, "/v1/allocation/{alloc_id}/stop", may(AllocLifecycle), Leader, changes::stop_alloc),
-        Route::new(Get, "/v1/evaluations", may(ReadJob), Server, evaluations::list),
-        Route::new(Get, "/v1/evaluations/count", may(ReadJob), Server, evaluations::count),
+        Route::new(Get, "/v1/evaluations", list(ReadJob), Server, evaluations::list),
+        Route::new(Get, "/v1/evaluations/count", list(ReadJob), Server, evaluations::count),
         Route::new(Get, "/v1/evaluation/{eval_id}", may(ReadJob), Server, evaluations::read),
         Route::new(Get, "/v1/evaluation/{eval_id}/allocations", may(ReadJob), Server, evaluations::allocations),
-        Route::new(Get, "/v1/deployments", may(ReadJob), Server, deployments::list),
+        Route::new(Get, "/v1/deployments", list(ReadJob), Server, deployments::list),
         Route::new(Get, "/v1/deployment/{deployment_id}", may(ReadJob), Server, deployments::read),
         Route::new(Get, "/v1/deployment/allocations/{deployment_id}", may(ReadJob), Server, deployments::allocations),
-        Route::new(Write, "/v1/deployment/promote/{deployment_id}", may(SubmitJob), Leader, changes::promote),
-        Route::new(Write, "/v1/deployment/fail/{deployment_id}", may(SubmitJob), Leader, changes::fail),
-        Route::new(Write, "/v1/deployment/pause/{deployment_id}", may(SubmitJob), Leader, changes::pause),
-        Route::new(Write, "/v1/deployment/unblock/{deployment_id}", may(SubmitJob), Leader, changes::unblock),
-        Route::new(Write, "/v1/deployment/allocation-health/{deployment_id}", may(SubmitJob), Leader, changes::alloc_health),
+        Route::new(Write, "/v1/deployment/promote/{deployment_id}", may(PromoteDeployment), Leader, changes::promote),
+        Route::new(Write, "/v1/deployment/fail/{deployment_id}", may(FailDeployment), Leader, changes::fail),
+        Route::new(Write, "/v1/deployment/pause/{deployment_id}", may(PauseDeployment), Leader, changes::pause),
+        Route::new(Write, "/v1/deployment/unblock/{deployment_id}", may(UnblockDeployment), Leader, changes::unblock),
+        Route::new(Write, "/v1/deployment/allocation-health/{deployment_id}", may(SetAllocHealthDeployment), Leader, changes::alloc_health),
         Route::new(Get, "/v1/nodes", Access::NodeRead, Server, nodes::list),
         Route::new(Get, "/v1/node/{node_id}", Access::NodeRead, Server, nodes::read),
         Route::new(Get, "/v1/node/{node_id}/allocations", Access::NodeRead, Server, nodes::allocations),
@@ -81,11 +92,11 @@ fn object_routes() -> Vec<Route<Agent>> {
         Route::new(Write, "/v1/node/{node_id}/evaluate", Access::NodeWrite, Leader, changes::evaluate_node),
         Route::new(Write, "/v1/node/{node_id}/drain", Access::NodeWrite, Leader, changes::drain),
         Route::new(Write, "/v1/node/{node_id}/purge", Access::NodeWrite, Leader, changes::purge),
-        Route::new(Get, "/v1/node/pools", Access::NodePoolRead, Server, pools::list),
-        Route::new(Write, "/v1/node/pools", Access::NodePoolWrite, Leader, pools::upsert),
+        Route::new(Get, "/v1/node/pools", Access::Filtered, Server, pools::list),
+        Route::new(Write, "/v1/node/pools", Access::NodePoolWrite, Leader, pools::upsert).late(),
         Route::new(Get, "/v1/node/pool/{pool}", Access::NodePoolRead, Server, pools::read),
-        Route::new(Write, "/v1/node/pool/{pool}", Access::NodePoolWrite, Leader, pools::upsert_by_path),
-        Route::new(Delete, "/v1/node/pool/{pool}", Access::NodePoolWrite, Leader, pools::delete),
+        Route::new(Write, "/v1/node/pool/{pool}", Access::NodePoolWrite, Leader, pools::upsert_by_path).late(),
+        Route::new(Delete, "/v1/node/pool/{pool}", Access::NodePoolDelete, Leader, pools::delete),
         Route::new(Get, "/v1/node/pool/{pool}/jobs", Access::NodePoolRead, Server, pools::jobs),
         Route::new(Get, "/v1/node/pool/{pool}/nodes", Access::NodePoolRead, Server, pools::nodes),
         Route::new(Get, "/v1/namespaces", Access::Filtered, Server, namespaces::list),
@@ -93,11 +104,57 @@ fn object_routes() -> Vec<Route<Agent>> {
         Route::new(Get, "/v1/namespace/{name}", Access::Filtered, Server, namespaces::read),
         Route::new(Write, "/v1/namespace/{name}", Access::Management, Leader, namespaces::upsert_by_path),
         Route::new(Delete, "/v1/namespace/{name}", Access::Management, Leader, namespaces::delete),
-        Route::new(Get, "/v1/services", may(ReadJob), Server, services::list),
+        Route::new(Get, "/v1/services", list(ReadJob), Server, services::list),
         Route::new(Get, "/v1/service/{service_name}", may(ReadJob), Server, services::read),
-        Route::new(Delete, "/v1/service/{service_name}/{service_id}", may(SubmitJob), Leader, changes::delete_service),
+        Route::new(Delete, "/v1/service/{service_name}/{service_id}", may(DeleteServiceRegistration), Leader, changes::delete_service),
         Route::new(Write, "/v1/search", Access::Filtered, Server, search::prefix),
         Route::new(Get, "/v1/event/stream", Access::Filtered, Server, events::stream).uncompressed(),
+    ]
+}
+
+fn acl_routes() -> Vec<Route<Agent>> {
+    vec![
+        Route::new(Write, "/v1/acl/bootstrap", Access::Public, Leader, acl::bootstrap),
+        Route::new(Get, "/v1/acl/policies", Access::Filtered, Server, acl::policies),
+        Route::new(Get, "/v1/acl/policy/self", Access::Filtered, Server, acl::own_policies),
+        Route::new(Get, "/v1/acl/policy/{name}", Access::Filtered, Server, acl::policy),
+        Route::new(Write, "/v1/acl/policy/{name}", Access::Management, Leader, acl::upsert_policy),
+        Route::new(Delete, "/v1/acl/policy/{name}", Access::Management, Leader, acl::delete_policy),
+        Route::new(Get, "/v1/acl/tokens", Access::Management, Server, acl::tokens),
+        Route::new(Write, "/v1/acl/token", Access::Management, Leader, acl::upsert_token),
+        Route::new(Write, "/v1/acl/token/onetime", Access::Filtered, Leader, acl::one_time),
+        Route::new(Write, "/v1/acl/token/onetime/exchange", Access::Public, Leader, acl::exchange),
+        Route::new(Get, "/v1/acl/token/self", Access::Filtered, Server, acl::token_self),
+        Route::new(Get, "/v1/acl/token/{accessor_id}", Access::Filtered, Server, acl::token),
+        Route::new(Write, "/v1/acl/token/{accessor_id}", Access::Management, Leader, acl::upsert_token_by_path).late(),
+        Route::new(Delete, "/v1/acl/token/{accessor_id}", Access::Management, Leader, acl::delete_token),
+        Route::new(Get, "/v1/acl/roles", Access::Filtered, Server, acl::roles),
+        Route::new(Write, "/v1/acl/role", Access::Management, Leader, acl::upsert_role),
+        Route::new(Get, "/v1/acl/role/name/{role_name}", Access::Filtered, Server, acl::role_by_name),
+        Route::new(Get, "/v1/acl/role/{role_id}", Access::Filtered, Server, acl::role),
+        Route::new(Write, "/v1/acl/role/{role_id}", Access::Management, Leader, acl::upsert_role_by_path).late(),
+        Route::new(Delete, "/v1/acl/role/{role_id}", Access::Management, Leader, acl::delete_role),
+        Route::new(Get, "/v1/acl/auth-methods", Access::Public, Server, acl::auth_methods),
+        Route::new(Write, "/v1/acl/auth-method", Access::Management, Leader, acl::upsert_auth_method),
+        Route::new(Get, "/v1/acl/auth-method/{name}", Access::Management, Server, acl::auth_method),
+        Route::new(Write, "/v1/acl/auth-method/{name}", Access::Management, Leader, acl::upsert_auth_method_by_path),
+        Route::new(Delete, "/v1/acl/auth-method/{name}", Access::Management, Leader, acl::delete_auth_method),
+        Route::new(Get, "/v1/acl/binding-rules", Access::Management, Server, acl::binding_rules),
+        Route::new(Write, "/v1/acl/binding-rule", Access::Management, Leader, acl::upsert_binding_rule),
+        Route::new(Get, "/v1/acl/binding-rule/{rule_id}", Access::Management, Server, acl::binding_rule),
+        Route::new(Write, "/v1/acl/binding-rule/{rule_id}", Access::Management, Leader, acl::upsert_binding_rule_by_path),
+        Route::new(Delete, "/v1/acl/binding-rule/{rule_id}", Access::Management, Leader, acl::delete_binding_rule),
+    ]
+}
+
+fn variable_routes() -> Vec<Route<Agent>> {
+    use crate::access::VariableCapability as May;
+    let on = Access::Variable;
+    vec![
+        Route::new(Get, "/v1/vars", Access::Filtered, Server, variables::list).cors(),
+        Route::new(Get, "/v1/var/{path*}", on(May::Read), Server, variables::read).late().cors(),
+        Route::new(Write, "/v1/var/{path*}", on(May::Write), Leader, variables::write).late().cors(),
+        Route::new(Delete, "/v1/var/{path*}", on(May::Destroy), Leader, variables::delete).late().cors(),
     ]
 }
 
@@ -113,7 +170,7 @@ fn client_routes() -> Vec<Route<Agent>> {
         Route::new(Any, "/v1/client/allocation/{alloc_id}/checks", may(ReadJob), Client, client::checks).cors(),
         Route::new(Any, "/v1/client/allocation/{alloc_id}/restart", may(AllocLifecycle), Client, client::restart).cors(),
         Route::new(Write, "/v1/client/allocation/{alloc_id}/signal", may(AllocLifecycle), Client, client::signal).cors(),
-        Route::new(Any, "/v1/client/allocation/{alloc_id}/gc", may(SubmitJob), Client, client::collect).cors(),
+        Route::new(Any, "/v1/client/allocation/{alloc_id}/gc", may(GcAllocation), Client, client::collect).cors(),
         Route::new(Any, "/v1/client/stats", Access::NodeRead, Client, client::host_stats).cors(),
         Route::new(Any, "/v1/client/gc", Access::NodeWrite, Client, client::collect_all),
     ]

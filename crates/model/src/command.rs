@@ -9,6 +9,7 @@ use std::sync::Arc;
 use drover_base::{AllocId, DeploymentId, EvalId, NodeId, WallTime};
 use minicbor::{Decode, Encode};
 
+use crate::acl::{AclNames, AclObjects, AclToken};
 use crate::allocation::{AllocUpdate, DesiredTransition};
 use crate::evaluation::Evaluation;
 use crate::job::{Job, JobId};
@@ -17,9 +18,10 @@ use crate::node::{DrainSpec, Node, NodeEvent, NodeStatus};
 use crate::plan::{DeploymentUpdate, Plan};
 use crate::scheduling::{NodePool, SchedulerConfig};
 use crate::service::ServiceRegistration;
+use crate::variable::{RootKey, VariableChange};
 
 /// The highest format of commands and snapshots that this build reads and writes.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 /// The bit of a command's format that marks it as safe to skip for servers that do not know it (RFT-003).
 pub const IGNORABLE: u32 = 1 << 31;
@@ -370,6 +372,28 @@ pub enum Change {
     /// Namespaces to delete, by name.
     #[n(23)]
     DeleteNamespaces(#[n(0)] Vec<String>),
+    /// The first token of the region.
+    #[n(24)]
+    AclBootstrap {
+        /// The token.
+        #[n(0)]
+        token: AclToken,
+        /// The index at which the region got its first token, to give it another one; 0 when it has none yet.
+        #[n(1)]
+        reset: u64,
+    },
+    /// New or changed objects of access control; indexes are set in apply.
+    #[n(25)]
+    UpsertAcl(#[n(0)] Box<AclObjects>),
+    /// Objects of access control to delete. A one-time token that is not there refuses the whole: it was used.
+    #[n(26)]
+    DeleteAcl(#[n(0)] AclNames),
+    /// A new or changed root key; indexes are set in apply.
+    #[n(27)]
+    UpsertRootKey(#[n(0)] Box<RootKey>),
+    /// A change of a variable; indexes and times are set in apply.
+    #[n(28)]
+    Variable(#[n(0)] Box<VariableChange>),
     /// Children of periodic and parameterized jobs. One that cannot be made any more is left out, the others are made.
     #[n(40)]
     Children(#[n(0)] Vec<NewChild>),
@@ -465,6 +489,7 @@ impl Change {
             | Self::DrainsDone { .. }
             | Self::PurgeNode { .. } => 2,
             Self::UpsertNamespaces(_) | Self::DeleteNamespaces(_) => 3,
+            Self::AclBootstrap { .. } | Self::UpsertAcl(_) | Self::DeleteAcl(_) | Self::UpsertRootKey(_) | Self::Variable(_) => 4,
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod text;
 #[macro_use]
 pub mod mirror;
 
+pub mod acl;
 pub mod admission;
 pub mod allocation;
 pub mod command;
@@ -26,7 +27,9 @@ pub mod scheduling;
 pub mod service;
 pub mod shared;
 pub mod task;
+pub mod variable;
 
+pub use acl::{AclPolicy, AclRole, AclToken, AuthMethod, BindingRule, OneTimeToken, PolicyTarget};
 pub use allocation::*;
 pub use command::{Command, DecodeError};
 pub use deployment::*;

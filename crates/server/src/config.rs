@@ -10,6 +10,33 @@ use drover_state::Snapshot;
 /// Sees every state as it is applied.
 pub type Observer = Arc<dyn Fn(&Snapshot) + Send + Sync>;
 
+/// Where an operator lays down that the region may get another first token.
+pub trait ResetFile: Send + Sync {
+    /// What is laid down; none when nothing is.
+    fn read(&self) -> Option<String>;
+    /// Takes it away once it was used.
+    fn remove(&self);
+}
+
+/// What the configuration says about access control.
+#[derive(Clone)]
+pub struct AclConfig {
+    /// Whether callers are held to policies.
+    pub enabled: bool,
+    /// The shortest time that a token lasts which expires.
+    pub token_min_ttl_ns: i64,
+    /// The longest.
+    pub token_max_ttl_ns: i64,
+    /// Lets another first token be made.
+    pub reset: Option<Arc<dyn ResetFile>>,
+}
+
+impl Default for AclConfig {
+    fn default() -> Self {
+        Self { enabled: false, token_min_ttl_ns: 60_000_000_000, token_max_ttl_ns: 86_400_000_000_000, reset: None }
+    }
+}
+
 /// A way to break a server on purpose, so that the simulation can show that it would notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlantedBug {
@@ -61,6 +88,10 @@ pub struct Config {
     /// Evaluations that may wait to be worked out; while there are more, registrations and dispatches are turned away with
     /// 429, and come again.
     pub evals_pending_max: usize,
+    /// Whether the region has a keyring, and with it variables.
+    pub keyring: bool,
+    /// Access control.
+    pub acl: AclConfig,
     /// Called in apply with each new state; for simulations.
     pub observer: Option<Observer>,
     /// A bug to plant; for simulations.
@@ -90,6 +121,8 @@ impl Config {
             job_max_priority: 100,
             peers: drover_model::admission::Peers::default(),
             evals_pending_max: 200_000,
+            keyring: false,
+            acl: AclConfig::default(),
             observer: None,
             planted: None,
         }

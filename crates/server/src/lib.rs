@@ -10,6 +10,7 @@ mod endpoints;
 mod error;
 mod events;
 mod feed;
+mod keyring;
 mod leader;
 mod link;
 mod machine;
@@ -18,12 +19,14 @@ mod reports;
 mod server;
 
 pub use channel::AgentChannel;
-pub use config::{Config, Observer, PlantedBug};
+pub use config::{AclConfig, Config, Observer, PlantedBug, ResetFile};
 pub use dispatches::Dispatched;
 pub use drover_scheduler::dispatch::Request as DispatchRequest;
 pub use drover_scheduler::why;
 pub use drover_state as state;
-pub use endpoints::{Deregistered, Planned, Registered, UpdatedDeployment, format_warnings};
+pub use endpoints::{
+    AskedLock, Deregistered, Items, Planned, Registered, UpdatedDeployment, VariableOutcome, VariableRequest, format_warnings,
+};
 pub use error::EndpointError;
 pub use events::{Entry as EventEntry, EventLag, Subscription};
 pub use feed::{Change as AllocChange, Feed};

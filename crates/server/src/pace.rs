@@ -1,4 +1,4 @@
-//! When much is going on, what concerns one node is gathered for a moment instead of being told one by one.
+//! When much is going on, what concerns one node, and what ends in the log, is gathered for a moment instead of being told one by one.
 //!
 //! A single change is passed on at once. Once more than [`BUSY`] changes came within a tenth of a second, a message to a node, or an
 //! entry with reports of nodes, follows the one before after a while at the earliest; a message costs both sides far more than

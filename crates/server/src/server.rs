@@ -43,6 +43,10 @@ pub(crate) struct Inner {
     pub(crate) heartbeats: Mutex<Timers>,
     pub(crate) dispatches: Dispatches,
     pub(crate) reports: Reports,
+    pub(crate) keyring: crate::keyring::Keyring,
+    /// Locks on variables, and when they end.
+    pub(crate) locks: Mutex<crate::endpoints::Locks>,
+    pub(crate) lock_changed: tokio::sync::Notify,
     last_stamp: AtomicI64,
     ready: AtomicBool,
 }
@@ -87,6 +91,9 @@ impl Server {
             leader: Leader::new(config.planted),
             heartbeats: Mutex::default(),
             reports,
+            keyring: crate::keyring::Keyring::default(),
+            locks: Mutex::default(),
+            lock_changed: tokio::sync::Notify::new(),
             dispatches,
             last_stamp: AtomicI64::new(region.snapshot().time().0),
             ready: AtomicBool::new(false),
@@ -203,5 +210,7 @@ impl Server {
     }
 }
 
+#[cfg(test)]
+mod access_tests;
 #[cfg(test)]
 mod tests;

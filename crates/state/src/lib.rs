@@ -3,6 +3,7 @@
 //! `apply` is total: it cannot fail half-way, reads no clock and iterates no hash map, so replicas that applied the same
 //! entries hold the same state. A snapshot is a pointer copy; nobody can change what another holds.
 
+mod acl;
 mod ahead;
 mod apply;
 mod capacity;
@@ -14,6 +15,7 @@ mod store;
 mod summary;
 mod tables;
 mod usage;
+mod variable;
 
 pub use apply::namespace::NamespaceUse;
 pub use capacity::{Asked, Capacity, Found, Position, Room, Shape, packing, packing_over};
@@ -27,3 +29,4 @@ pub use store::{Applied, ApplyError, Store, Touched};
 pub use summary::{ChildCounts, GroupSummary, JobSummary};
 pub use tables::{Snapshot, Table};
 pub use usage::{Ask, Fit, HostAddress, HostPort, Misfit, Usage, fit};
+pub use variable::VARIABLE_CONFLICT;

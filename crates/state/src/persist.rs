@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use drover_base::WallTime;
+use drover_model::acl::{AclObjects, PolicyRow};
 use drover_model::command::FORMAT;
+use drover_model::variable::{RootKey, Variable};
 use drover_model::{
     AllocatedResources, Deployment, Evaluation, Job, JobId, Namespace, NodePool, PlacementMetrics, SchedulerConfig, ServiceRegistration,
 };
@@ -123,7 +125,7 @@ fn write_all(e: &mut Out<'_>, state: &Snapshot) -> Result<(), minicbor::encode::
     for (_, row) in &state.services {
         e.encode(row.as_ref())?;
     }
-    e.array(3)?;
+    e.array(6)?;
     e.array(2)?.u32(section::SCHEDULER_CONFIG)?.encode(state.scheduler_config.as_ref())?;
     e.array(2)?.u32(section::NODE_POOLS)?.array(state.node_pools.len() as u64)?;
     for (_, pool) in &state.node_pools {
@@ -132,6 +134,24 @@ fn write_all(e: &mut Out<'_>, state: &Snapshot) -> Result<(), minicbor::encode::
     e.array(2)?.u32(section::NAMESPACES)?.array(state.namespaces.len() as u64)?;
     for (_, namespace) in &state.namespaces {
         e.encode(namespace.as_ref())?;
+    }
+    let acl = &state.acl;
+    let objects = AclObjects {
+        policies: acl.policies.iter().map(|(_, row)| row.policy.clone()).collect(),
+        tokens: acl.tokens.iter().map(|(_, token)| token.as_ref().clone()).collect(),
+        roles: acl.roles.iter().map(|(_, role)| role.as_ref().clone()).collect(),
+        auth_methods: acl.auth_methods.iter().map(|(_, method)| method.as_ref().clone()).collect(),
+        binding_rules: acl.binding_rules.iter().map(|(_, rule)| rule.as_ref().clone()).collect(),
+        one_time_tokens: acl.one_time_tokens.iter().map(|(_, token)| token.as_ref().clone()).collect(),
+    };
+    e.array(2)?.u32(section::ACL)?.array(2)?.u64(acl.bootstrap_index)?.encode(objects)?;
+    e.array(2)?.u32(section::ROOT_KEYS)?.array(state.root_keys.len() as u64)?;
+    for (_, key) in &state.root_keys {
+        e.encode(key.as_ref())?;
+    }
+    e.array(2)?.u32(section::VARIABLES)?.array(state.variables.len() as u64)?;
+    for (_, variable) in &state.variables {
+        e.encode(variable.as_ref())?;
     }
     Ok(())
 }
@@ -199,6 +219,9 @@ mod section {
     pub(super) const SCHEDULER_CONFIG: u32 = 1;
     pub(super) const NODE_POOLS: u32 = 2;
     pub(super) const NAMESPACES: u32 = 3;
+    pub(super) const ACL: u32 = 4;
+    pub(super) const ROOT_KEYS: u32 = 5;
+    pub(super) const VARIABLES: u32 = 6;
 }
 
 /// Reads snapshots.
@@ -291,6 +314,34 @@ impl SnapshotReader {
                         let namespace: Namespace = d.decode()?;
                         state.namespaces.insert(Arc::from(namespace.name.as_str()), Arc::new(namespace));
                     }
+                }
+                section::ROOT_KEYS => {
+                    for _ in 0..length(d)? {
+                        let key: RootKey = d.decode()?;
+                        state.root_keys.insert(Arc::from(key.id.as_str()), Arc::new(key));
+                    }
+                }
+                section::VARIABLES => {
+                    for _ in 0..length(d)? {
+                        let variable: Variable = d.decode()?;
+                        let key = (Arc::from(variable.namespace.as_str()), Arc::from(variable.path.as_str()));
+                        state.variables.insert(key, Arc::new(variable));
+                    }
+                }
+                section::ACL => {
+                    length(d)?;
+                    state.acl.bootstrap_index = d.u64()?;
+                    let objects: AclObjects = d.decode()?;
+                    objects.policies.into_iter().for_each(|policy| state.acl.put_policy(PolicyRow::new(policy)));
+                    objects.tokens.into_iter().for_each(|token| state.acl.put_token(token));
+                    let acl = &mut state.acl;
+                    acl.roles = objects.roles.into_iter().map(|role| (Arc::from(role.id.as_str()), Arc::new(role))).collect();
+                    acl.auth_methods =
+                        objects.auth_methods.into_iter().map(|method| (Arc::from(method.name.as_str()), Arc::new(method))).collect();
+                    acl.binding_rules =
+                        objects.binding_rules.into_iter().map(|rule| (Arc::from(rule.id.as_str()), Arc::new(rule))).collect();
+                    acl.one_time_tokens =
+                        objects.one_time_tokens.into_iter().map(|token| (Arc::from(token.secret.as_str()), Arc::new(token))).collect();
                 }
                 _ => d.skip()?,
             }

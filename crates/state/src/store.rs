@@ -166,6 +166,14 @@ impl Transaction<'_> {
                 Ok(())
             }
             Change::DeleteNamespaces(names) => self.delete_namespaces(&names),
+            Change::AclBootstrap { token, reset } => self.acl_bootstrap(token, reset),
+            Change::UpsertAcl(objects) => self.upsert_acl(*objects),
+            Change::DeleteAcl(names) => self.delete_acl(&names),
+            Change::UpsertRootKey(key) => {
+                self.upsert_root_key(*key);
+                Ok(())
+            }
+            Change::Variable(change) => self.change_variable(*change),
         }
     }
 

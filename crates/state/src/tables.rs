@@ -18,6 +18,8 @@ text_enum! {
         0 Jobs = "jobs", 1 Nodes = "nodes", 2 Allocs = "allocs", 3 Evals = "evals", 4 Deployments = "deployments",
         5 Services = "services", 6 Summaries = "job_summary", 7 Scaling = "scaling_event",
         8 SchedulerConfig = "scheduler_config", 9 NodePools = "node_pools", 10 Namespaces = "namespaces",
+        11 AclPolicies = "acl_policy", 12 AclTokens = "acl_token", 13 AclRoles = "acl_roles", 14 AuthMethods = "acl_auth_methods",
+        15 BindingRules = "acl_binding_rules", 16 OneTimeTokens = "one_time_token", 17 Variables = "variables", 18 RootKeys = "root_keys",
     }
 }
 
@@ -72,6 +74,10 @@ pub struct Snapshot {
     pub(crate) scheduler_config: Arc<SchedulerConfig>,
     pub(crate) node_pools: OrdMap<Arc<str>, Arc<NodePool>>,
     pub(crate) namespaces: OrdMap<Arc<str>, Arc<Namespace>>,
+    pub(crate) acl: crate::acl::AclTables,
+    /// By namespace and path.
+    pub(crate) variables: OrdMap<(Arc<str>, Arc<str>), Arc<drover_model::variable::Variable>>,
+    pub(crate) root_keys: OrdMap<Arc<str>, Arc<drover_model::variable::RootKey>>,
 }
 
 fn first<T>() -> crate::rows::Slot<T> {

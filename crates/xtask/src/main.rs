@@ -4,6 +4,7 @@ mod check;
 mod parity;
 mod tidy;
 mod vendor;
+mod vendor_acl;
 mod vendor_clients;
 mod vendor_replay;
 mod vendor_scheduler;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::vendor_replay;
+use crate::{vendor_acl, vendor_replay};
 
 /// The cluster whose records need no access control.
 const PLAIN_CLUSTER: &str = "one agent, server and client, no ACLs";
@@ -157,9 +157,14 @@ pub(crate) fn clients(records: &Path, target: &Path) -> Result<()> {
     answers(&records.join("http"), vendor_replay::FRESH, &target.join("http-fresh.jsonl"))?;
     answers(&records.join("http"), vendor_replay::FLOWS, &target.join("http-flows.jsonl"))?;
     answers(&records.join("http"), NAMESPACE_ANSWERS, &target.join("http-namespaces.jsonl"))?;
+    answers(&records.join("http"), vendor_acl::ACL, &target.join("http-acl.jsonl"))?;
+    answers(&records.join("http"), vendor_acl::VARIABLES, &target.join("http-variables.jsonl"))?;
+    forbidden(&records.join("http"), &target.join("http-forbidden.jsonl"))?;
     command_line(&records.join("cli"), NAMESPACES, &target.join("cli-namespaces.jsonl"))?;
     command_line(&records.join("cli"), vendor_replay::COMMANDS_FRESH, &target.join("cli-fresh.jsonl"))?;
     command_line(&records.join("cli"), vendor_replay::COMMANDS_FERRY, &target.join("cli-ferry.jsonl"))?;
+    command_line(&records.join("cli"), vendor_acl::COMMANDS_ACL, &target.join("cli-acl.jsonl"))?;
+    command_line(&records.join("cli"), vendor_acl::COMMANDS_VAR, &target.join("cli-var.jsonl"))?;
     command_line(&records.join("cli"), LOCAL, &target.join("cli-local.jsonl"))?;
     command_line(&records.join("cli"), SCRIPTED, &target.join("cli-scripted.jsonl"))?;
     command_line(&records.join("cli"), LEADER, &target.join("cli-leader.jsonl"))
@@ -228,6 +233,24 @@ fn record_line(name: &str, record: &Value) -> Value {
     let answer = &record["response"];
     let answer = json!({"status": answer["status"], "headers": answer["headers"], "body": answer["body"]});
     json!({"name": name, "request": record["request"], "response": answer})
+}
+
+/// What callers without a token are told where ACLs are on.
+fn forbidden(records: &Path, target: &Path) -> Result<()> {
+    let mut out = Vec::new();
+    for area in vendor_acl::FORBIDDEN {
+        for path in files(&records.join(area))? {
+            let name = stem(&path);
+            if name.ends_with("-forbidden") && path.extension().is_some_and(|end| end == "json") {
+                let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+                let record: Value = serde_json::from_str(&text).with_context(|| format!("decode {}", path.display()))?;
+                if record["request"]["headers"].get("X-Nomad-Token").is_none() && record["response"]["body"].is_string() {
+                    out.push(record_line(&format!("{area}/{name}"), &record));
+                }
+            }
+        }
+    }
+    write(target, &out)
 }
 
 fn answers(records: &Path, names: &[&str], target: &Path) -> Result<()> {

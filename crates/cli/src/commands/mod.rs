@@ -1,5 +1,7 @@
 //! All commands, in one table.
 
+mod acl;
+mod acl_login;
 mod agent;
 pub(crate) mod alloc;
 mod alloc_act;
@@ -23,6 +25,7 @@ mod node_drain;
 mod node_pool;
 mod operator;
 mod service;
+mod var;
 
 use std::future::Future;
 
@@ -111,6 +114,7 @@ pub const DAILY: &[&str] = &["run", "stop", "status", "logs", "job", "alloc", "n
 
 /// What each group of commands is about.
 pub const GROUPS: &[(&str, &str)] = &[
+    ("acl", "Access control: tokens, policies, roles, ways to log in"),
     ("alloc", "Look at and act on allocations"),
     ("config", "Check configuration"),
     ("deployment", "Look at and act on deployments"),
@@ -122,8 +126,14 @@ pub const GROUPS: &[(&str, &str)] = &[
     ("server", "Look at servers"),
     ("service", "Look at registered services"),
     ("system", "Act on the whole cluster"),
+    ("var", "Look at, change and lock variables"),
     ("job periodic", "Act on periodic jobs"),
     ("job tag", "Name versions of a job"),
+    ("acl auth-method", "Ways to log in"),
+    ("acl binding-rule", "What somebody gets who logs in"),
+    ("acl policy", "Policies"),
+    ("acl role", "Roles"),
+    ("acl token", "Tokens"),
     ("node pool", "Look at and change node pools"),
     ("operator scheduler", "Settings of the scheduler"),
     ("system reconcile", "Count again"),
@@ -131,6 +141,139 @@ pub const GROUPS: &[(&str, &str)] = &[
 
 /// Every command.
 pub static COMMANDS: &[Command] = &[
+    Command {
+        path: "acl auth-method create",
+        about: "Make a way to log in",
+        flags: acl_login::METHOD_CREATE_FLAGS,
+        run: run!(acl_login::method_create),
+        ..BASE
+    },
+    Command {
+        path: "acl auth-method delete",
+        arguments: "[options] <name>",
+        about: "Delete a way to log in",
+        run: run!(acl_login::method_delete),
+        ..BASE
+    },
+    Command {
+        path: "acl auth-method info",
+        arguments: "[options] <name>",
+        about: "Show a way to log in",
+        flags: acl::SHOW_FLAGS,
+        run: run!(acl_login::method_info),
+        ..BASE
+    },
+    Command {
+        path: "acl auth-method list",
+        about: "List ways to log in",
+        flags: acl::SHOW_FLAGS,
+        run: run!(acl_login::method_list),
+        ..BASE
+    },
+    Command {
+        path: "acl auth-method update",
+        arguments: "[options] <name>",
+        about: "Change a way to log in",
+        flags: acl_login::METHOD_UPDATE_FLAGS,
+        run: run!(acl_login::method_update),
+        ..BASE
+    },
+    Command {
+        path: "acl binding-rule create",
+        about: "Say what somebody gets who logs in",
+        flags: acl_login::RULE_CREATE_FLAGS,
+        run: run!(acl_login::rule_create),
+        ..BASE
+    },
+    Command {
+        path: "acl binding-rule delete",
+        arguments: "[options] <id>",
+        about: "Delete a binding rule",
+        run: run!(acl_login::rule_delete),
+        ..BASE
+    },
+    Command {
+        path: "acl binding-rule info",
+        arguments: "[options] <id>",
+        about: "Show a binding rule",
+        flags: acl::SHOW_FLAGS,
+        run: run!(acl_login::rule_info),
+        ..BASE
+    },
+    Command { path: "acl binding-rule list", about: "List binding rules", flags: acl::SHOW_FLAGS, run: run!(acl_login::rule_list), ..BASE },
+    Command {
+        path: "acl binding-rule update",
+        arguments: "[options] <id>",
+        about: "Change a binding rule",
+        flags: acl_login::RULE_UPDATE_FLAGS,
+        run: run!(acl_login::rule_update),
+        ..BASE
+    },
+    Command {
+        path: "acl bootstrap",
+        arguments: "[options] [<path>|-]",
+        about: "Make the first token of the region",
+        flags: acl::SHOW_FLAGS,
+        run: run!(acl::bootstrap),
+        ..BASE
+    },
+    Command {
+        path: "acl policy apply",
+        arguments: "[options] <name> <path|->",
+        about: "Make a policy, or change it",
+        flags: acl::POLICY_APPLY_FLAGS,
+        run: run!(acl::policy_apply),
+        ..BASE
+    },
+    Command { path: "acl policy delete", arguments: "[options] <name>", about: "Delete a policy", run: run!(acl::policy_delete), ..BASE },
+    Command { path: "acl policy info", arguments: "[options] <name>", about: "Show a policy", run: run!(acl::policy_info), ..BASE },
+    Command { path: "acl policy list", about: "List policies", flags: acl::SHOW_FLAGS, run: run!(acl::policy_list), ..BASE },
+    Command {
+        path: "acl policy self",
+        about: "List the policies of the token in use",
+        flags: acl::SHOW_FLAGS,
+        run: run!(acl::policy_self),
+        ..BASE
+    },
+    Command { path: "acl role create", about: "Make a role", flags: acl::ROLE_CREATE_FLAGS, run: run!(acl::role_create), ..BASE },
+    Command { path: "acl role delete", arguments: "[options] <id>", about: "Delete a role", run: run!(acl::role_delete), ..BASE },
+    Command {
+        path: "acl role info",
+        arguments: "[options] <id|name>",
+        about: "Show a role",
+        flags: acl::ROLE_INFO_FLAGS,
+        run: run!(acl::role_info),
+        ..BASE
+    },
+    Command { path: "acl role list", about: "List roles", flags: acl::SHOW_FLAGS, run: run!(acl::role_list), ..BASE },
+    Command {
+        path: "acl role update",
+        arguments: "[options] <id>",
+        about: "Change a role",
+        flags: acl::ROLE_UPDATE_FLAGS,
+        run: run!(acl::role_update),
+        ..BASE
+    },
+    Command {
+        path: "acl token create",
+        arguments: "[options] [<path>|-]",
+        about: "Make a token",
+        flags: acl::TOKEN_CREATE_FLAGS,
+        run: run!(acl::token_create),
+        ..BASE
+    },
+    Command { path: "acl token delete", arguments: "[options] <accessor>", about: "Delete a token", run: run!(acl::token_delete), ..BASE },
+    Command { path: "acl token info", arguments: "[options] <accessor>", about: "Show a token", run: run!(acl::token_info), ..BASE },
+    Command { path: "acl token list", about: "List tokens", flags: acl::SHOW_FLAGS, run: run!(acl::token_list), ..BASE },
+    Command { path: "acl token self", about: "Show the token in use", run: run!(acl::token_self), ..BASE },
+    Command {
+        path: "acl token update",
+        arguments: "[options] <accessor>",
+        about: "Change a token",
+        flags: acl::TOKEN_UPDATE_FLAGS,
+        run: run!(acl::token_update),
+        ..BASE
+    },
     Command {
         path: "agent",
         about: "Start a Drover agent",
@@ -636,4 +779,52 @@ pub static COMMANDS: &[Command] = &[
         ..BASE
     },
     Command { path: "version", about: "Show the version", general: false, run: run!(misc::version), ..BASE },
+    Command {
+        path: "var get",
+        arguments: "[options] <path>",
+        about: "Show a variable",
+        flags: var::GET_FLAGS,
+        run: run!(var::get),
+        ..BASE
+    },
+    Command {
+        path: "var init",
+        arguments: "[options] [<filename>]",
+        about: "Write an example of a variable specification",
+        flags: var::INIT_FLAGS,
+        run: run!(var::init),
+        ..BASE
+    },
+    Command {
+        path: "var list",
+        arguments: "[options] [<prefix>]",
+        about: "List variables",
+        flags: var::LIST_FLAGS,
+        run: run!(var::list),
+        ..BASE
+    },
+    Command {
+        path: "var lock",
+        arguments: "[options] <path> <command> [args...]",
+        about: "Run a command while holding the lock of a variable",
+        flags: var::LOCK_FLAGS,
+        run: run!(var::lock),
+        ..BASE
+    },
+    Command {
+        path: "var purge",
+        arguments: "[options] <path>",
+        about: "Delete a variable",
+        flags: var::PURGE_FLAGS,
+        run: run!(var::purge),
+        ..BASE
+    },
+    Command {
+        path: "var put",
+        arguments: "[options] <path|@spec|-> [<key=value>...]",
+        about: "Write a variable",
+        flags: var::PUT_FLAGS,
+        run: run!(var::put),
+        ..BASE
+    },
 ];

@@ -127,7 +127,11 @@ pub(super) async fn info(context: &mut Context) -> Outcome {
 /// The text of a file, or of the input for "-".
 pub(super) fn input(context: &Context, path: &str) -> Result<String, Failure> {
     let failed = |error: std::io::Error| Failure::new(format!("Failed to read input: {error}"));
-    let bytes = if path == "-" { context.ui.read_input(FILE_MAX).map_err(failed)? } else { std::fs::read(path).map_err(failed)? };
+    let bytes = if path == "-" {
+        context.ui.read_input(FILE_MAX).map_err(failed)?
+    } else {
+        std::fs::read(context.environment.directory.join(path)).map_err(failed)?
+    };
     String::from_utf8(bytes).map_err(|_| Failure::new("Failed to parse input content: not UTF-8 text"))
 }
 

@@ -40,6 +40,7 @@ pub(super) fn serve(listener: TcpListener, parts: Parts<'_>, scope: TaskScope) {
         client: client.cloned(),
         logs: Arc::new(Hub(logs.clone())),
         telemetry: telemetry.clone(),
+        known: drover_http::guard::Known::default(),
         reload: Some(Arc::clone(reload)),
     };
     let options = ApiOptions { region: settings.config.region.clone(), response_headers: response_headers(settings) };
@@ -88,6 +89,7 @@ fn facts(settings: &Settings, http_address: &str, entropy: &Entropy) -> Facts {
         rpc_port: port(config.ports.rpc),
         serf_port: port(config.ports.serf),
         bootstrap_expect: u32::try_from(config.server.bootstrap_expect).unwrap_or(1).max(1),
+        acl: config.acl.enabled,
         debug: config.enable_debug,
         config: shown,
     }

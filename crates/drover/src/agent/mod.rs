@@ -28,7 +28,7 @@ pub(crate) fn main(args: &AgentArgs) -> ExitCode {
         tracing::warn!("{warning}");
     }
     let workers = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).clamp(2, 16);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).on_thread_park(rest::on_thread_park).enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -4,19 +4,36 @@
 //! as memory that the burst needed stays with the allocator. An agent that has had little to do for a while lets go of both; code
 //! that it does need comes back from the page cache within microseconds.
 
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use drover_linux::{memory, process};
 use drover_rt::Clock;
 
 /// How often the agent looks at how much it had to do.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_secs(3);
 
 /// An agent that used less processor time than this between two looks is at rest: one twentieth of a core.
-const AT_REST: Duration = Duration::from_millis(250);
+const AT_REST: Duration = Duration::from_millis(150);
 
 /// So much work after the last time, what was given back may be mapped again and giving it back is worth the trouble.
 const WORTH_IT: Duration = Duration::from_millis(100);
+
+/// How often the threads of this process have been asked to give back what their heaps hold free: only a thread itself can do that.
+static ASKED: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    static ANSWERED: Cell<u64> = const { Cell::new(0) };
+}
+
+/// For threads that are about to wait for work: gives back what the thread's heap holds free, if that was asked since the last time.
+pub(super) fn on_thread_park() {
+    let asked = ASKED.load(Ordering::Relaxed);
+    if ANSWERED.replace(asked) != asked {
+        memory::release_heap();
+    }
+}
 
 /// Watches over the agent until it ends.
 pub(super) async fn give_back_at_rest(clock: Clock) {
@@ -24,7 +41,7 @@ pub(super) async fn give_back_at_rest(clock: Clock) {
     loop {
         clock.sleep(LOOK_EVERY).await;
         if meter.is_due(process::cpu_time()) {
-            memory::release_heap();
+            ASKED.fetch_add(1, Ordering::Relaxed);
             match memory::release_code() {
                 Ok(bytes) => tracing::trace!(bytes, "gave back mapped code"),
                 Err(error) => {

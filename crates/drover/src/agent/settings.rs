@@ -23,7 +23,12 @@ plugin "raw_exec" { config { enabled = true } }
 /// Keys that this version acts on, or whose default is all it does; a key below one of these counts as that one. Any other
 /// key is read and kept, and said at the start to be without effect, so that nobody relies on it.
 const WITH_EFFECT: &[&str] = &[
-    "acl",
+    "acl.enabled",
+    "acl.policy_ttl",
+    "acl.role_ttl",
+    "acl.token_max_expiration_ttl",
+    "acl.token_min_expiration_ttl",
+    "acl.token_ttl",
     "addresses",
     "advertise",
     "audit",
@@ -172,7 +177,6 @@ pub(crate) fn load(args: &AgentArgs) -> Result<Settings, Refusal> {
     }
     let promises = partial.promises();
     let promised = [
-        (promises.acl || args.acl_enabled, "acl.enabled", "access control"),
         (promises.tls_http, "tls.http", "TLS"),
         (promises.tls_rpc, "tls.rpc", "TLS"),
         (promises.gossip_encryption || args.encrypt.is_some(), "server.encrypt", "gossip encryption"),
@@ -321,6 +325,7 @@ fn flags(config: &mut AgentConfig, args: &AgentArgs) {
     set(&mut config.client.network_interface, &args.network_interface);
     config.log_json = args.log_json.unwrap_or(config.log_json);
     config.log_include_location = args.log_include_location.unwrap_or(config.log_include_location);
+    config.acl.enabled |= args.acl_enabled;
     config.server.enabled = args.server.unwrap_or(config.server.enabled);
     config.client.enabled = args.client.unwrap_or(config.client.enabled);
     if let Some(count) = args.bootstrap_expect {
@@ -409,11 +414,7 @@ mod tests {
 
     #[test]
     fn what_would_promise_safety_is_refused() {
-        for (file, key) in [
-            ("acl { enabled = true }", "acl.enabled"),
-            ("tls { http = true }", "tls.http"),
-            ("server { encrypt = \"MTIzNDU2Nzg5MDEyMzQ1Ng==\" }", "server.encrypt"),
-        ] {
+        for (file, key) in [("tls { http = true }", "tls.http"), ("server { encrypt = \"MTIzNDU2Nzg5MDEyMzQ1Ng==\" }", "server.encrypt")] {
             let refusal = with(file, &["-dev"]).unwrap_err().to_string();
             assert!(refusal.contains(key) && refusal.contains("does not start"), "{refusal}");
         }

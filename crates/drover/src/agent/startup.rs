@@ -14,7 +14,7 @@ use drover_model::admission::{DefaultIdentity, Peers};
 use drover_raft::{DiskLogOptions, Storage};
 use drover_rt::telemetry::LogHub;
 use drover_rt::{Clock, Entropy, RealDisk, TaskScope};
-use drover_server::{Config, Server};
+use drover_server::{Config, ResetFile, Server};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -194,6 +194,18 @@ fn server_config(settings: &Settings, data_dir: &Path) -> Config {
     {
         config.event_buffer = size;
     }
+    let acl = &settings.config.acl;
+    config.acl.enabled = acl.enabled;
+    config.keyring = true;
+    if acl.token_min_expiration_ttl.0 > 0 {
+        config.acl.token_min_ttl_ns = acl.token_min_expiration_ttl.0;
+    }
+    if acl.token_max_expiration_ttl.0 > 0 {
+        config.acl.token_max_ttl_ns = acl.token_max_expiration_ttl.0;
+    }
+    if !settings.dev {
+        config.acl.reset = Some(Arc::new(ResetPath(data_dir.join("server").join("acl-bootstrap-reset"))));
+    }
     config
 }
 
@@ -219,6 +231,21 @@ fn peers(partial: &Partial) -> Peers {
         vault_identity: identity(&vault["DefaultIdentity"]).filter(|_| enabled),
         consul_service_identity: identity(&consul["ServiceIdentity"]),
         consul_task_identity: identity(&consul["TaskIdentity"]),
+    }
+}
+
+/// The file in which an operator lays down the index of the last first token, to get another one.
+struct ResetPath(PathBuf);
+
+impl ResetFile for ResetPath {
+    fn read(&self) -> Option<String> {
+        std::fs::read_to_string(&self.0).ok()
+    }
+
+    fn remove(&self) {
+        if let Err(error) = std::fs::remove_file(&self.0) {
+            tracing::warn!(path = %self.0.display(), %error, "the file that let a first token be made could not be removed: remove it");
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use drover_base::AllocId;
 use drover_state::{Alloc, Snapshot, Table};
 use http::StatusCode;
 
-use super::{List, State, in_namespace, one};
+use super::{List, State, one};
 use crate::blocking::At;
 use crate::error::ApiError;
 use crate::filter::Kind;
@@ -21,9 +21,9 @@ pub async fn list<S: State>(source: Arc<S>, request: Request) -> Result<Reply, A
     let resources = request.query.boolean("resources", status)?.unwrap_or(false);
     let states = request.query.boolean("task_states", status)?.unwrap_or(true);
     let prefix = ids::prefix(request.query.get("prefix"), "alloc")?;
-    let namespace = request.namespace().to_owned();
+    let scope = request.scope();
     let rows = |snapshot: &Snapshot| {
-        let fits = |alloc: &&Arc<Alloc>| in_namespace(&namespace, &alloc.job.id.namespace) && ids::starts_with(alloc.id, &prefix);
+        let fits = |alloc: &&Arc<Alloc>| scope.includes(&alloc.job.id.namespace) && ids::starts_with(alloc.id, &prefix);
         let value = snapshot.allocs().filter(fits).cloned().collect();
         Ok(At { index: snapshot.table_index(Table::Allocs), value })
     };

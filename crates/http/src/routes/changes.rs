@@ -43,7 +43,7 @@ fn updated(done: &UpdatedDeployment) -> Result<Reply, ApiError> {
 fn same_deployment(given: &str, request: &Request) -> Result<(), ApiError> {
     match given {
         "" => Err(ApiError::bad_request("DeploymentID must be specified")),
-        given if given != request.parameter("deployment_id") => Err(ApiError::bad_request("Deployment ID does not match")),
+        given if given != request.asked("deployment_id") => Err(ApiError::bad_request("Deployment ID does not match")),
         _ => Ok(()),
     }
 }

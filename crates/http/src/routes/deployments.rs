@@ -8,7 +8,7 @@ use drover_model::Deployment;
 use drover_server::why;
 use drover_state::{Snapshot, Table};
 
-use super::{List, State, in_namespace, one, value};
+use super::{List, State, one, value};
 use crate::blocking::At;
 use crate::error::ApiError;
 use crate::filter::Kind;
@@ -20,11 +20,9 @@ use crate::{ids, view};
 /// `GET /v1/deployments`.
 pub async fn list<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     let prefix = ids::prefix(request.query.get("prefix"), "")?;
-    let namespace = request.namespace().to_owned();
+    let scope = request.scope();
     let rows = |snapshot: &Snapshot| {
-        let fits = |deployment: &&Arc<Deployment>| {
-            in_namespace(&namespace, &deployment.job_id.namespace) && ids::starts_with(deployment.id, &prefix)
-        };
+        let fits = |deployment: &&Arc<Deployment>| scope.includes(&deployment.job_id.namespace) && ids::starts_with(deployment.id, &prefix);
         let value = snapshot.deployments().filter(fits).cloned().collect();
         Ok(At { index: snapshot.table_index(Table::Deployments), value })
     };

@@ -9,7 +9,7 @@ use drover_server::why;
 use drover_state::{Snapshot, Table};
 use http::StatusCode;
 
-use super::{List, State, in_namespace, one, value};
+use super::{List, State, one, value};
 use crate::blocking::{At, blocking};
 use crate::error::ApiError;
 use crate::filter::{Filter, Kind};
@@ -27,10 +27,10 @@ pub async fn list<S: State>(source: Arc<S>, request: Request) -> Result<Reply, A
         return Err(ApiError::bad_request("Filter expression cannot be used with other filter parameters"));
     }
     let prefix = ids::prefix(request.query.get("prefix"), "eval")?;
-    let namespace = request.namespace().to_owned();
+    let scope = request.scope();
     let rows = |snapshot: &Snapshot| {
         let fits = |eval: &&Arc<Evaluation>| {
-            in_namespace(&namespace, &eval.job_id.namespace)
+            scope.includes(&eval.job_id.namespace)
                 && (job.is_empty() || eval.job_id.id == job)
                 && (status.is_empty() || eval.status.text() == status)
                 && ids::starts_with(eval.id, &prefix)
@@ -55,10 +55,10 @@ pub async fn count<S: State>(source: Arc<S>, request: Request) -> Result<Reply, 
         // Counting is no page of a list: the reason alone is told.
         ApiError::by_text(error.text.rsplit("filter expression: ").next().unwrap_or(""))
     })?;
-    let namespace = request.namespace().to_owned();
+    let scope = request.scope();
     let found = blocking(&*source, &request, &options, |snapshot| {
         let mut count = 0;
-        for eval in snapshot.evals().filter(|eval| in_namespace(&namespace, &eval.job_id.namespace)) {
+        for eval in snapshot.evals().filter(|eval| scope.includes(&eval.job_id.namespace)) {
             if !filter.is_some() || filter.matches(&view::evaluation(eval)).map_err(|error| ApiError::by_text(error.text))? {
                 count += 1;
             }

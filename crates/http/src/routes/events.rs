@@ -7,6 +7,7 @@ use drover_state::{Event, Payload, Snapshot};
 use serde_json::{Value, json};
 
 use super::in_namespace;
+use crate::access::{Capability, Guard, Rights};
 use crate::agent::Agent;
 use crate::error::ApiError;
 use crate::query::{Query, not_a_number};
@@ -89,6 +90,18 @@ struct Subscribed {
     agent: Arc<Agent>,
     subscription: Subscription,
     wanted: Wanted,
+    /// The subscriber's token: what it may see is asked for again with each entry.
+    secret: String,
+}
+
+/// Whether a caller may see an event at all.
+fn may_see(rights: &Rights, event: &Event) -> bool {
+    match &event.payload {
+        Payload::Node(_) => rights.node_read(),
+        Payload::Job(_) | Payload::Evaluation(_) | Payload::Allocation(_) | Payload::Deployment(_) | Payload::Service(_) => {
+            rights.namespace(event.namespace(), Capability::ReadJob)
+        }
+    }
 }
 
 impl Feed for Subscribed {
@@ -98,8 +111,14 @@ impl Feed for Subscribed {
             Err(lag) => return Next::End(Some(json!({ "Error": lag.to_string() }))),
         };
         let Ok(server) = self.agent.server() else { return Next::End(None) };
+        let Ok(caller) = self.agent.identify(&self.secret) else { return Next::End(None) };
         let snapshot = server.snapshot();
-        let events: Vec<Value> = entry.1.iter().filter(|event| self.wanted.wants(event)).map(|event| shown(&snapshot, event)).collect();
+        let events: Vec<Value> = entry
+            .1
+            .iter()
+            .filter(|event| self.wanted.wants(event) && may_see(&caller.rights, event))
+            .map(|event| shown(&snapshot, event))
+            .collect();
         if events.is_empty() { Next::Nothing } else { Next::Line(json!({ "Index": entry.0, "Events": events })) }
     }
 }
@@ -111,9 +130,11 @@ pub async fn stream(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiErr
         text => text.parse::<u64>().map_err(|_| ApiError::bad_request(format!("Unable to parse index: {}", not_a_number("Atoi", text))))?,
     };
     let wanted = Wanted::parse(&request.query, request.namespace())?;
+    request.caller();
+    let secret = request.token().to_owned();
     let subscription = agent.server()?.subscribe(index);
     let clock = request.clock.clone();
-    let body = stream::body(move |writer| stream::lines(writer, clock, Subscribed { agent, subscription, wanted }));
+    let body = stream::body(move |writer| stream::lines(writer, clock, Subscribed { agent, subscription, wanted, secret }));
     Ok(Reply::event_stream(body))
 }
 

@@ -15,6 +15,7 @@ use drover_server::Registered;
 use http::StatusCode;
 
 use super::job_id;
+use crate::access::{Capability, require};
 use crate::agent::Agent;
 use crate::error::ApiError;
 use crate::reply::{Meta, Reply};
@@ -35,9 +36,23 @@ fn registered(done: &Registered, known_leader: bool) -> Result<Reply, ApiError> 
     Ok(Reply::json(&response)?.index(done.index))
 }
 
+/// Whether the caller may register, dispatch and scale jobs while that is switched off for all but managers.
+fn switched_on(agent: &Agent, request: &Request) -> Result<(), ApiError> {
+    Ok(agent.server()?.may_register(request.caller().rights.is_management())?)
+}
+
+/// Holds the caller to the rule in the namespace that the job would be in.
+fn permit_job(request: &Request, in_body: &str, job: Option<&api::Job>) -> Result<(), ApiError> {
+    let in_job = job.and_then(|job| job.namespace.as_deref());
+    let named = [request.namespace_given(), Some(in_body), in_job].into_iter().flatten().find(|text| !text.is_empty());
+    request.permit(named.unwrap_or("default"))
+}
+
 /// `PUT /v1/jobs`.
 pub async fn register(agent: Arc<Agent>, mut request: Request) -> Result<Reply, ApiError> {
     let body: api::JobRegisterRequest = request.json().await?;
+    permit_job(&request, &body.namespace, body.job.as_ref())?;
+    switched_on(&agent, &request)?;
     registered(&agent.server()?.register_job(body, request.namespace_given()).await?, false)
 }
 
@@ -48,12 +63,15 @@ pub async fn register_by_path(agent: Arc<Agent>, mut request: Request) -> Result
     if job.id.as_deref() != Some(request.parameter("job_id")) {
         return Err(ApiError::bad_request("Job ID does not match name"));
     }
+    permit_job(&request, &body.namespace, body.job.as_ref())?;
+    switched_on(&agent, &request)?;
     registered(&agent.server()?.register_job(body, request.namespace_given()).await?, false)
 }
 
 /// `PUT /v1/job/{job_id}/plan`.
 pub async fn plan(agent: Arc<Agent>, mut request: Request) -> Result<Reply, ApiError> {
     let body: api::JobPlanRequest = request.json().await?;
+    permit_job(&request, &body.namespace, body.job.as_ref())?;
     let job = body.job.as_ref().ok_or_else(|| ApiError::bad_request("Job must be specified"))?;
     match job.id.as_deref() {
         None | Some("") => return Err(ApiError::bad_request("Job must have a valid ID")),
@@ -91,6 +109,8 @@ pub async fn plan(agent: Arc<Agent>, mut request: Request) -> Result<Reply, ApiE
 /// `PUT /v1/validate/job`.
 pub async fn validate(agent: Arc<Agent>, mut request: Request) -> Result<Reply, ApiError> {
     let body: api::JobValidateRequest = request.json().await?;
+    let in_job = body.job.as_ref().and_then(|job| job.namespace.as_deref()).filter(|text| !text.is_empty());
+    request.permit(in_job.unwrap_or("default"))?;
     let job = body.job.ok_or_else(|| ApiError::bad_request("Job must be specified"))?;
     let (_, problems, warnings) = agent.server()?.admit(job, "default");
     if let Some(refusal) = problems.refusal() {
@@ -142,6 +162,7 @@ pub async fn parse(agent: Arc<Agent>, mut request: Request) -> Result<Reply, Api
 pub async fn deregister(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiError> {
     let boolean = |name: &str| request.query.boolean(name, StatusCode::INTERNAL_SERVER_ERROR).map(Option::unwrap_or_default);
     let purge = boolean("purge")?;
+    require(!purge || request.caller().rights.namespace(request.namespace(), Capability::PurgeJob))?;
     boolean("global")?;
     let no_shutdown_delay = boolean("no_shutdown_delay")?;
     let priority = request.query.integer("eval_priority", StatusCode::BAD_REQUEST)?.unwrap_or(0);
@@ -202,11 +223,13 @@ pub async fn scale(agent: Arc<Agent>, mut request: Request) -> Result<Reply, Api
     if named.is_some_and(|job| job != request.parameter("job_id")) {
         return Err(ApiError::bad_request("job ID in payload did not match URL"));
     }
+    switched_on(&agent, &request)?;
     registered(&agent.server()?.scale_job(&job_id(&request), body).await?, true)
 }
 
 /// The request in the body and the token in the query, as the server takes them.
 async fn dispatched(agent: &Agent, request: &Request, body: api::JobDispatchRequest) -> Result<Reply, ApiError> {
+    switched_on(agent, request)?;
     let wanted = drover_server::DispatchRequest {
         payload: body.payload.unwrap_or_default().0,
         meta: body.meta.unwrap_or_default(),

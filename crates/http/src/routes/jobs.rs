@@ -8,7 +8,7 @@ use drover_server::why;
 use drover_state::{JobRow, Snapshot, Table};
 use http::StatusCode;
 
-use super::{List, State, in_namespace, job_id, one, value};
+use super::{List, State, job_id, one, value};
 use crate::blocking::At;
 use crate::error::ApiError;
 use crate::filter::Kind;
@@ -25,10 +25,10 @@ fn jobs_index(snapshot: &Snapshot) -> u64 {
 pub async fn list<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     let meta = request.query.boolean("meta", StatusCode::INTERNAL_SERVER_ERROR)?.unwrap_or(false);
     let prefix = request.query.get("prefix").to_owned();
-    let namespace = request.namespace().to_owned();
+    let scope = request.scope();
     let list = List {
         rows: |snapshot: &Snapshot| {
-            let fits = |row: &&Arc<JobRow>| in_namespace(&namespace, &row.id().namespace) && row.id().id.starts_with(&prefix);
+            let fits = |row: &&Arc<JobRow>| scope.includes(&row.id().namespace) && row.id().id.starts_with(&prefix);
             Ok(At { index: jobs_index(snapshot), value: snapshot.jobs().filter(fits).cloned().collect() })
         },
         key: |row: &JobRow| NamespacedKey(row.id().namespace.clone(), row.id().id.clone()),
@@ -125,6 +125,7 @@ pub async fn submission<S: State>(source: Arc<S>, request: Request) -> Result<Re
     let id = job_id(&request);
     let version: u64 =
         request.query.get("version").parse().map_err(|_| ApiError::bad_request("Unable to parse job submission version parameter"))?;
+    request.permit(&id.namespace)?;
     one(&*source, &request, "job source not found", |snapshot| {
         let found = row(snapshot, &id).and_then(|row| {
             let entry = row.version(version)?;

@@ -1,5 +1,6 @@
 //! The routes: one small function each, over the newest snapshot or an endpoint.
 
+pub mod acl;
 pub mod agent;
 pub mod allocations;
 pub mod changes;
@@ -14,6 +15,7 @@ pub mod nodes;
 pub mod pools;
 pub mod search;
 pub mod services;
+pub mod variables;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

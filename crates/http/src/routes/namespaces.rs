@@ -7,6 +7,7 @@ use drover_model::{Namespace, NamespaceCapabilities};
 use drover_state::Table;
 
 use super::{State, one, value};
+use crate::access::require;
 use crate::agent::Agent;
 use crate::blocking::At;
 use crate::error::ApiError;
@@ -22,8 +23,10 @@ const DESCRIPTION_MAX: usize = 256;
 /// `GET /v1/namespaces`. There is no filter and no paging, as in the API that clients know.
 pub async fn list<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     let prefix = request.query.get("prefix").to_owned();
+    let rights = Arc::clone(&request.caller().rights);
     value(&*source, &request, |snapshot| {
-        let found = snapshot.namespaces().filter(|namespace| namespace.name.starts_with(&prefix));
+        let found =
+            snapshot.namespaces().filter(|namespace| namespace.name.starts_with(&prefix) && rights.any_in_namespace(&namespace.name));
         let value: Vec<api::Namespace> = found.map(|namespace| view::namespace(namespace)).collect();
         Ok(At { index: snapshot.table_index(Table::Namespaces), value })
     })
@@ -33,6 +36,7 @@ pub async fn list<S: State>(source: Arc<S>, request: Request) -> Result<Reply, A
 /// `GET /v1/namespace/{name}`.
 pub async fn read<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     let name = request.parameter("name").to_owned();
+    require(request.caller().rights.any_in_namespace(&name))?;
     one(&*source, &request, "Namespace not found", |snapshot| {
         let found = snapshot.namespace(&name);
         let index = found.map_or_else(|| snapshot.table_index(Table::Namespaces), |namespace| namespace.modify_index);

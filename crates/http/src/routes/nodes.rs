@@ -9,6 +9,7 @@ use drover_state::{NodeRow, Snapshot, Table};
 use http::StatusCode;
 
 use super::{List, State, one, value};
+use crate::access::Capability;
 use crate::blocking::At;
 use crate::error::ApiError;
 use crate::filter::Kind;
@@ -62,10 +63,12 @@ pub async fn read<S: State>(source: Arc<S>, request: Request) -> Result<Reply, A
 /// `GET /v1/node/{node_id}/allocations`.
 pub async fn allocations<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     let id = id(&request)?;
+    let rights = Arc::clone(&request.caller().rights);
     value(&*source, &request, |snapshot| {
         let found: Vec<_> = snapshot.node_slot(id).into_iter().flat_map(|slot| snapshot.allocs_of_node(slot)).collect();
         let index = found.iter().map(|alloc| alloc.modify_index).max();
-        let allocs: Vec<api::Allocation> = found.into_iter().map(|alloc| view::alloc(snapshot, alloc)).collect();
+        let found = found.into_iter().filter(|alloc| rights.namespace(&alloc.job.id.namespace, Capability::ReadJob));
+        let allocs: Vec<api::Allocation> = found.map(|alloc| view::alloc(snapshot, alloc)).collect();
         Ok(At { index: index.unwrap_or_else(|| snapshot.table_index(Table::Allocs)), value: allocs })
     })
     .await

@@ -9,7 +9,8 @@ use drover_model::{NODE_POOL_ALL, NodePool, SchedulerAlgorithm};
 use drover_state::{JobRow, NodeRow, Snapshot, Table};
 use http::StatusCode;
 
-use super::{List, State, in_namespace, one};
+use super::{List, State, one};
+use crate::access::{Capability, NodePoolCapability, require};
 use crate::agent::Agent;
 use crate::blocking::At;
 use crate::error::ApiError;
@@ -22,9 +23,11 @@ use crate::view;
 /// `GET /v1/node/pools`.
 pub async fn list<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     let prefix = request.query.get("prefix").to_owned();
+    let rights = Arc::clone(&request.caller().rights);
     let list = List {
         rows: |snapshot: &Snapshot| {
-            let value = snapshot.node_pools().filter(|pool| pool.name.starts_with(&prefix)).cloned().collect();
+            let seen = |pool: &&Arc<NodePool>| rights.node_pool(&pool.name, NodePoolCapability::Read);
+            let value = snapshot.node_pools().filter(|pool| pool.name.starts_with(&prefix)).filter(seen).cloned().collect();
             Ok(At { index: snapshot.table_index(Table::NodePools), value })
         },
         key: |pool: &NodePool| IdKey(pool.name.clone()),
@@ -55,6 +58,7 @@ fn no_prefix(request: &Request) -> Result<(), ApiError> {
 
 /// `GET /v1/node/pool/{pool}/nodes`.
 pub async fn nodes<S: State>(source: Arc<S>, mut request: Request) -> Result<Reply, ApiError> {
+    require(request.caller().rights.node_read())?;
     no_prefix(&request)?;
     let flag = |name: &str| request.query.boolean(name, StatusCode::BAD_REQUEST).map(Option::unwrap_or_default);
     let (resources, os) = (flag("resources")?, flag("os")?);
@@ -79,13 +83,13 @@ pub async fn nodes<S: State>(source: Arc<S>, mut request: Request) -> Result<Rep
 pub async fn jobs<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     no_prefix(&request)?;
     let meta = request.query.boolean("meta", StatusCode::INTERNAL_SERVER_ERROR)?.unwrap_or(false);
-    let (name, namespace) = (request.parameter("pool").to_owned(), request.namespace().to_owned());
+    let (name, scope) = (request.parameter("pool").to_owned(), request.listing(Capability::ListJobs)?);
     let list = List {
         rows: |snapshot: &Snapshot| {
             if snapshot.node_pool(&name).is_none() {
                 return Ok(At { index: 0, value: Vec::new() });
             }
-            let fits = |row: &&Arc<JobRow>| in_namespace(&namespace, &row.id().namespace) && row.job().node_pool == name;
+            let fits = |row: &&Arc<JobRow>| scope.includes(&row.id().namespace) && row.job().node_pool == name;
             let index = snapshot.table_index(Table::Jobs).max(snapshot.table_index(Table::Summaries));
             Ok(At { index, value: snapshot.jobs().filter(fits).cloned().collect() })
         },
@@ -154,7 +158,9 @@ async fn put(agent: &Agent, pool: api::NodePool) -> Result<Reply, ApiError> {
 
 /// `PUT /v1/node/pools`.
 pub async fn upsert(agent: Arc<Agent>, mut request: Request) -> Result<Reply, ApiError> {
-    put(&agent, body(&mut request).await?).await
+    let pool = body(&mut request).await?;
+    request.permit_named("", &pool.name)?;
+    put(&agent, pool).await
 }
 
 /// `PUT /v1/node/pool/{pool}`.
@@ -163,6 +169,7 @@ pub async fn upsert_by_path(agent: Arc<Agent>, mut request: Request) -> Result<R
     if pool.name != request.parameter("pool") {
         return Err(ApiError::bad_request("Node pool name does not match request path"));
     }
+    request.permit_named("", &pool.name)?;
     put(&agent, pool).await
 }
 

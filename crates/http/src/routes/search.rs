@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use drover_api as api;
+use drover_model::variable::Variable;
 use drover_state::{Snapshot, Table};
 
-use super::{State, in_namespace};
+use super::State;
+use crate::access::{Capability, NodePoolCapability, Scope, VariableCapability, require};
 use crate::error::ApiError;
 use crate::reply::{Meta, Reply};
 use crate::request::Request;
@@ -33,17 +35,23 @@ const CONTEXTS: [&str; 12] = [
 /// `PUT /v1/search`.
 pub async fn prefix<S: State>(source: Arc<S>, mut request: Request) -> Result<Reply, ApiError> {
     let asked: api::SearchRequest = request.json().await?;
-    let namespace = request.namespace().to_owned();
+    let scope = Scope {
+        asked: request.namespace().to_owned(),
+        rights: Arc::clone(&request.caller().rights),
+        capability: Some(Capability::ReadJob),
+    };
     let all = asked.context == "all";
     if !all && !CONTEXTS.contains(&asked.context.as_str()) {
         let known = CONTEXTS.join(" ");
         let given = &asked.context;
         return Err(ApiError::by_text(format!("context must be one of [{known}] or 'all' for all contexts; got {given:?}")));
     }
+    require(all || searchable(&scope, &asked.context))?;
+    let seen = |context: &&str| (all || *context == asked.context) && searchable(&scope, context);
     let snapshot = source.snapshot();
     let mut matches = BTreeMap::new();
     let mut truncations = BTreeMap::new();
-    for context in CONTEXTS.into_iter().filter(|context| all || *context == asked.context) {
+    for context in CONTEXTS.into_iter().filter(seen) {
         // Prefixes of ids are digits; other texts match none of these.
         let is_id = matches!(context, "allocs" | "nodes" | "evals" | "deployment");
         let digits: String = asked.prefix.chars().filter(|letter| *letter != '-').collect();
@@ -55,13 +63,12 @@ pub async fn prefix<S: State>(source: Arc<S>, mut request: Request) -> Result<Re
             continue;
         }
         let wanted = if is_id { digits.to_ascii_lowercase() } else { asked.prefix.clone() };
-        let mut found: Vec<String> = candidates(&snapshot, context, &namespace, &wanted);
+        let mut found: Vec<String> = candidates(&snapshot, context, &scope, &wanted);
         truncations.insert(context.to_owned(), found.len() > MATCHES_MAX);
         found.truncate(MATCHES_MAX);
         matches.insert(context.to_owned(), (!found.is_empty()).then_some(found));
     }
-    let known = |context: &&str| all || *context == asked.context;
-    let tables = CONTEXTS.into_iter().filter(known).filter_map(table);
+    let tables = CONTEXTS.into_iter().filter(seen).filter_map(table);
     let index = tables.map(|table| snapshot.table_index(table)).max().unwrap_or(0);
     let response = api::SearchResponse {
         matches: Some(matches),
@@ -71,6 +78,25 @@ pub async fn prefix<S: State>(source: Arc<S>, mut request: Request) -> Result<Re
         ..api::SearchResponse::default()
     };
     Ok(Reply::json(&response)?.meta(&Meta::at(index)))
+}
+
+/// Whether the caller may search among objects of a kind at all.
+fn searchable(scope: &Scope, context: &str) -> bool {
+    let rights = &scope.rights;
+    let may = |capability: Capability| match scope.asked.as_str() {
+        "*" => rights.some_namespace(capability),
+        namespace => rights.namespace(namespace, capability),
+    };
+    match context {
+        "nodes" => rights.node_read(),
+        "node_pools" => rights.some_node_pool(),
+        "namespaces" => Capability::ALL.iter().any(|capability| rights.some_namespace(*capability)),
+        "vars" => rights.some_variable(&scope.asked),
+        "plugins" => rights.plugin_list(),
+        "volumes" => may(Capability::CsiListVolume) || may(Capability::ReadJob),
+        "host_volumes" => may(Capability::HostVolumeRead),
+        _ => may(Capability::ReadJob),
+    }
 }
 
 /// Where objects of a kind are; none for kinds that do not exist here.
@@ -83,14 +109,15 @@ fn table(context: &str) -> Option<Table> {
         "evals" => Some(Table::Evals),
         "deployment" => Some(Table::Deployments),
         "namespaces" => Some(Table::Namespaces),
+        "vars" => Some(Table::Variables),
         _ => None,
     }
 }
 
 /// One more than is sent, so that it is known whether there are more.
-fn candidates(snapshot: &Snapshot, context: &str, namespace: &str, wanted: &str) -> Vec<String> {
+fn candidates(snapshot: &Snapshot, context: &str, scope: &Scope, wanted: &str) -> Vec<String> {
     let limit = MATCHES_MAX + 1;
-    let own = |other: &str| in_namespace(namespace, other);
+    let own = |other: &str| scope.includes(other);
     let starts = |id: String| id.replace('-', "").starts_with(wanted).then_some(id);
     match context {
         "jobs" => {
@@ -112,13 +139,23 @@ fn candidates(snapshot: &Snapshot, context: &str, namespace: &str, wanted: &str)
             found.sort();
             found
         }
+        "vars" => {
+            let may = |variable: &Variable| scope.rights.variable(&variable.namespace, &variable.path, VariableCapability::List);
+            let asked = |variable: &Variable| scope.asked == "*" || scope.asked == variable.namespace;
+            let found = snapshot.variables().filter(|variable| asked(variable) && variable.path.starts_with(wanted) && may(variable));
+            found.map(|variable| variable.path.clone()).take(limit).collect()
+        }
         "namespaces" => {
             let names = snapshot.namespaces().map(|namespace| &namespace.name);
-            names.filter(|name| name.starts_with(wanted)).take(limit).cloned().collect()
+            names.filter(|name| name.starts_with(wanted) && scope.rights.any_in_namespace(name)).take(limit).cloned().collect()
         }
         "node_pools" => {
             let names = snapshot.node_pools().map(|pool| &pool.name);
-            names.filter(|name| name.starts_with(wanted)).take(limit).cloned().collect()
+            names
+                .filter(|name| name.starts_with(wanted) && scope.rights.node_pool(name, NodePoolCapability::Read))
+                .take(limit)
+                .cloned()
+                .collect()
         }
         _ => Vec::new(),
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use drover_model::ServiceRegistration;
 use drover_state::{Snapshot, Table};
 
-use super::{List, State, in_namespace, value};
+use super::{List, State, value};
 use crate::blocking::At;
 use crate::error::ApiError;
 use crate::filter::Kind;
@@ -16,9 +16,9 @@ use crate::view;
 
 /// `GET /v1/services`.
 pub async fn list<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
-    let namespace = request.namespace().to_owned();
+    let scope = request.scope();
     value(&*source, &request, |snapshot| {
-        let own = snapshot.services().filter(|service| in_namespace(&namespace, &service.namespace));
+        let own = snapshot.services().filter(|service| scope.includes(&service.namespace));
         let value = view::service_stubs(own.map(|service| &**service));
         Ok(At { index: snapshot.table_index(Table::Services), value })
     })

@@ -3,6 +3,7 @@
 //! Every field of the JSON types is written here or left at its zero value on purpose; nothing is looked up beyond the
 //! snapshot that the row came from.
 
+mod acl;
 mod alloc;
 mod deployment;
 mod evaluation;
@@ -13,6 +14,10 @@ mod pool;
 mod service;
 mod task_event;
 
+pub use acl::{
+    acl_no_token, acl_policy, acl_policy_stub, acl_role, acl_role_stub, acl_token, acl_token_stub, auth_method, auth_method_stub,
+    binding_rule, binding_rule_stub, one_time_token,
+};
 pub use alloc::{alloc, alloc_stub, resources};
 pub use deployment::deployment;
 pub use evaluation::{evaluation, evaluation_stub, metrics, updates};

@@ -55,7 +55,7 @@ impl Whole {
         self.server.shutdown().await;
     }
 
-    async fn with(config: Config) -> Self {
+    pub(crate) async fn with(config: Config) -> Self {
         let scope = TaskScope::new();
         let (clock, entropy) = (Clock::system(), Entropy::system());
         let server = Server::start(config, clock.clone(), entropy.clone(), &scope).await.unwrap();
@@ -76,6 +76,7 @@ impl Whole {
             client: None,
             logs: Arc::new(Silent),
             telemetry: Telemetry::default(),
+            known: drover_http::guard::Known::default(),
             reload: None,
         };
         let options = ApiOptions { region: "global".into(), response_headers: Vec::new() };
@@ -96,11 +97,17 @@ impl Whole {
         }
         let method = asked["method"].as_str().unwrap().parse().unwrap();
         let mut request = self.http.request(method, format!("http://{}{path}", self.address));
+        if let Some(token) = asked["headers"].get("X-Nomad-Token").and_then(Value::as_str) {
+            request = request.header("X-Nomad-Token", ids.get(token).map_or(token, String::as_str));
+        }
         request = match asked.get("body") {
             Some(Value::String(text)) => request.body(text.clone()),
             // Indexes of the recording, where it sends back what it was told.
             Some(body) => {
-                let text = body.to_string();
+                let mut text = body.to_string();
+                for (token, id) in ids {
+                    text = text.replace(token, id);
+                }
                 let mut parts = text.split("\"<int:");
                 let first = parts.next().unwrap_or_default().to_owned();
                 request.body(parts.fold(first, |text, part| text + "1" + part.split_once('"').unwrap().1))
@@ -336,7 +343,7 @@ const EXCEPTIONS: &[&str] = &[
 ];
 
 /// Notes where an answer is not as recorded.
-fn compared_with(name: &str, record: &Value, answer: &(u16, BTreeMap<String, String>, String), wrong: &mut Vec<String>) {
+pub(crate) fn compared_with(name: &str, record: &Value, answer: &(u16, BTreeMap<String, String>, String), wrong: &mut Vec<String>) {
     let mut out = Vec::new();
     let body: Value = match answer.2.as_str() {
         "" => json!(""),

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot set its scene has to fail")]
 
+mod acl;
 mod agent;
 mod cli;
 mod conventions;
@@ -52,7 +53,8 @@ async fn register(_: Arc<()>, mut request: Request) -> Result<Reply, ApiError> {
     Ok(Reply::json(&body)?.index(9))
 }
 
-async fn events(_: Arc<()>, _: Request) -> Result<Reply, ApiError> {
+async fn events(_: Arc<()>, request: Request) -> Result<Reply, ApiError> {
+    request.caller();
     Ok(Reply::event_stream(stream::body(|writer| async move {
         let _ = writer.heartbeat(true).await;
         let _ = writer.line(&serde_json::json!({"Index": 3})).await;

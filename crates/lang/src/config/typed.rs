@@ -242,6 +242,8 @@ pub struct AgentConfig {
     pub telemetry: Telemetry,
     /// Plugins by `plugin "name"` block, in order.
     pub plugin: Vec<PluginConfig>,
+    /// The `acl` block.
+    pub acl: AclConfig,
 }
 
 /// One value for each kind of traffic.
@@ -510,6 +512,18 @@ pub struct Telemetry {
     pub filter_default: Option<bool>,
 }
 
+/// The `acl` block.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default)]
+pub struct AclConfig {
+    /// Whether callers are held to policies.
+    pub enabled: bool,
+    /// The shortest time that a token lasts which expires.
+    pub token_min_expiration_ttl: Nanoseconds,
+    /// The longest.
+    pub token_max_expiration_ttl: Nanoseconds,
+}
+
 /// A `plugin` block.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(default)]
@@ -525,8 +539,6 @@ pub struct PluginConfig {
 /// Keys that promise safety. An agent that cannot keep a promise must refuse to start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Promises {
-    /// `acl.enabled`
-    pub acl: bool,
     /// `tls.http`
     pub tls_http: bool,
     /// `tls.rpc`
@@ -575,7 +587,6 @@ impl Partial {
         let set = |path: &str| self.get(path).is_some_and(|value| *value == Json::Bool(true));
         let providers = self.get("keyring").and_then(Json::as_array);
         Promises {
-            acl: set("acl.enabled"),
             tls_http: set("tls.http"),
             tls_rpc: set("tls.rpc"),
             gossip_encryption: self.get("server.encrypt").and_then(Json::as_str).is_some_and(|key| !key.is_empty()),

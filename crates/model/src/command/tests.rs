@@ -5,7 +5,13 @@ use std::collections::BTreeMap;
 use drover_macros::proves;
 
 use super::*;
+use crate::acl::{
+    AclNames, AclObjects, AclPolicy, AclRole, AclToken, AuthMethod, AuthMethodType, BindingRule, OneTimeToken, PolicyTarget, TokenLocality,
+    TokenType,
+};
+use crate::mirror::Carried;
 use crate::plan::{Placement, Preemption, Stop};
+use crate::variable::{RootKey, RootKeyState, Variable, VariableChange, VariableLock, VariableOperation};
 use crate::{
     AllocatedResources, AllocatedTask, ClientStatus, Deployment, DeploymentGroup, DeploymentHealth, DeploymentStatus, JobType,
     NamespaceCapabilities, NodeDriver, NodeResources, PlacementMetrics, PortMapping, Resources, SchedulerAlgorithm, Task, TaskEvent,
@@ -226,7 +232,12 @@ fn kind(change: &Change) -> &'static str {
         | Change::DrainsDone { .. }
         | Change::PurgeNode { .. }
         | Change::UpsertNamespaces(_)
-        | Change::DeleteNamespaces(_) => unreachable!("not of level 1"),
+        | Change::DeleteNamespaces(_)
+        | Change::AclBootstrap { .. }
+        | Change::UpsertAcl(_)
+        | Change::DeleteAcl(_)
+        | Change::UpsertRootKey(_)
+        | Change::Variable(_) => unreachable!("not of level 1"),
     }
 }
 
@@ -355,9 +366,93 @@ fn samples_of_level_3() -> Vec<(&'static str, Change)> {
     ]
 }
 
+/// One command of each kind that level 4 brought.
+const LEVEL_4: &str = include_str!("../../../../testdata/golden/commands-level-4.hex");
+
+fn samples_of_level_4() -> Vec<(&'static str, Change)> {
+    let token = AclToken {
+        accessor: "a".into(),
+        secret: "s".into(),
+        name: "pup".into(),
+        kind: TokenType::Client,
+        policies: vec!["herd".into()],
+        roles: vec!["r".into()],
+        global: true,
+        create_time: WallTime(1),
+        expiration_time: WallTime(2),
+        expiration_ttl_ns: 3,
+        create_index: 4,
+        modify_index: 5,
+    };
+    let target = PolicyTarget { namespace: "default".into(), job: "web".into(), group: "g".into(), task: "t".into() };
+    let policy = AclPolicy { name: "herd".into(), rules: "node {}".into(), target: Some(target), ..AclPolicy::default() };
+    let role = AclRole { id: "r".into(), name: "hands".into(), policies: vec!["herd".into()], ..AclRole::default() };
+    let method = AuthMethod {
+        name: "lane".into(),
+        kind: AuthMethodType::Oidc,
+        locality: TokenLocality::Global,
+        token_name_format: "x".into(),
+        max_token_ttl_ns: 60,
+        default: true,
+        config: Carried(drover_api::ACLAuthMethodConfig { oidc_client_id: "cid".into(), ..Default::default() }),
+        create_time: WallTime(1),
+        modify_time: WallTime(2),
+        create_index: 3,
+        modify_index: 4,
+    };
+    let rule = BindingRule { id: "b".into(), auth_method: "lane".into(), bind_type: "role".into(), ..BindingRule::default() };
+    let once = OneTimeToken { secret: "o".into(), accessor: "a".into(), expires: WallTime(9), ..OneTimeToken::default() };
+    let objects = AclObjects {
+        policies: vec![policy],
+        tokens: vec![token.clone()],
+        roles: vec![role],
+        auth_methods: vec![method],
+        binding_rules: vec![rule],
+        one_time_tokens: vec![once],
+    };
+    let name = |name: &str| vec![name.to_owned()];
+    let names = AclNames {
+        policies: name("herd"),
+        tokens: name("a"),
+        roles: name("r"),
+        auth_methods: name("lane"),
+        binding_rules: name("b"),
+        one_time_tokens: name("o"),
+    };
+    let key = RootKey {
+        id: "k".into(),
+        state: RootKeyState::Active,
+        create_time: WallTime(1),
+        publish_time: WallTime(2),
+        wrapping_key: vec![1, 2],
+        wrapped_encryption_key: vec![3],
+        wrapped_signing_key: vec![4],
+        create_index: 5,
+        modify_index: 6,
+    };
+    let variable = Variable {
+        namespace: "default".into(),
+        path: "farm/barn".into(),
+        key_id: "k".into(),
+        data: vec![7, 8],
+        lock: Some(VariableLock { id: "l".into(), ttl_ns: 15, delay_ns: 10 }),
+        ..Variable::default()
+    };
+    let change = VariableChange { operation: VariableOperation::LockAcquire, variable, expected: Some(0), lock_id: "l".into() };
+    vec![
+        ("acl-bootstrap", Change::AclBootstrap { token, reset: 7 }),
+        ("upsert-acl", Change::UpsertAcl(Box::new(objects))),
+        ("delete-acl", Change::DeleteAcl(names)),
+        ("upsert-root-key", Change::UpsertRootKey(Box::new(key))),
+        ("variable", Change::Variable(Box::new(change))),
+    ]
+}
+
 #[test]
 fn bytes_of_later_levels_are_read_and_written_again_unchanged() {
-    for (level, samples, golden) in [(2, samples_of_level_2(), LEVEL_2), (3, samples_of_level_3(), LEVEL_3)] {
+    for (level, samples, golden) in
+        [(2, samples_of_level_2(), LEVEL_2), (3, samples_of_level_3(), LEVEL_3), (4, samples_of_level_4(), LEVEL_4)]
+    {
         let mut written = String::new();
         for (name, change) in samples {
             assert_eq!(change.level(), level);

@@ -170,7 +170,10 @@ impl Server {
 
     /// Whether jobs may be registered, dispatched and scaled: not while the scheduler's settings forbid it to everybody but
     /// managers.
-    pub(crate) fn may_register(&self, manager: bool) -> Result<(), EndpointError> {
+    ///
+    /// # Errors
+    /// When they forbid it.
+    pub fn may_register(&self, manager: bool) -> Result<(), EndpointError> {
         if self.snapshot().scheduler_config().reject_job_registration && !manager {
             return Err(EndpointError::internal("Job registration, dispatch, and scale are disabled by the scheduler configuration"));
         }

@@ -44,6 +44,10 @@ impl Server {
         scope.spawn_until_stop("heartbeat watcher", watch::heartbeats(self.clone()));
         scope.spawn_until_stop("drains", drains::run(self.clone()));
         scope.spawn_until_stop("periodic jobs", periodic::run(self.clone()));
+        if self.0.config.keyring {
+            scope.spawn_until_stop("first root key", crate::endpoints::first_key(self.clone()));
+            scope.spawn_until_stop("locks on variables", crate::endpoints::run_locks(self.clone()));
+        }
         scope.spawn_until_stop("garbage collector", watch::garbage(self.clone()));
     }
 }

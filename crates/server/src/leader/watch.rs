@@ -124,7 +124,11 @@ pub(super) async fn heartbeats(server: Server) {
 pub(super) async fn garbage(server: Server) {
     loop {
         server.0.clock.sleep(server.0.config.gc_interval).await;
-        if let Err(error) = server.collect_garbage(false).await {
+        let collected = async {
+            server.collect_garbage(false).await?;
+            server.collect_tokens().await
+        };
+        if let Err(error) = collected.await {
             tracing::warn!(%error, "garbage collection failed, trying again later");
         }
     }

@@ -1,5 +1,6 @@
 //! A scheduler worker: takes evaluations as they are ready, works them out one after the other on the state as it will be,
-//! and hands their plans to the applier. While those are being committed it works on.
+//! and hands their plans to the applier. While those are being committed it works on. When very many come in, it gathers them for
+//! a moment ([`crate::pace`]), so that their ends share log entries.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::applier::Verdict;
 use super::{Answer, PlanRequest};
 use crate::error::EndpointError;
+use crate::pace::Pace;
 use crate::server::Server;
 
 /// Evaluations worked out on one state at most.
@@ -55,6 +57,7 @@ pub(super) async fn run(server: Server, plans: mpsc::Sender<PlanRequest>) {
     let mut finishing: FuturesUnordered<BoxFuture<'static, Next>> = FuturesUnordered::new();
     let mut again: Vec<Turn> = Vec::new();
     let mut dequeued: BoxFuture<'_, _> = Box::pin(server.0.leader.dequeue(server.0.clock.monotonic()));
+    let (pace, mut last) = (Pace::default(), None);
     loop {
         if again.is_empty() {
             tokio::select! {
@@ -65,9 +68,14 @@ pub(super) async fn run(server: Server, plans: mpsc::Sender<PlanRequest>) {
                 }
                 first = &mut dequeued, if finishing.len() < IN_FLIGHT_MAX => {
                     again.extend(first.map(|(eval, token)| Turn::new(eval, token)));
-                    let room = BATCH_EVALS_MAX - 1;
-                    let more = server.0.leader.dequeue_ready(server.0.clock.monotonic(), room);
-                    again.extend(more.into_iter().map(|(eval, token)| Turn::new(eval, token)));
+                    fill(&server, &mut again);
+                    let now = server.0.clock.monotonic();
+                    if again.len() < BATCH_EVALS_MAX && let Some(until) = pace.hold(now, last) {
+                        server.0.clock.sleep_until(Some(until)).await;
+                        fill(&server, &mut again);
+                    }
+                    last = Some(server.0.clock.monotonic());
+                    pace.count(now, again.len());
                     dequeued = Box::pin(server.0.leader.dequeue(server.0.clock.monotonic()));
                 }
             }
@@ -78,6 +86,13 @@ pub(super) async fn run(server: Server, plans: mpsc::Sender<PlanRequest>) {
             server.0.clock.sleep(Duration::from_secs(1)).await;
         }
     }
+}
+
+/// Takes what else is ready, as far as a batch has room for it.
+fn fill(server: &Server, batch: &mut Vec<Turn>) {
+    let room = BATCH_EVALS_MAX.saturating_sub(batch.len());
+    let more = server.0.leader.dequeue_ready(server.0.clock.monotonic(), room);
+    batch.extend(more.into_iter().map(|(eval, token)| Turn::new(eval, token)));
 }
 
 impl Next {

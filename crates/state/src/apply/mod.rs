@@ -1,5 +1,6 @@
 //! One file per kind of change; each is a method of the transaction that is under way.
 
+mod acl;
 mod alloc;
 mod child;
 mod collect;

@@ -16,7 +16,7 @@ use drover_rt::{Clock, Entropy, TaskScope};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// How often the counts are printed.
+/// How often the fleet are printed.
 const REPORT_EVERY: Duration = Duration::from_secs(5);
 /// Nodes that connect at once in the beginning, so that a server is not met by all of them in one moment.
 const CONNECT_AT_ONCE: usize = 64;
@@ -57,14 +57,15 @@ struct Args {
     seed: Option<u64>,
 }
 
-/// What happened so far.
+/// What all nodes share: what happened so far, and the names of tasks.
 #[derive(Debug, Default)]
-struct Counts {
+struct Fleet {
     ready: AtomicU64,
     running: AtomicU64,
     ended: AtomicU64,
     reports: AtomicU64,
     errors: AtomicU64,
+    names: node::Names,
 }
 
 fn main() -> ExitCode {
@@ -86,12 +87,12 @@ fn main() -> ExitCode {
 }
 
 async fn run(args: Args) -> anyhow::Result<()> {
-    let (clock, scope, counts) = (Clock::system(), TaskScope::new(), Arc::new(Counts::default()));
+    let (clock, scope, fleet) = (Clock::system(), TaskScope::new(), Arc::new(Fleet::default()));
     let entropy = args.seed.map_or_else(Entropy::system, Entropy::seeded);
     let starting = Arc::new(tokio::sync::Semaphore::new(CONNECT_AT_ONCE));
     println!("nodesim: {} nodes of {} MHz and {} MiB, servers {}", args.count, args.cpu, args.memory, args.servers.join(", "));
     for number in 0..args.count {
-        let node = node::Simulated::new(&args, number, &entropy, Arc::clone(&counts))?;
+        let node = node::Simulated::new(&args, number, &entropy, Arc::clone(&fleet))?;
         scope.spawn_until_stop("simulated node", node.run(clock.clone(), Arc::clone(&starting)));
     }
     let mut end = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
@@ -104,12 +105,12 @@ async fn run(args: Args) -> anyhow::Result<()> {
         let count = |value: &AtomicU64| value.load(Ordering::Relaxed);
         println!(
             "nodes ready {} of {}, allocations running {}, ended {}, reports {}, errors {}",
-            count(&counts.ready),
+            count(&fleet.ready),
             args.count,
-            count(&counts.running),
-            count(&counts.ended),
-            count(&counts.reports),
-            count(&counts.errors)
+            count(&fleet.running),
+            count(&fleet.ended),
+            count(&fleet.reports),
+            count(&fleet.errors)
         );
     }
     scope.shutdown(Duration::from_secs(2)).await;

@@ -1,8 +1,8 @@
 //! One simulated node.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use drover_base::{AllocId, Monotonic, NodeId};
@@ -15,20 +15,40 @@ use drover_rt::{Clock, Entropy};
 use futures::StreamExt;
 use tokio::sync::Semaphore;
 
-use crate::{Args, Counts};
+use crate::{Args, Fleet};
 
 /// The wait before a lost server is asked again.
 const RETRY: Duration = Duration::from_secs(1);
 /// Reports in one call.
 const BATCH_MAX: usize = 1_000;
 
+/// The names of the tasks of an allocation.
+type TaskNames = Arc<[String]>;
+
+/// Gives out one copy of equal lists of names. Bounded by the groups there are.
+#[derive(Debug, Default)]
+pub(crate) struct Names(Mutex<BTreeSet<TaskNames>>);
+
+impl Names {
+    fn of(&self, alloc: &Allocation) -> TaskNames {
+        let names: TaskNames = alloc.task_group().into_iter().flat_map(|group| &group.tasks).map(|task| task.name.clone()).collect();
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.get(&names) {
+            return Arc::clone(known);
+        }
+        known.insert(Arc::clone(&names));
+        names
+    }
+}
+
 /// A node that only pretends.
 pub(crate) struct Simulated {
     node: Node,
     servers: AgentClient,
-    counts: Arc<Counts>,
-    /// Allocations that run.
-    running: BTreeMap<AllocId, Arc<Allocation>>,
+    fleet: Arc<Fleet>,
+    /// Allocations that run, with the names of their tasks: of a job nothing else is kept, which a program that plays
+    /// thousands of nodes would hold thousands of times.
+    running: BTreeMap<AllocId, TaskNames>,
     /// When those that end by themselves do so.
     ends: BTreeSet<(Monotonic, AllocId)>,
     /// Reports on their way out.
@@ -36,7 +56,7 @@ pub(crate) struct Simulated {
 }
 
 impl Simulated {
-    pub(crate) fn new(args: &Args, number: u32, entropy: &Entropy, counts: Arc<Counts>) -> anyhow::Result<Self> {
+    pub(crate) fn new(args: &Args, number: u32, entropy: &Entropy, fleet: Arc<Fleet>) -> anyhow::Result<Self> {
         let address = &args.servers[number as usize % args.servers.len()];
         let id: NodeId = entropy.id();
         let secret: NodeId = entropy.id();
@@ -88,7 +108,7 @@ impl Simulated {
             ..Node::default()
         };
         let servers = AgentClient::new(address)?;
-        Ok(Self { node, servers, counts, running: BTreeMap::new(), ends: BTreeSet::new(), waiting: Vec::new() })
+        Ok(Self { node, servers, fleet, running: BTreeMap::new(), ends: BTreeSet::new(), waiting: Vec::new() })
     }
 
     fn caller(&self) -> Caller {
@@ -103,11 +123,11 @@ impl Simulated {
                 self.begin().await
             };
             if let Ok((ttl, stream)) = begun {
-                self.counts.ready.fetch_add(1, Ordering::Relaxed);
+                self.fleet.ready.fetch_add(1, Ordering::Relaxed);
                 let _lost = self.serve(&clock, ttl, stream).await;
-                self.counts.ready.fetch_sub(1, Ordering::Relaxed);
+                self.fleet.ready.fetch_sub(1, Ordering::Relaxed);
             }
-            self.counts.errors.fetch_add(1, Ordering::Relaxed);
+            self.fleet.errors.fetch_add(1, Ordering::Relaxed);
             clock.sleep(RETRY).await;
         }
     }
@@ -144,9 +164,10 @@ impl Simulated {
     async fn report(&mut self) -> Result<(), Refusal> {
         while !self.waiting.is_empty() {
             let batch: Vec<AllocUpdate> = self.waiting[..self.waiting.len().min(BATCH_MAX)].to_vec();
-            self.servers.update_allocs(self.caller(), batch.clone()).await?;
-            self.counts.reports.fetch_add(batch.len() as u64, Ordering::Relaxed);
-            self.waiting.drain(..batch.len());
+            let count = batch.len();
+            self.servers.update_allocs(self.caller(), batch).await?;
+            self.fleet.reports.fetch_add(count as u64, Ordering::Relaxed);
+            self.waiting.drain(..count);
         }
         Ok(())
     }
@@ -157,58 +178,58 @@ impl Simulated {
             if change.full { self.running.keys().filter(|id| !there.contains(id)).copied().collect() } else { change.removals };
         for id in gone {
             if self.running.remove(&id).is_some() {
-                self.counts.running.fetch_sub(1, Ordering::Relaxed);
+                self.fleet.running.fetch_sub(1, Ordering::Relaxed);
             }
         }
         for alloc in change.upserts {
             match (self.running.contains_key(&alloc.id), alloc.terminal()) {
-                (false, false) => self.start(alloc, clock),
-                (true, true) => self.stop(&alloc, clock, true),
+                (false, false) => self.start(&alloc, clock),
+                (true, true) => self.stop(alloc.id, clock, true),
                 // Stopped before it was seen to start: the servers still wait to hear that nothing runs.
                 (false, true) if !alloc.client_status.is_terminal() => {
-                    self.waiting.push(update(&alloc, ClientStatus::Complete, clock, &[TaskEventKind::Received]));
+                    let tasks = self.fleet.names.of(&alloc);
+                    self.waiting.push(update(alloc.id, &tasks, ClientStatus::Complete, clock, &[TaskEventKind::Received]));
                 }
                 _ => {}
             }
         }
     }
 
-    fn start(&mut self, alloc: Arc<Allocation>, clock: &Clock) {
+    fn start(&mut self, alloc: &Allocation, clock: &Clock) {
         let events = [TaskEventKind::Received, TaskEventKind::Setup("Building Task Directory".to_owned()), TaskEventKind::Started];
-        let mut started = update(&alloc, ClientStatus::Running, clock, &events);
+        let tasks = self.fleet.names.of(alloc);
+        let mut started = update(alloc.id, &tasks, ClientStatus::Running, clock, &events);
         if alloc.health_wanted {
             started.health = Some(DeploymentHealth { healthy: true, time: clock.now() });
         }
         self.waiting.push(started);
-        if let Some(run_for) = run_for(&alloc) {
+        if let Some(run_for) = run_for(alloc) {
             self.ends.insert((clock.monotonic() + run_for, alloc.id));
         }
-        self.running.insert(alloc.id, alloc);
-        self.counts.running.fetch_add(1, Ordering::Relaxed);
+        self.running.insert(alloc.id, tasks);
+        self.fleet.running.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn stop(&mut self, alloc: &Allocation, clock: &Clock, killed: bool) {
-        self.running.remove(&alloc.id);
-        self.counts.running.fetch_sub(1, Ordering::Relaxed);
-        self.counts.ended.fetch_add(1, Ordering::Relaxed);
+    fn stop(&mut self, id: AllocId, clock: &Clock, killed: bool) {
+        let Some(tasks) = self.running.remove(&id) else { return };
+        self.fleet.running.fetch_sub(1, Ordering::Relaxed);
+        self.fleet.ended.fetch_add(1, Ordering::Relaxed);
         let ended = TaskEventKind::Terminated { exit_code: 0, signal: 0, oom_killed: false, message: String::new() };
         let killing = TaskEventKind::Killing { kill_timeout_ns: 5_000_000_000, reason: String::new(), fails_task: false };
         let events = if killed { vec![killing, ended, TaskEventKind::Killed(String::new())] } else { vec![ended] };
-        self.waiting.push(update(alloc, ClientStatus::Complete, clock, &events));
+        self.waiting.push(update(id, &tasks, ClientStatus::Complete, clock, &events));
     }
 
     fn end(&mut self, clock: &Clock) {
         let now = clock.monotonic();
         while let Some((at, id)) = self.ends.first().copied().filter(|(at, _)| *at <= now) {
             self.ends.remove(&(at, id));
-            if let Some(alloc) = self.running.get(&id).cloned() {
-                self.stop(&alloc, clock, false);
-            }
+            self.stop(id, clock, false);
         }
     }
 }
 
-fn update(alloc: &Allocation, status: ClientStatus, clock: &Clock, events: &[TaskEventKind]) -> AllocUpdate {
+fn update(id: AllocId, tasks: &[String], status: ClientStatus, clock: &Clock, events: &[TaskEventKind]) -> AllocUpdate {
     let now = clock.now();
     let events: Vec<TaskEvent> = events.iter().map(|kind| TaskEvent { time: now, kind: kind.clone() }).collect();
     let dead = status.is_terminal();
@@ -219,8 +240,8 @@ fn update(alloc: &Allocation, status: ClientStatus, clock: &Clock, events: &[Tas
         events,
         ..TaskState::default()
     };
-    let tasks = alloc.task_group().into_iter().flat_map(|group| &group.tasks).map(|task| (task.name.clone(), state.clone())).collect();
-    AllocUpdate { id: alloc.id, status, description: String::new(), tasks, health: None }
+    let tasks = tasks.iter().map(|task| (task.clone(), state.clone())).collect();
+    AllocUpdate { id, status, description: String::new(), tasks, health: None }
 }
 
 /// How long the longest task of the allocation runs, if it ends by itself.

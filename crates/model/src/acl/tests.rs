@@ -1,0 +1,175 @@
+use drover_macros::proves;
+
+use super::*;
+
+fn access(policies: &[&str]) -> Access {
+    let rules: Vec<_> = policies.iter().map(|text| rules::parse(text).unwrap_or_else(|problems| panic!("{problems:?}"))).collect();
+    Access::of(&rules)
+}
+
+fn may(policy: &str) -> Vec<&'static str> {
+    let access = access(&[policy]);
+    Capability::ALL.iter().filter(|one| access.namespace("x", **one)).map(|one| one.text()).collect()
+}
+
+#[proves("ACL-002")]
+#[test]
+fn management_may_do_everything_and_no_policy_nothing() {
+    let (all, nothing) = (Access::management(), Access::default());
+    for capability in Capability::ALL.iter().filter(|one| **one != Capability::Deny) {
+        assert!(all.namespace("anything", *capability) && !nothing.namespace("default", *capability));
+    }
+    assert!(all.node_write() && all.agent_write() && all.operator_write() && all.node_pool("p", NodePoolCapability::Delete));
+    assert!(!nothing.node_read() && !nothing.agent_read() && !nothing.operator_read() && !nothing.some_node_pool());
+    assert!(all.variable("n", "p", VariableCapability::Destroy) && !nothing.variable("n", "p", VariableCapability::List));
+}
+
+#[proves("ACL-011")]
+#[test]
+fn rules_are_about_known_things_once() {
+    let known = "namespace \"x\" { policy = \"read\" }\nnode_pool \"p\" { policy = \"read\" }\nhost_volume \"v\" { policy = \"read\" }\n\
+                 agent { policy = \"read\" }\nnode { policy = \"read\" }\noperator { policy = \"read\" }\nquota { policy = \"read\" }\n\
+                 plugin { policy = \"list\" }\nsentinel { policy = \"read\" }\n";
+    assert!(rules::parse(known).is_ok());
+    for wrong in [
+        "bogus \"x\" {}",
+        "namespace \"x\" { bogus = 1 }",
+        "node { policy = \"read\" }\nnode { policy = \"write\" }",
+        "namespace \"x\" { policy = \"zz\" }",
+        "namespace \"x\" { capabilities = [\"nope\"] }",
+        "namespace \"x\" {",
+        "plugin { policy = \"scale\" }",
+    ] {
+        assert!(rules::parse(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[proves("ACL-013", "ACL-014", "ACL-015", "ACL-016")]
+#[test]
+fn words_stand_for_capabilities() {
+    let read = may("namespace \"x\" { policy = \"read\" }");
+    for one in ["list-jobs", "parse-job", "read-job", "csi-list-volume", "csi-read-volume", "read-job-scaling", "host-volume-read"] {
+        assert!(read.contains(&one), "{one}");
+    }
+    for one in ["submit-job", "read-logs", "read-fs", "alloc-exec", "scale-job", "dispatch-job"] {
+        assert!(!read.contains(&one), "{one}");
+    }
+    let write = may("namespace \"x\" { policy = \"write\" }");
+    for one in ["submit-job", "dispatch-job", "scale-job", "read-logs", "read-fs", "alloc-exec", "alloc-lifecycle", "csi-mount-volume"] {
+        assert!(write.contains(&one), "{one}");
+    }
+    for one in ["csi-register-plugin", "alloc-node-exec", "sentinel-override", "host-volume-delete", "host-volume-register"] {
+        assert!(!write.contains(&one), "{one}");
+    }
+    let scale = may("namespace \"x\" { policy = \"scale\" }");
+    for one in ["list-scaling-policies", "read-scaling-policy", "scale-job", "read-job", "read-job-scaling"] {
+        assert!(scale.contains(&one), "{one}");
+    }
+    assert!(!scale.contains(&"submit-job") && !scale.contains(&"list-jobs"));
+    assert!(may("namespace \"x\" { policy = \"deny\" }").is_empty());
+    let lists = access(&["plugin { policy = \"list\" }"]);
+    assert!(lists.plugin_list() && !lists.plugin_read());
+}
+
+#[proves("ACL-017")]
+#[test]
+fn submitting_covers_its_parts_and_a_part_is_no_more_than_itself() {
+    let submit = may("namespace \"x\" { capabilities = [\"submit-job\"] }");
+    for part in ["register-job", "revert-job", "deregister-job", "purge-job", "evaluate-job", "plan-job", "tag-job-version", "stable-job"] {
+        assert!(submit.contains(&part), "{part}");
+        assert!(!may(&format!("namespace \"x\" {{ capabilities = [\"{part}\"] }}")).contains(&"submit-job"), "{part}");
+    }
+    for verb in ["fail", "pause", "promote", "unblock", "cancel", "set-alloc-health"] {
+        let part = format!("{verb}-deployment");
+        assert!(submit.contains(&part.as_str()), "{part}");
+        assert_eq!(may(&format!("namespace \"x\" {{ capabilities = [\"{part}\"] }}")), [part]);
+    }
+}
+
+#[proves("ACL-018")]
+#[test]
+fn capabilities_of_host_volumes_imply_lesser_ones() {
+    let volumes = |given: &str| may(&format!("namespace \"x\" {{ capabilities = [\"host-volume-{given}\"] }}")).len();
+    assert_eq!((volumes("write"), volumes("register"), volumes("create"), volumes("read"), volumes("delete")), (5, 3, 2, 1, 1));
+}
+
+#[proves("ACL-019")]
+#[test]
+fn operators_have_capabilities_by_level() {
+    let of = |policy: &str| {
+        let access = access(&[policy]);
+        OperatorCapability::ALL.iter().filter(|one| access.operator(**one)).map(|one| one.text()).collect::<Vec<_>>()
+    };
+    assert_eq!(of("operator { policy = \"read\" }"), ["license-read", "keyring-read"]);
+    assert_eq!(of("operator { policy = \"write\" }").len(), 5);
+    assert_eq!(of("operator { capabilities = [\"snapshot-save\"] }"), ["snapshot-save"]);
+    assert!(of("operator { policy = \"deny\" }").is_empty());
+}
+
+#[proves("ACL-020")]
+#[test]
+fn writing_a_node_pool_includes_reading_and_deleting_it() {
+    let access = access(&["node_pool \"or*\" { policy = \"write\" }\nnode_pool \"all\" { policy = \"read\" }"]);
+    for capability in [NodePoolCapability::Read, NodePoolCapability::Write, NodePoolCapability::Delete] {
+        assert!(access.node_pool("orchard", capability) && !access.node_pool("default", capability));
+    }
+    assert!(access.node_pool("all", NodePoolCapability::Read) && !access.node_pool("all", NodePoolCapability::Write));
+}
+
+#[proves("ACL-021", "ACL-022")]
+#[test]
+fn policies_add_up_and_denial_wins() {
+    let list = "namespace \"x\" { capabilities = [\"list-jobs\"] }\nnode { policy = \"read\" }";
+    let read = "namespace \"x\" { capabilities = [\"read-job\"] }\nnode { policy = \"write\" }";
+    let both = access(&[list, read]);
+    assert!(both.namespace("x", Capability::ListJobs) && both.namespace("x", Capability::ReadJob) && both.node_write());
+    let denied = access(&[list, read, "namespace \"x\" { policy = \"deny\" }\nnode { policy = \"deny\" }"]);
+    assert!(!denied.namespace("x", Capability::ListJobs) && !denied.node_read() && !denied.any_in_namespace("x"));
+    let part = access(&["namespace \"x\" { policy = \"write\"\n capabilities = [\"deny\"] }"]);
+    assert!(!part.namespace("x", Capability::SubmitJob));
+}
+
+#[proves("ACL-023")]
+#[test]
+fn an_exact_name_decides_and_then_the_closest_pattern() {
+    let access = access(&["namespace \"*\" { policy = \"deny\" }\nnamespace \"prod-*\" { policy = \"read\" }\n\
+                           namespace \"prod-web-*\" { policy = \"write\" }\nnamespace \"prod-web-1\" { policy = \"read\" }\n\
+                           host_volume \"hay*\" { policy = \"read\" }\nhost_volume \"hayloft\" { policy = \"write\" }"]);
+    let submits = |name: &str| access.namespace(name, Capability::SubmitJob);
+    let reads = |name: &str| access.namespace(name, Capability::ReadJob);
+    assert!(submits("prod-web-2") && !submits("prod-web-1") && reads("prod-web-1"));
+    assert!(reads("prod-db") && !submits("prod-db") && !reads("test"));
+    assert!(access.host_volume("hayloft", HostVolumeCapability::MountReadwrite));
+    assert!(!access.host_volume("hayrack", HostVolumeCapability::MountReadwrite));
+    assert!(access.host_volume("hayrack", HostVolumeCapability::MountReadonly));
+}
+
+#[proves("ACL-025", "VAR-009")]
+#[test]
+fn variables_have_rules_by_path() {
+    let access = access(&["namespace \"farm-*\" { variables {\n path \"*\" { capabilities = [\"list\"] }\n\
+                           path \"shed/*\" { capabilities = [\"read\", \"write\"] }\n path \"shed/secret\" { capabilities = [\"deny\"] } } }"]);
+    let may = |path: &str, capability| access.variable("farm-a", path, capability);
+    assert!(may("barn", VariableCapability::List) && !may("barn", VariableCapability::Read));
+    assert!(may("shed/x", VariableCapability::Read) && may("shed/x", VariableCapability::List) && may("shed/x", VariableCapability::Write));
+    assert!(!may("shed/x", VariableCapability::Destroy) && !may("shed/secret", VariableCapability::List));
+    assert!(!access.variable("other", "shed/x", VariableCapability::Read));
+    assert!(access.some_variable("farm-a") && !access.some_variable("other") && access.some_variable("*"));
+    assert!(!access.namespace("farm-a", Capability::ListJobs));
+}
+
+proptest::proptest! {
+    /// INV-60: a policy without denial never takes a right away.
+    #[test]
+    fn another_policy_takes_no_right_away(
+        first in 1usize..45, second in 1usize..45, patterns in proptest::sample::subsequence(vec!["x", "x*", "*", "y"], 2),
+    ) {
+        let rule = |pattern: &str, number: usize| format!("namespace \"{pattern}\" {{ capabilities = [\"{}\"] }}", Capability::ALL[number].text());
+        let (one, two) = (rule(patterns[0], first), rule(patterns[0], second));
+        let before = access(&[&one]);
+        let after = access(&[&one, &two]);
+        for capability in Capability::ALL {
+            proptest::prop_assert!(!before.namespace("x", *capability) || after.namespace("x", *capability));
+        }
+    }
+}
