@@ -56,7 +56,15 @@ pub fn format(text: &str) -> String {
             out.push('\n');
         }
     }
-    out
+    // What is no HCL may have pieces that would become others when they stand together: then nothing is moved.
+    let pieces = |tokens: &[Token<'_>]| -> Vec<String> {
+        let kept = tokens.iter().filter(|token| !matches!(token.kind, Kind::Newline | Kind::Comment | Kind::LineComment));
+        kept.map(|token| token.text.to_owned()).collect()
+    };
+    match scan(&out) {
+        Some(again) if pieces(&again) == pieces(&tokens) => out,
+        _ => text.to_owned(),
+    }
 }
 
 // -- scanning ---------------------------------------------------------------------------------------------------------
