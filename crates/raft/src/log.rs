@@ -54,7 +54,7 @@ impl Default for DiskLogOptions {
 /// The largest entry that is written or read.
 pub(crate) const ENTRY_MAX: usize = 64 << 20;
 /// Bytes of entries that are kept in memory; older ones are read from the disk when somebody asks for them.
-const KEPT_IN_MEMORY_MAX: usize = 2 << 20;
+const KEPT_IN_MEMORY_MAX: usize = 1 << 20;
 /// The largest vote file that is read.
 const STATE_MAX: u64 = 64 << 10;
 

@@ -7,7 +7,7 @@ use drover_state::Event;
 use tokio::sync::watch;
 
 /// Events that are held while nobody reads: enough to take up a broken stream, not a copy of everything a burst changed.
-const UNREAD_EVENTS_MAX: usize = 4_096;
+const UNREAD_EVENTS_MAX: usize = 2_048;
 
 /// The events of one log entry.
 pub type Entry = Arc<(u64, Vec<Event>)>;
