@@ -185,7 +185,6 @@ pub struct AllocFileInfo {
     /// Zero time is sent as null.
     pub mod_time: Option<String>,
     /// Only from stat of a file.
-    #[wire(omit_empty)]
     pub content_type: String,
 }
 
@@ -356,6 +355,7 @@ pub struct ExecStreamingOutput {
 
 /// The JSON object `ExecStreamingExitResult`.
 #[derive(Clone, Debug, Default, PartialEq, Wire)]
+#[wire(omit_empty)]
 pub struct ExecStreamingExitResult {
     #[wire("exit_code")]
     pub exit_code: i64,

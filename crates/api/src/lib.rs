@@ -16,6 +16,7 @@ pub mod operator;
 pub mod search;
 pub mod service;
 pub mod volume;
+pub mod websocket;
 pub mod why;
 pub mod wire;
 

@@ -39,6 +39,8 @@ pub struct Command {
     pub flags: &'static [Flag],
     /// Whether it takes the general flags.
     pub general: bool,
+    /// Whether its arguments are a command of somebody else's, so that no flags come after the first.
+    pub foreign: bool,
     /// The exit code of errors in its usage.
     pub usage_code: i32,
     /// What it does.

@@ -117,6 +117,18 @@ impl Parsed {
     /// # Errors
     /// At the first flag that is unknown or has no usable value.
     pub fn parse(known: &[&'static [Flag]], line: &[String]) -> Result<Self, FlagError> {
+        Self::split(known, line, false)
+    }
+
+    /// The same for a line whose arguments are a command of somebody else's: flags end at the first argument.
+    ///
+    /// # Errors
+    /// At the first flag that is unknown or has no usable value.
+    pub fn parse_foreign(known: &[&'static [Flag]], line: &[String]) -> Result<Self, FlagError> {
+        Self::split(known, line, true)
+    }
+
+    fn split(known: &[&'static [Flag]], line: &[String], foreign: bool) -> Result<Self, FlagError> {
         let mut parsed = Self::default();
         let mut rest = line.iter();
         while let Some(word) = rest.next() {
@@ -127,6 +139,10 @@ impl Parsed {
                     break;
                 }
                 parsed.arguments.push(word.clone());
+                if foreign {
+                    parsed.arguments.extend(rest.cloned());
+                    break;
+                }
                 continue;
             };
             let (name, given) = flag.split_once('=').map_or((flag, None), |(name, value)| (name, Some(value)));

@@ -100,7 +100,8 @@ impl Invocation {
     }
 
     fn command(command: &'static Command, words: &[String]) -> Self {
-        match Parsed::parse(&command.known_flags(), words) {
+        let parse = if command.foreign { Parsed::parse_foreign } else { Parsed::parse };
+        match parse(&command.known_flags(), words) {
             Ok(parsed) if parsed.help => Self::Say { out: command.help(), error: String::new(), code: 0 },
             Ok(parsed) => Self::Command(command, parsed),
             Err(error) => {

@@ -17,6 +17,7 @@ pub mod sdk;
 pub mod template;
 pub mod text;
 pub mod ui;
+pub mod websocket;
 
 mod invocation;
 

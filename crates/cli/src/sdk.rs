@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use bytes::Bytes;
+use drover_rt::Entropy;
 use futures::{Stream, StreamExt};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
@@ -292,6 +293,27 @@ impl Client {
         self.call(Method::DELETE, path, query, None::<&()>).await
     }
 
+    /// Writes by POST, where an agent takes nothing else.
+    ///
+    /// # Errors
+    /// As [`SdkError`].
+    pub async fn post<B: Serialize + Sync, T: DeserializeOwned>(&self, path: &str, query: &Query, body: &B) -> Result<Answer<T>, SdkError> {
+        self.call(Method::POST, path, query, Some(body)).await
+    }
+
+    /// Deletes what a body names.
+    ///
+    /// # Errors
+    /// As [`SdkError`].
+    pub async fn delete_with<B: Serialize + Sync, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &Query,
+        body: &B,
+    ) -> Result<Answer<T>, SdkError> {
+        self.call(Method::DELETE, path, query, Some(body)).await
+    }
+
     /// Reads a body as it comes.
     ///
     /// # Errors
@@ -314,6 +336,22 @@ impl Client {
     /// When no answer comes.
     pub async fn raw(&self, method: Method, path: &str, query: &Query, body: Option<Vec<u8>>) -> Result<reqwest::Response, SdkError> {
         self.send(method, path, query, body).await.map(|(response, _)| response)
+    }
+
+    /// Asks for a conversation in WebSocket messages.
+    ///
+    /// # Errors
+    /// When the agent does not want one.
+    pub async fn converse(&self, path: &str, query: &Query) -> Result<reqwest::Upgraded, SdkError> {
+        let key = base64::engine::general_purpose::STANDARD.encode(Entropy::system().bits().to_le_bytes());
+        let headers = [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Key", &key)];
+        let (response, url) = self.send_with(Method::GET, path, query, None, &headers).await?;
+        if response.status().as_u16() != 101 {
+            let response = good(response).await?;
+            let reason = format!("the answer was {} and not a change of protocol", response.status());
+            return Err(SdkError::Transport { method: "Get".to_owned(), url, reason });
+        }
+        response.upgrade().await.map_err(|error| SdkError::Transport { method: "Get".to_owned(), url, reason: reason(&error) })
     }
 
     async fn call<B: Serialize, T: DeserializeOwned>(
@@ -344,6 +382,17 @@ impl Client {
         query: &Query,
         body: Option<Vec<u8>>,
     ) -> Result<(reqwest::Response, String), SdkError> {
+        self.send_with(method, path, query, body, &[]).await
+    }
+
+    async fn send_with(
+        &self,
+        method: Method,
+        path: &str,
+        query: &Query,
+        body: Option<Vec<u8>>,
+        headers: &[(&str, &str)],
+    ) -> Result<(reqwest::Response, String), SdkError> {
         let mut pairs: Vec<(&str, &str)> = Vec::new();
         let region = query.region.as_deref().unwrap_or(&self.config.region);
         let namespace = query.namespace.as_deref().unwrap_or(&self.config.namespace);
@@ -357,7 +406,8 @@ impl Client {
         let mut target = path.to_owned();
         for (number, (name, value)) in pairs.iter().enumerate() {
             target.push(if number == 0 && !path.contains('?') { '?' } else { '&' });
-            target.push_str(&format!("{name}={}", utf8_percent_encode(value, SEGMENT)).replace('+', "%2B").replace("%20", "+"));
+            let value = utf8_percent_encode(value, SEGMENT).to_string().replace('&', "%26").replace('+', "%2B").replace("%20", "+");
+            target.push_str(&format!("{name}={value}"));
         }
         let shown = format!("{}{target}", self.shown_base);
         let word = capitalised(method.as_str());
@@ -375,6 +425,9 @@ impl Client {
         }
         if let Some(body) = body {
             request = request.header("Content-Type", "application/json").body(body);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
         match request.send().await {
             Ok(response) => Ok((response, shown)),

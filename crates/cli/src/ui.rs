@@ -110,6 +110,12 @@ impl Ui {
         Ok(Some(String::from_utf8_lossy(&line).trim().to_owned()))
     }
 
+    /// The input itself; from now on there is none here.
+    pub fn take_input(&self) -> Box<dyn io::Read + Send> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut inner.input, Box::new(io::empty()))
+    }
+
     /// All of the input, up to a bound.
     ///
     /// # Errors

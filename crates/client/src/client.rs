@@ -11,7 +11,7 @@ use drover_base::{AllocId, NodeId};
 use drover_driver::exec::IsolatedExec;
 use drover_driver::raw_exec::RawExec;
 use drover_driver::shim::agent::{ShimConfig, Shims};
-use drover_driver::{Driver, ExecCommand, ExecOutput, Executor, Registry};
+use drover_driver::{Driver, ExecCommand, ExecInput, ExecOutput, Executor, Registry};
 use drover_linux::cgroup::{Hierarchy, Version};
 use drover_model::{Allocation, Node, NodeDriver, TaskStatus};
 use drover_rt::{Clock, Entropy, TaskScope};
@@ -27,6 +27,7 @@ use crate::files::{AllocFiles, FRAMES_MAX, FilesError, Frame, FrameStream, LogKi
 use crate::gc;
 use crate::identity::{IdentityError, NodeIdentity};
 use crate::link::{Contact, DesiredChange, LinkError, Registered, ServerLink};
+use crate::node_meta::NodeMeta;
 use crate::registrar::{self, Order};
 use crate::reporter::{self, Reporter};
 use crate::stats;
@@ -78,6 +79,7 @@ pub(crate) struct Shared {
     pub(crate) config: ClientConfig,
     node: Mutex<Arc<Node>>,
     node_changed: Notify,
+    meta: NodeMeta,
     pub(crate) drivers: Registry,
     pub(crate) groups: Version,
     pub(crate) link: Arc<dyn ServerLink>,
@@ -163,13 +165,17 @@ impl Client {
             (NodeIdentity::load(&config.state_dir, &entropy)?, store, remembered)
         };
         let (drivers, groups) = drivers(&config, &clock, &entropy, &scope, more)?;
-        let node = fingerprint::node(&config, &identity, groups, &drivers, clock.now());
+        let mut node = fingerprint::node(&config, &identity, groups, &drivers, clock.now());
+        let kept = (!config.dev).then(|| config.state_dir.clone());
+        let meta = NodeMeta::load(node.meta.clone(), kept).map_err(|source| directory(&config.state_dir, source))?;
+        node.meta = meta.merged();
         let (contact, contacted) = watch::channel(false);
         let (registrar, orders) = mpsc::channel(registrar::ORDERS_MAX);
         let host_environment = config.inheritable_environment(std::env::vars());
         let shared = Arc::new(Shared {
             node: Mutex::new(Arc::new(node)),
             node_changed: Notify::new(),
+            meta,
             drivers,
             groups,
             link,
@@ -555,6 +561,9 @@ pub enum AllocError {
     Unknown(AllocId),
     #[error("{0}")]
     Failed(String),
+    /// The configuration does not allow it.
+    #[error("{0}")]
+    Forbidden(String),
 }
 
 impl ClientHandle {
@@ -614,6 +623,23 @@ impl ClientHandle {
         }
     }
 
+    /// The node's metadata: of its configuration, as changed since, and together.
+    pub fn node_meta(&self) -> api::NodeMetaResponse {
+        self.shared.meta.view()
+    }
+
+    /// Sets and, where the value is none, removes keys of the node's metadata; servers hear of it at once.
+    ///
+    /// # Errors
+    /// When the change cannot be kept.
+    pub fn change_node_meta(&self, changes: BTreeMap<String, Option<String>>) -> std::io::Result<api::NodeMetaResponse> {
+        self.shared.meta.apply(changes)?;
+        let merged = self.shared.meta.merged();
+        Arc::make_mut(&mut *self.shared.node.lock().unwrap_or_else(PoisonError::into_inner)).meta = merged;
+        self.shared.node_changed.notify_one();
+        Ok(self.node_meta())
+    }
+
     /// Restarts one task, all that run, or with `all` those that are dead as well.
     pub async fn restart(&self, id: AllocId, task: Option<String>, all: bool) -> Result<(), AllocError> {
         if task.is_some() && all {
@@ -633,8 +659,11 @@ impl ClientHandle {
         id: AllocId,
         task: &str,
         command: ExecCommand,
-        input: mpsc::Receiver<Vec<u8>>,
+        input: mpsc::Receiver<ExecInput>,
     ) -> Result<BoxStream<'static, ExecOutput>, AllocError> {
+        if self.shared.config.disable_remote_exec {
+            return Err(AllocError::Forbidden("Permission denied".to_owned()));
+        }
         let view = self.handle(id)?.view();
         let unknown = || AllocError::Failed(format!("unknown task name \"{task}\""));
         let state = view.tasks.get(task).ok_or_else(unknown)?;

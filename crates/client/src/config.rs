@@ -78,6 +78,8 @@ pub struct ClientConfig {
     pub exec: ExecConfig,
     /// Whether tasks that only pretend may be run.
     pub mock_driver: bool,
+    /// Refuse to run commands in tasks for others.
+    pub disable_remote_exec: bool,
     /// What the product calls itself towards job files.
     pub nomad_version: String,
     pub drover_version: String,
@@ -124,6 +126,7 @@ impl Default for ClientConfig {
             raw_exec: RawExecConfig::default(),
             exec: ExecConfig::default(),
             mock_driver: false,
+            disable_remote_exec: false,
             nomad_version: "2.0.5".to_owned(),
             drover_version: env!("CARGO_PKG_VERSION").to_owned(),
         }

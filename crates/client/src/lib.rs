@@ -12,6 +12,7 @@ pub mod fingerprint;
 mod gc;
 pub mod identity;
 pub mod link;
+pub mod node_meta;
 mod registrar;
 mod reporter;
 mod stats;

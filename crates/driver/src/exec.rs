@@ -18,8 +18,8 @@ use crate::registry::Driver;
 use crate::schema::{self, Field, Kind, Settings, optional, required};
 use crate::shim::protocol::{Bind, Credentials, Isolation, Launch};
 use crate::task::{
-    Capabilities, DriverError, ExecCommand, ExecOutput, ExitResult, FileSystemIsolation, Fingerprint, NetworkMode, StartError, Started,
-    TaskConfig, TaskHandle, TaskState, TaskStats,
+    Capabilities, DriverError, ExecCommand, ExecInput, ExecOutput, ExitResult, FileSystemIsolation, Fingerprint, NetworkMode, StartError,
+    Started, TaskConfig, TaskHandle, TaskState, TaskStats,
 };
 
 const NAME: &str = "exec";
@@ -294,9 +294,9 @@ impl Driver for IsolatedExec {
         &self,
         id: String,
         command: ExecCommand,
-        input: mpsc::Receiver<Vec<u8>>,
+        input: mpsc::Receiver<ExecInput>,
     ) -> BoxFuture<'_, Result<BoxStream<'static, ExecOutput>, DriverError>> {
-        async move { self.executor.exec(NAME, &id, command, input).await }.boxed()
+        async move { self.executor.exec(&id, command, input).await }.boxed()
     }
 
     fn clear(&self) -> bool {

@@ -15,8 +15,8 @@ use tokio::sync::mpsc;
 use crate::shim::agent::{AttachError, LaunchError, RequestError, Shim, ShimHandle, Shims};
 use crate::shim::protocol::{self, Exited, Launch, Reply};
 use crate::task::{
-    DriverError, ExecCommand, ExecOutput, ExitResult, LogSettings, StartError, Started, TaskConfig, TaskHandle, TaskResources, TaskState,
-    TaskStats,
+    DriverError, ExecCommand, ExecInput, ExecOutput, ExitResult, LogSettings, StartError, Started, TaskConfig, TaskHandle, TaskResources,
+    TaskState, TaskStats,
 };
 
 /// The version of the state in handles written here.
@@ -236,20 +236,17 @@ impl Executor {
 
     pub(crate) async fn exec(
         &self,
-        driver: &'static str,
         id: &str,
         command: ExecCommand,
-        input: mpsc::Receiver<Vec<u8>>,
+        input: mpsc::Receiver<ExecInput>,
     ) -> Result<BoxStream<'static, ExecOutput>, DriverError> {
-        if command.terminal {
-            return Err(DriverError::Unsupported { driver, what: "give commands a terminal yet" });
-        }
         let known = self.known(id)?;
         let request = protocol::Exec {
             args: command.args,
             env: known.env,
             directory: known.directory,
             timeout_ms: command.timeout.map_or(0, |limit| limit.as_millis() as u64),
+            terminal: command.terminal.then_some(true),
         };
         let stream = known.shim.exec(request).await.map_err(|error| match error {
             RequestError::Gone => DriverError::NotFound,
@@ -265,11 +262,15 @@ impl Executor {
                 tokio::select! {
                     reply = stream.next() => break reply,
                     chunk = next_chunk(&mut input) => {
-                        let end = chunk.is_none();
-                        if end {
-                            input = None;
-                        }
-                        if stream.write(chunk.unwrap_or_default(), end).await.is_err() {
+                        let given = match chunk {
+                            Some(ExecInput::Bytes(bytes)) => stream.write(bytes, false).await,
+                            Some(ExecInput::Resize { rows, columns }) => stream.resize(rows, columns).await,
+                            None => {
+                                input = None;
+                                stream.write(Vec::new(), true).await
+                            }
+                        };
+                        if given.is_err() {
                             input = None;
                         }
                     }
@@ -290,7 +291,7 @@ impl Executor {
     }
 }
 
-async fn next_chunk(input: &mut Option<mpsc::Receiver<Vec<u8>>>) -> Option<Vec<u8>> {
+async fn next_chunk(input: &mut Option<mpsc::Receiver<ExecInput>>) -> Option<ExecInput> {
     match input {
         Some(input) => input.recv().await,
         None => std::future::pending().await,

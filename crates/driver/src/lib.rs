@@ -13,6 +13,6 @@ pub mod task;
 pub use executor::Executor;
 pub use registry::{Driver, Registry};
 pub use task::{
-    Capabilities, DriverError, ExecCommand, ExecOutput, ExitResult, FileSystemIsolation, Fingerprint, Health, LogSettings, NetworkMode,
-    StartError, Started, TaskConfig, TaskDirectories, TaskHandle, TaskResources, TaskState, TaskStats,
+    Capabilities, DriverError, ExecCommand, ExecInput, ExecOutput, ExitResult, FileSystemIsolation, Fingerprint, Health, LogSettings,
+    NetworkMode, StartError, Started, TaskConfig, TaskDirectories, TaskHandle, TaskResources, TaskState, TaskStats,
 };

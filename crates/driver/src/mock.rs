@@ -17,8 +17,8 @@ use tokio::sync::{mpsc, watch};
 use crate::registry::Driver;
 use crate::schema::{self, Field, Kind, Settings, optional};
 use crate::task::{
-    Capabilities, DriverError, ExecCommand, ExecOutput, ExitResult, FileSystemIsolation, Fingerprint, NetworkMode, StartError, Started,
-    TaskConfig, TaskHandle, TaskState, TaskStats,
+    Capabilities, DriverError, ExecCommand, ExecInput, ExecOutput, ExitResult, FileSystemIsolation, Fingerprint, NetworkMode, StartError,
+    Started, TaskConfig, TaskHandle, TaskState, TaskStats,
 };
 
 const NAME: &str = "mock_driver";
@@ -305,7 +305,7 @@ impl Driver for Mock {
         &self,
         _id: String,
         _command: ExecCommand,
-        _input: mpsc::Receiver<Vec<u8>>,
+        _input: mpsc::Receiver<ExecInput>,
     ) -> BoxFuture<'_, Result<BoxStream<'static, ExecOutput>, DriverError>> {
         async move { Err(DriverError::Unsupported { driver: NAME, what: "run commands" }) }.boxed()
     }

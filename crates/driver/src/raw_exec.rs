@@ -14,8 +14,8 @@ use crate::registry::Driver;
 use crate::schema::{self, Field, Kind, optional, required};
 use crate::shim::protocol::{Credentials, Launch};
 use crate::task::{
-    Capabilities, DriverError, ExecCommand, ExecOutput, ExitResult, FileSystemIsolation, Fingerprint, NetworkMode, StartError, Started,
-    TaskConfig, TaskHandle, TaskState, TaskStats,
+    Capabilities, DriverError, ExecCommand, ExecInput, ExecOutput, ExitResult, FileSystemIsolation, Fingerprint, NetworkMode, StartError,
+    Started, TaskConfig, TaskHandle, TaskState, TaskStats,
 };
 
 const NAME: &str = "raw_exec";
@@ -233,9 +233,9 @@ impl Driver for RawExec {
         &self,
         id: String,
         command: ExecCommand,
-        input: mpsc::Receiver<Vec<u8>>,
+        input: mpsc::Receiver<ExecInput>,
     ) -> BoxFuture<'_, Result<BoxStream<'static, ExecOutput>, DriverError>> {
-        async move { self.executor.exec(NAME, &id, command, input).await }.boxed()
+        async move { self.executor.exec(&id, command, input).await }.boxed()
     }
 
     fn clear(&self) -> bool {

@@ -11,8 +11,8 @@ use tokio::sync::mpsc;
 
 use crate::schema::{self, Field};
 use crate::task::{
-    Capabilities, DriverError, ExecCommand, ExecOutput, ExitResult, Fingerprint, StartError, Started, TaskConfig, TaskHandle, TaskState,
-    TaskStats,
+    Capabilities, DriverError, ExecCommand, ExecInput, ExecOutput, ExitResult, Fingerprint, StartError, Started, TaskConfig, TaskHandle,
+    TaskState, TaskStats,
 };
 
 /// A way of running tasks.
@@ -70,7 +70,7 @@ pub trait Driver: Send + Sync {
         &self,
         id: String,
         command: ExecCommand,
-        input: mpsc::Receiver<Vec<u8>>,
+        input: mpsc::Receiver<ExecInput>,
     ) -> BoxFuture<'_, Result<BoxStream<'static, ExecOutput>, DriverError>>;
 
     /// Makes the first start quick; optional.

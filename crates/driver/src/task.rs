@@ -185,6 +185,17 @@ pub struct ExecCommand {
     pub timeout: Option<Duration>,
 }
 
+/// What a command is given while it runs. When no more can come, its input ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExecInput {
+    Bytes(Vec<u8>),
+    /// The terminal has another size.
+    Resize {
+        rows: u16,
+        columns: u16,
+    },
+}
+
 /// What a command run in a task's context gives, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExecOutput {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -219,13 +220,26 @@ impl Agent {
 
     /// Runs a command against the agent.
     pub fn cli(&self, words: &[&str]) -> Output {
-        let output = Command::new(program())
+        self.cli_with(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>(), "")
+    }
+
+    /// The same with an input, and times in UTC.
+    pub fn cli_with(&self, words: &[String], input: &str) -> Output {
+        let mut child = Command::new(program())
             .args(words)
             .current_dir(&self.directory)
             .env("NOMAD_ADDR", format!("http://{}", self.address))
-            .stdin(Stdio::null())
-            .output()
+            .env("TZ", "UTC")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
             .expect("the program under test can be run");
+        if let Some(mut stdin) = child.stdin.take() {
+            // A command that does not read its input may have ended already.
+            drop(stdin.write_all(input.as_bytes()));
+        }
+        let output = child.wait_with_output().expect("the program under test ends");
         Output {
             code: output.status.code().unwrap_or(-1),
             out: String::from_utf8_lossy(&output.stdout).into_owned(),

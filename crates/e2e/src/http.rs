@@ -54,6 +54,14 @@ pub fn call(address: SocketAddr, method: &str, path: &str, body: Option<&Value>)
 /// # Errors
 /// When the connection fails or is closed before an answer.
 pub fn raw(address: SocketAddr, request: &[u8]) -> std::io::Result<Reply> {
+    raw_until(address, request, |_| false)
+}
+
+/// The same, but a chunked body is left alone once `enough` of it has come.
+///
+/// # Errors
+/// When the connection fails or is closed before an answer.
+pub fn raw_until(address: SocketAddr, request: &[u8], enough: impl Fn(&[u8]) -> bool) -> std::io::Result<Reply> {
     let mut stream = TcpStream::connect_timeout(&address, LIMIT)?;
     stream.set_read_timeout(Some(LIMIT))?;
     stream.set_write_timeout(Some(LIMIT))?;
@@ -89,6 +97,9 @@ pub fn raw(address: SocketAddr, request: &[u8]) -> std::io::Result<Reply> {
                 break;
             }
             body.extend_from_slice(&chunk[..size]);
+            if enough(&body) {
+                break;
+            }
         }
     } else if let Some(length) = find("content-length").and_then(|length| length.parse().ok()) {
         body.resize(length, 0);

@@ -68,7 +68,8 @@ impl<S: Guard> Api<S> {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: std::error::Error + Send + Sync,
     {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        let upgrade = parts.extensions.remove::<hyper::upgrade::OnUpgrade>();
         let head = parts.method == Method::HEAD;
         let query = Query::parse(parts.uri.query().unwrap_or(""));
         let wants_pretty = query.find("pretty").is_some_and(|value| value != "0");
@@ -123,6 +124,7 @@ impl<S: Guard> Api<S> {
                         gate: Gate::new(route.access, Caller::nobody()),
                         hidden: None,
                         body: Mutex::new(Some(body)),
+                        upgrade: Mutex::new(upgrade),
                     };
                     match self.admit(route, &mut request) {
                         Ok(()) => self.handle(route, request).await.unwrap_or_else(Reply::of_error),
@@ -211,6 +213,9 @@ impl<S: Guard> Api<S> {
         *response.status_mut() = reply.status;
         if reply.until_close {
             *response.version_mut() = Version::HTTP_10;
+        }
+        if let Some(session) = reply.session {
+            response.extensions_mut().insert(session);
         }
         let headers = response.headers_mut();
         for (name, value) in &self.inner.options.response_headers {

@@ -26,6 +26,7 @@ pub mod stream;
 pub mod table;
 pub mod telemetry;
 pub mod view;
+pub mod websocket;
 
 pub use access::{Access, Caller, Capability, Forward, Guard, Scope};
 pub use agent::{Agent, Facts};

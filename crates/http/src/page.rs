@@ -65,6 +65,19 @@ impl Key for ModifyKey {
     }
 }
 
+/// `<modify index>`, the newest first; the id only makes the order total.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RecentKey(pub std::cmp::Reverse<u64>, pub String);
+
+impl Key for RecentKey {
+    fn token(&self) -> String {
+        self.0.0.to_string()
+    }
+    fn parse(token: &str) -> Option<Self> {
+        Some(Self(std::cmp::Reverse(token.parse().ok()?), String::new()))
+    }
+}
+
 /// One page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<T> {

@@ -2,10 +2,12 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures::Stream;
+use futures::future::BoxFuture;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use http_body::{Frame, SizeHint};
@@ -62,6 +64,23 @@ pub struct Reply {
     pub(crate) payload: Payload,
     /// HTTP/1.0 framing: the body ends with the connection.
     pub(crate) until_close: bool,
+    /// What goes on with the connection after this reply.
+    pub(crate) session: Option<Session>,
+}
+
+/// Work on a connection that has left HTTP. It runs in the connection's own task.
+#[derive(Clone)]
+pub(crate) struct Session(Arc<Mutex<Option<BoxFuture<'static, ()>>>>);
+
+impl Session {
+    pub(crate) fn new(work: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(Arc::new(Mutex::new(Some(Box::pin(work)))))
+    }
+
+    /// The work, once.
+    pub(crate) fn take(&self) -> Option<BoxFuture<'static, ()>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 pub(crate) enum Payload {
@@ -81,7 +100,7 @@ impl Reply {
         if let Some(content_type) = content_type {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         }
-        Self { status: StatusCode::OK, headers, payload, until_close: false }
+        Self { status: StatusCode::OK, headers, payload, until_close: false, session: None }
     }
 
     /// 200 with no body and no type, as many writes answer.

@@ -46,6 +46,8 @@ pub struct Request {
     pub(crate) hidden: Option<(&'static str, String)>,
     /// Behind a lock only so that requests can be shared; never contended.
     pub(crate) body: Mutex<Option<Incoming>>,
+    /// The connection itself, once a reply has switched protocols.
+    pub(crate) upgrade: Mutex<Option<hyper::upgrade::OnUpgrade>>,
 }
 
 impl Request {
@@ -64,6 +66,7 @@ impl Request {
             gate: Gate::new(Access::Public, Caller::unrestricted()),
             hidden: None,
             body: Mutex::new(None),
+            upgrade: Mutex::new(None),
         }
     }
 

@@ -28,6 +28,8 @@ pub enum Methods {
     Write,
     /// PUT alone.
     Put,
+    /// POST alone.
+    Post,
     /// DELETE.
     Delete,
     /// Whatever comes.
@@ -41,6 +43,7 @@ impl Methods {
             Self::GetHead => method == Method::GET || method == Method::HEAD,
             Self::Write => method == Method::PUT || method == Method::POST,
             Self::Put => method == Method::PUT,
+            Self::Post => method == Method::POST,
             Self::Delete => method == Method::DELETE,
             Self::Any => true,
         }

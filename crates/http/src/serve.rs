@@ -5,6 +5,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use tokio::time::Sleep;
 
 use crate::dispatch::Api;
 use crate::limit::{Admission, ConnectionLimit};
+use crate::reply::Session;
 
 /// How long a connection may stay without a complete request head, idle ones included.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(120);
@@ -87,10 +89,15 @@ async fn connection<S: crate::access::Guard>(stream: TcpStream, remote: IpAddr, 
     let _ = stream.set_nodelay(true);
     let clock = api.clock().clone();
     let io = TokioIo::new(Impatient { stream, stalled: None });
+    let session = Arc::new(Mutex::new(None::<Session>));
+    let switched = Arc::clone(&session);
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-        let api = api.clone();
+        let (api, session) = (api.clone(), Arc::clone(&session));
         async move {
-            let response = api.answer(request, remote).await;
+            let mut response = api.answer(request, remote).await;
+            if let Some(found) = response.extensions_mut().remove::<Session>() {
+                *session.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+            }
             metrics::counter!("nomad.agent.http.requests", "status" => status_class(response.status())).increment(1);
             Ok::<_, std::convert::Infallible>(response)
         }
@@ -111,6 +118,13 @@ async fn connection<S: crate::access::Guard>(stream: TcpStream, remote: IpAddr, 
             clock.timeout(GRACE, served).await.unwrap_or(Ok(()))
         }
     };
+    let work = switched.lock().unwrap_or_else(PoisonError::into_inner).take().and_then(|session| session.take());
+    if let (Some(work), Ok(())) = (work, &outcome) {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = work => {}
+        }
+    }
     if let Err(error) = outcome {
         tracing::debug!(%error, %remote, "http connection ended");
     }

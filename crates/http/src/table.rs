@@ -4,17 +4,17 @@ use crate::access::{Access, Capability, Forward};
 use crate::agent::Agent;
 use crate::route::{Methods, Route, Table};
 use crate::routes::{
-    acl, agent, allocations, changes, client, deployments, evaluations, events, job_changes, jobs, namespaces, nodes, pools, search,
-    services, variables,
+    acl, agent, allocations, changes, client, deployments, evaluations, events, exec, fuzzy, job_changes, jobs, namespaces, nodes, pools,
+    scaling, search, services, statuses, variables,
 };
 
 use Capability::{
-    AllocLifecycle, DeleteServiceRegistration, DeregisterJob, DispatchJob, EvaluateJob, FailDeployment, ForcePeriodicJob, GcAllocation,
-    ListJobs, ParseJob, PauseDeployment, PlanJob, PromoteDeployment, ReadFs, ReadJob, ReadJobScaling, ReadLogs, RegisterJob, RevertJob,
-    ScaleJob, SetAllocHealthDeployment, StableJob, UnblockDeployment,
+    AllocExec, AllocLifecycle, DeleteServiceRegistration, DeregisterJob, DispatchJob, EvaluateJob, FailDeployment, ForcePeriodicJob,
+    GcAllocation, ListJobs, ListScalingPolicies, ParseJob, PauseDeployment, PlanJob, PromoteDeployment, ReadFs, ReadJob, ReadJobScaling,
+    ReadLogs, ReadScalingPolicy, RegisterJob, RevertJob, ScaleJob, SetAllocHealthDeployment, StableJob, TagJobVersion, UnblockDeployment,
 };
 use Forward::{Client, Leader, Local, Server};
-use Methods::{Any, Delete, Get, Put, Write};
+use Methods::{Any, Delete, Get, Post, Put, Write};
 
 const fn may(capability: Capability) -> Access {
     Access::Namespace(capability)
@@ -40,6 +40,8 @@ fn job_routes() -> Vec<Route<Agent>> {
     vec![
         Route::new(Get, "/v1/jobs", list(ListJobs), Server, jobs::list),
         Route::new(Write, "/v1/jobs", may(RegisterJob), Leader, job_changes::register).late(),
+        Route::new(Get, "/v1/jobs/statuses", list(ReadJob), Server, statuses::list),
+        Route::new(Write, "/v1/jobs/statuses", list(ReadJob), Server, statuses::list),
         Route::new(Write, "/v1/jobs/parse", may(ParseJob), Local, job_changes::parse),
         Route::new(Write, "/v1/validate/job", may(ReadJob), Leader, job_changes::validate).late(),
         Route::new(Get, "/v1/job/{job_id*}", may(ReadJob), Server, jobs::read),
@@ -55,6 +57,8 @@ fn job_routes() -> Vec<Route<Agent>> {
         Route::new(Get, "/v1/job/{job_id*}/scale", may(ReadJobScaling), Server, jobs::scale_status),
         Route::new(Write, "/v1/job/{job_id*}/scale", may(ScaleJob), Leader, job_changes::scale),
         Route::new(Get, "/v1/job/{job_id*}/versions", may(ReadJob), Server, jobs::versions),
+        Route::new(Write, "/v1/job/{job_id*}/versions/{tag}/tag", may(TagJobVersion), Leader, job_changes::tag),
+        Route::new(Delete, "/v1/job/{job_id*}/versions/{tag}/tag", may(TagJobVersion), Leader, job_changes::untag),
         Route::new(Get, "/v1/job/{job_id*}/submission", may(ReadJob), Server, jobs::submission).late(),
         Route::new(Any, "/v1/job/{job_id*}/summary", may(ReadJob), Server, jobs::summary),
         Route::new(Get, "/v1/job/{job_id*}/allocations", may(ReadJob), Server, jobs::allocations),
@@ -63,6 +67,7 @@ fn job_routes() -> Vec<Route<Agent>> {
         Route::new(Get, "/v1/job/{job_id*}/deployment", may(ReadJob), Server, jobs::deployment),
         Route::new(Get, "/v1/job/{job_id*}/services", may(ReadJob), Server, jobs::services),
         Route::new(Get, "/v1/job/{job_id*}/actions", may(ReadJob), Server, jobs::actions),
+        Route::new(Get, "/v1/job/{job_id*}/action", may(AllocExec), Client, exec::action).late(),
     ]
 }
 
@@ -74,6 +79,7 @@ fn object_routes() -> Vec<Route<Agent>> {
         Route::new(Get, "/v1/allocation/{alloc_id}/checks", may(ReadJob), Client, client::checks),
         Route::new(Write, "/v1/allocation/{alloc_id}/stop", may(AllocLifecycle), Leader, changes::stop_alloc),
         Route::new(Get, "/v1/evaluations", list(ReadJob), Server, evaluations::list),
+        Route::new(Delete, "/v1/evaluations", Access::Management, Leader, changes::delete_evaluations),
         Route::new(Get, "/v1/evaluations/count", list(ReadJob), Server, evaluations::count),
         Route::new(Get, "/v1/evaluation/{eval_id}", may(ReadJob), Server, evaluations::read),
         Route::new(Get, "/v1/evaluation/{eval_id}/allocations", may(ReadJob), Server, evaluations::allocations),
@@ -108,6 +114,9 @@ fn object_routes() -> Vec<Route<Agent>> {
         Route::new(Get, "/v1/service/{service_name}", may(ReadJob), Server, services::read),
         Route::new(Delete, "/v1/service/{service_name}/{service_id}", may(DeleteServiceRegistration), Leader, changes::delete_service),
         Route::new(Write, "/v1/search", Access::Filtered, Server, search::prefix),
+        Route::new(Write, "/v1/search/fuzzy", Access::Filtered, Server, fuzzy::search),
+        Route::new(Get, "/v1/scaling/policies", list(ListScalingPolicies), Server, scaling::list),
+        Route::new(Get, "/v1/scaling/policy/{policy_id}", may(ReadScalingPolicy), Server, scaling::read),
         Route::new(Get, "/v1/event/stream", Access::Filtered, Server, events::stream).uncompressed(),
     ]
 }
@@ -166,12 +175,16 @@ fn client_routes() -> Vec<Route<Agent>> {
         Route::new(Any, "/v1/client/fs/readat/{alloc_id}", may(ReadFs), Client, client::read_at).cors(),
         Route::new(Any, "/v1/client/fs/stream/{alloc_id}", may(ReadFs), Client, client::stream_file).cors(),
         Route::new(Any, "/v1/client/fs/logs/{alloc_id}", may(ReadLogs), Client, client::logs).cors(),
+        Route::new(Any, "/v1/client/fs/{verb}/{alloc_id}", Access::Public, Local, client::no_such_verb).cors(),
         Route::new(Any, "/v1/client/allocation/{alloc_id}/stats", may(ReadJob), Client, client::alloc_stats).cors(),
         Route::new(Any, "/v1/client/allocation/{alloc_id}/checks", may(ReadJob), Client, client::checks).cors(),
         Route::new(Any, "/v1/client/allocation/{alloc_id}/restart", may(AllocLifecycle), Client, client::restart).cors(),
         Route::new(Write, "/v1/client/allocation/{alloc_id}/signal", may(AllocLifecycle), Client, client::signal).cors(),
+        Route::new(Any, "/v1/client/allocation/{alloc_id}/exec", may(AllocExec), Client, exec::exec).late().cors(),
         Route::new(Any, "/v1/client/allocation/{alloc_id}/gc", may(GcAllocation), Client, client::collect).cors(),
         Route::new(Any, "/v1/client/stats", Access::NodeRead, Client, client::host_stats).cors(),
+        Route::new(Get, "/v1/client/metadata", Access::NodeRead, Client, client::metadata).late().cors(),
+        Route::new(Post, "/v1/client/metadata", Access::NodeWrite, Client, client::set_metadata).cors(),
         Route::new(Any, "/v1/client/gc", Access::NodeWrite, Client, client::collect_all),
     ]
 }

@@ -8,6 +8,7 @@ pub mod bytesize;
 pub mod config;
 pub mod cron;
 pub mod diag;
+pub mod digest;
 pub mod duration;
 pub mod filter;
 pub mod glob;

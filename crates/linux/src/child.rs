@@ -31,6 +31,8 @@ pub struct ChildSpec<'a> {
     pub stdin: BorrowedFd<'a>,
     pub stdout: BorrowedFd<'a>,
     pub stderr: BorrowedFd<'a>,
+    /// Whether the standard streams are a terminal that the child shall own.
+    pub terminal: bool,
     /// The `cgroup.procs` files that the child enters itself into before anything else.
     pub cgroup_procs: &'a [PathBuf],
     pub oom_score_adj: Option<i32>,
@@ -115,6 +117,11 @@ fn run(spec: &ChildSpec<'_>, parent: Pid) -> Result<Never, SpawnError> {
         isolation::enter(isolation).map_err(|error| SpawnError { step: error.step, source: error.source })?;
     }
     redirect(spec)?;
+    if spec.terminal {
+        // SAFETY: the request takes a plain number; a session that was just started has no terminal yet.
+        let rc = unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) };
+        at("take the terminal", if rc < 0 { Err(io::Error::last_os_error()) } else { Ok(()) })?;
+    }
     if let Some(set) = spec.capabilities {
         at("limit capabilities", capabilities::limit_to(set))?;
     }

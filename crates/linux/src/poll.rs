@@ -98,6 +98,23 @@ pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?)
 }
 
+/// A new terminal as (the side that plays the user, the side that programs use); both are closed in programs that are executed.
+pub fn terminal() -> io::Result<(OwnedFd, OwnedFd)> {
+    let pair = nix::pty::openpty(None, None)?;
+    for fd in [&pair.master, &pair.slave] {
+        rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::CLOEXEC)?;
+    }
+    Ok((pair.master, pair.slave))
+}
+
+/// Tells a terminal how large it is.
+pub fn resize_terminal(fd: &impl AsFd, rows: u16, columns: u16) -> io::Result<()> {
+    let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: the request reads one `winsize`, which is borrowed for the call.
+    let rc = unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), libc::TIOCSWINSZ, &raw const size) };
+    if rc < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// Reads what is there, once.
 pub fn read(fd: &impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
     loop {

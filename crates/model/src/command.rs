@@ -12,7 +12,7 @@ use minicbor::{Decode, Encode};
 use crate::acl::{AclNames, AclObjects, AclToken};
 use crate::allocation::{AllocUpdate, DesiredTransition};
 use crate::evaluation::Evaluation;
-use crate::job::{Job, JobId};
+use crate::job::{Job, JobId, VersionTag};
 use crate::namespace::Namespace;
 use crate::node::{DrainSpec, Node, NodeEvent, NodeStatus};
 use crate::plan::{DeploymentUpdate, Plan};
@@ -453,6 +453,19 @@ pub enum Change {
         #[n(1)]
         evals: Vec<Evaluation>,
     },
+    /// Names a version of a job, or takes its name away.
+    #[n(70)]
+    JobTag {
+        /// Which job.
+        #[n(0)]
+        id: JobId,
+        /// Which version.
+        #[n(1)]
+        version: u64,
+        /// The name; none takes it away.
+        #[n(2)]
+        tag: Option<VersionTag>,
+    },
 }
 
 impl Change {
@@ -489,7 +502,12 @@ impl Change {
             | Self::DrainsDone { .. }
             | Self::PurgeNode { .. } => 2,
             Self::UpsertNamespaces(_) | Self::DeleteNamespaces(_) => 3,
-            Self::AclBootstrap { .. } | Self::UpsertAcl(_) | Self::DeleteAcl(_) | Self::UpsertRootKey(_) | Self::Variable(_) => 4,
+            Self::AclBootstrap { .. }
+            | Self::UpsertAcl(_)
+            | Self::DeleteAcl(_)
+            | Self::UpsertRootKey(_)
+            | Self::Variable(_)
+            | Self::JobTag { .. } => 4,
         }
     }
 }

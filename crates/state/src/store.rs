@@ -147,6 +147,7 @@ impl Transaction<'_> {
             Change::DeleteService { namespace, id } => self.delete_service(&namespace, &id),
             Change::Collect { evals, allocs, jobs, deployments, nodes } => self.collect(&evals, &allocs, &jobs, &deployments, &nodes),
             Change::JobStability { id, version, stable } => self.job_stability(&id, version, stable),
+            Change::JobTag { id, version, tag } => self.job_tag(&id, version, tag),
             Change::FeatureLevel(level) => {
                 self.state.feature_level = self.state.feature_level.max(level);
                 Ok(())

@@ -156,6 +156,9 @@ pub(crate) fn clients(records: &Path, target: &Path) -> Result<()> {
     answers(&records.join("http"), LEADER_ANSWERS, &target.join("http-leader-answers.jsonl"))?;
     answers(&records.join("http"), vendor_replay::FRESH, &target.join("http-fresh.jsonl"))?;
     answers(&records.join("http"), vendor_replay::FLOWS, &target.join("http-flows.jsonl"))?;
+    answers(&records.join("http"), vendor_replay::LIVE, &target.join("http-live.jsonl"))?;
+    command_line(&records.join("cli"), vendor_replay::COMMANDS_LIVE, &target.join("cli-live.jsonl"))?;
+    command_line(&records.join("cli"), vendor_replay::COMMANDS_FOLLOWED, &target.join("cli-followed.jsonl"))?;
     answers(&records.join("http"), NAMESPACE_ANSWERS, &target.join("http-namespaces.jsonl"))?;
     answers(&records.join("http"), vendor_acl::ACL, &target.join("http-acl.jsonl"))?;
     answers(&records.join("http"), vendor_acl::VARIABLES, &target.join("http-variables.jsonl"))?;

@@ -94,7 +94,7 @@ pub(super) async fn of_job(context: &Context, client: &Client, given: &str) -> R
     Ok(allocs.swap_remove(running.unwrap_or(0)))
 }
 
-fn chosen_task(alloc: &Allocation, given: Option<&str>) -> Result<String, Failure> {
+pub(super) fn chosen_task(alloc: &Allocation, given: Option<&str>) -> Result<String, Failure> {
     if let Some(task) = given {
         return Ok(task.to_owned());
     }

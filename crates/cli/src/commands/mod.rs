@@ -9,6 +9,7 @@ mod alloc_files;
 mod config;
 pub(crate) mod deployment;
 pub(crate) mod eval;
+mod exec;
 mod fmt;
 mod job_init;
 mod job_launch;
@@ -19,6 +20,7 @@ mod job_run;
 mod job_status;
 mod job_stop;
 mod misc;
+mod more_objects;
 mod namespace;
 mod node;
 mod node_drain;
@@ -105,6 +107,7 @@ const BASE: Command = Command {
     details: "",
     flags: &[],
     general: true,
+    foreign: false,
     usage_code: 1,
     run: run!(agent_elsewhere),
 };
@@ -123,18 +126,21 @@ pub const GROUPS: &[(&str, &str)] = &[
     ("namespace", "Look at and change namespaces"),
     ("node", "Look at and act on nodes"),
     ("operator", "Tools for operators"),
+    ("scaling", "Look at how jobs may be scaled"),
     ("server", "Look at servers"),
     ("service", "Look at registered services"),
     ("system", "Act on the whole cluster"),
     ("var", "Look at, change and lock variables"),
     ("job periodic", "Act on periodic jobs"),
     ("job tag", "Name versions of a job"),
+    ("node meta", "Look at and change the metadata of nodes"),
     ("acl auth-method", "Ways to log in"),
     ("acl binding-rule", "What somebody gets who logs in"),
     ("acl policy", "Policies"),
     ("acl role", "Roles"),
     ("acl token", "Tokens"),
     ("node pool", "Look at and change node pools"),
+    ("scaling policy", "Look at scaling policies"),
     ("operator scheduler", "Settings of the scheduler"),
     ("system reconcile", "Count again"),
 ];
@@ -298,6 +304,17 @@ pub static COMMANDS: &[Command] = &[
         ..BASE
     },
     Command {
+        path: "alloc exec",
+        aliases: &["exec"],
+        arguments: "[options] <alloc> <command> [<args>...]",
+        about: "Run a command where a task runs",
+        details: "The exit code is the command's. With -job the first argument is a job. In a terminal, the escape character (~ at the start of a line) followed by a dot ends the session.",
+        flags: exec::EXEC_FLAGS,
+        foreign: true,
+        run: run!(exec::alloc_exec),
+        ..BASE
+    },
+    Command {
         path: "alloc fs",
         aliases: &["fs"],
         arguments: "[options] <alloc> [<path>]",
@@ -397,6 +414,15 @@ pub static COMMANDS: &[Command] = &[
         about: "Unblock a deployment that waits for other regions",
         flags: deployment::FLAGS,
         run: run!(deployment::unblock),
+        ..BASE
+    },
+    Command {
+        path: "eval delete",
+        arguments: "[options] [<evaluation>]",
+        about: "Delete evaluations that have ended",
+        details: "The broker has to be paused. Takes a full id, or -filter.",
+        flags: more_objects::EVAL_DELETE_FLAGS,
+        run: run!(more_objects::eval_delete),
         ..BASE
     },
     Command { path: "eval list", about: "List evaluations", flags: eval::LIST_FLAGS, run: run!(eval::list), ..BASE },
@@ -565,6 +591,16 @@ pub static COMMANDS: &[Command] = &[
         ..BASE
     },
     Command {
+        path: "job action",
+        aliases: &["action"],
+        arguments: "[options] <action>",
+        about: "Run an action of a job where one of its tasks runs",
+        details: "Needs -job, and -alloc or both -group and -task. The exit code is the action's.",
+        flags: exec::ACTION_FLAGS,
+        run: run!(exec::action),
+        ..BASE
+    },
+    Command {
         path: "job tag apply",
         arguments: "[options] <job>",
         about: "Name a version of a job",
@@ -665,6 +701,22 @@ pub static COMMANDS: &[Command] = &[
         ..BASE
     },
     Command {
+        path: "node meta apply",
+        arguments: "[options] <key>=<value> ...",
+        about: "Change the metadata of a node while it runs",
+        details: "The change outlives the agent and covers what the configuration says.",
+        flags: more_objects::META_APPLY_FLAGS,
+        run: run!(more_objects::meta_apply),
+        ..BASE
+    },
+    Command {
+        path: "node meta read",
+        about: "Show the metadata of a node",
+        flags: more_objects::META_READ_FLAGS,
+        run: run!(more_objects::meta_read),
+        ..BASE
+    },
+    Command {
         path: "node pool apply",
         arguments: "[options] <path>",
         about: "Make a node pool, or change it",
@@ -744,6 +796,21 @@ pub static COMMANDS: &[Command] = &[
         about: "List the servers",
         flags: misc::MEMBERS_FLAGS,
         run: run!(misc::members),
+        ..BASE
+    },
+    Command {
+        path: "scaling policy info",
+        arguments: "[options] <policy>",
+        about: "Show a scaling policy",
+        flags: more_objects::POLICY_INFO_FLAGS,
+        run: run!(more_objects::policy_info),
+        ..BASE
+    },
+    Command {
+        path: "scaling policy list",
+        about: "List scaling policies",
+        flags: more_objects::POLICY_LIST_FLAGS,
+        run: run!(more_objects::policy_list),
         ..BASE
     },
     Command {

@@ -24,7 +24,9 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, watch};
 
-use super::protocol::{Attach, Exec, Exited, Frames, Hello, Input, Launch, Nursery, Reply, Request, SendSignal, Started, Stop, VERSION};
+use super::protocol::{
+    Attach, Exec, Exited, Frames, Hello, Input, Launch, Nursery, Reply, Request, Resize, SendSignal, Started, Stop, VERSION,
+};
 use super::{PROGRAM_NAME, record};
 
 /// How long a shim may take to start its task, building a file system included.
@@ -569,7 +571,7 @@ impl Shim {
     pub async fn exec(&self, exec: Exec) -> Result<ExecStream, RequestError> {
         let connection = self.connection.clone().ok_or(RequestError::Gone)?;
         let (id, answers) = connection.ask(&Request::Exec(exec)).await?;
-        Ok(ExecStream { id, connection, answers })
+        Ok(ExecStream { id, connection, answers, over: false })
     }
 
     /// Removes what is left of a task that has ended.
@@ -588,12 +590,38 @@ pub struct ExecStream {
     id: u32,
     connection: Arc<Connection>,
     answers: mpsc::Receiver<Reply>,
+    over: bool,
+}
+
+impl Drop for ExecStream {
+    /// A command that nobody listens to any more ends.
+    fn drop(&mut self) {
+        if self.over {
+            return;
+        }
+        if let Some(waiting) = self.connection.waiting.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            waiting.remove(&self.id);
+        }
+        // A few bytes fit into a socket that works; in one that does not, the command ends with the connection.
+        if let Ok(writer) = self.connection.writer.try_lock()
+            && let Some(writer) = writer.as_ref()
+        {
+            drop(writer.try_write(&Request::Abandon.to_frame(self.id)));
+        }
+    }
 }
 
 impl ExecStream {
     /// What comes next: output, the end, or a refusal. None when the shim is gone.
     pub async fn next(&mut self) -> Option<Reply> {
-        self.answers.recv().await
+        let reply = self.answers.recv().await;
+        self.over |= !matches!(reply, Some(Reply::Output(_)));
+        reply
+    }
+
+    /// Tells the command's terminal its size.
+    pub async fn resize(&self, rows: u16, columns: u16) -> Result<(), RequestError> {
+        self.connection.send(self.id, &Request::Resize(Resize { rows, columns })).await
     }
 
     /// Gives the command input.

@@ -96,9 +96,44 @@ struct Running {
     input: Vec<u8>,
     input_ends: bool,
     outputs: [Option<OwnedFd>; 2],
+    /// Another descriptor of the command's terminal, for its size.
+    terminal: Option<OwnedFd>,
     deadline: Option<Duration>,
     timed_out: bool,
     ended: Option<i32>,
+}
+
+/// The end of input, as a terminal in its usual mode says it.
+const END_OF_TRANSMISSION: u8 = 4;
+
+/// Both sides of a command's standard streams.
+struct Streams {
+    theirs: [OwnedFd; 3],
+    input: OwnedFd,
+    outputs: [Option<OwnedFd>; 2],
+    terminal: Option<OwnedFd>,
+}
+
+impl Streams {
+    fn pipes() -> Result<Self, String> {
+        let pipe = || poll::pipe().map_err(explain("create a pipe"));
+        let (stdin, input) = pipe()?;
+        let (out, stdout) = pipe()?;
+        let (error, stderr) = pipe()?;
+        for fd in [&input, &out, &error] {
+            poll::set_nonblocking(fd).map_err(explain("create a pipe"))?;
+        }
+        Ok(Self { theirs: [stdin, stdout, stderr], input, outputs: [Some(out), Some(error)], terminal: None })
+    }
+
+    fn terminal() -> Result<Self, String> {
+        let failed = "create a terminal";
+        let (own, theirs) = poll::terminal().map_err(explain(failed))?;
+        poll::set_nonblocking(&own).map_err(explain(failed))?;
+        let copy = |fd: &OwnedFd| fd.try_clone().map_err(explain(failed));
+        let (input, size) = (copy(&own)?, copy(&own)?);
+        Ok(Self { theirs: [copy(&theirs)?, copy(&theirs)?, theirs], input, outputs: [Some(own), None], terminal: Some(size) })
+    }
 }
 
 struct Owner {
@@ -275,6 +310,7 @@ fn start_task(launch: &Launch, group: Option<&Group>) -> Result<(Pid, Vec<Stream
         stdin: null.as_fd(),
         stdout: ends.first().map_or(null.as_fd(), AsFd::as_fd),
         stderr: ends.get(1).map_or(null.as_fd(), AsFd::as_fd),
+        terminal: false,
         cgroup_procs: &group_files(launch, group),
         oom_score_adj: launch.oom_score_adj,
         isolation: isolation.as_ref(),
@@ -531,11 +567,27 @@ impl Owner {
             Request::Input(input) => {
                 if let Some(exec) = self.execs.iter_mut().find(|exec| exec.id == id && exec.connection == serial) {
                     exec.input.extend_from_slice(&input.bytes);
+                    if input.end && exec.terminal.is_some() {
+                        // A terminal has no end of its own: its reader is told by a character.
+                        exec.input.push(END_OF_TRANSMISSION);
+                    }
                     exec.input_ends |= input.end;
                     if exec.input.is_empty() && exec.input_ends {
                         exec.stdin = None;
                     }
                 }
+                None
+            }
+            Request::Resize(size) => {
+                let terminal = self.execs.iter().find(|exec| exec.id == id && exec.connection == serial)?.terminal.as_ref()?;
+                // A command that is just ending has no use for it.
+                drop(poll::resize_terminal(terminal, size.rows, size.columns));
+                None
+            }
+            Request::Abandon => {
+                let exec = self.execs.iter_mut().find(|exec| exec.id == id && exec.connection == serial)?;
+                drop(process::kill(-exec.pid, SIGKILL));
+                exec.outputs = [None, None];
                 None
             }
             Request::Nursery(_) | Request::Launch(_) => Some(Reply::failed("this shim has its task")),
@@ -557,22 +609,17 @@ impl Owner {
             return Err(format!("{EXECS_MAX} commands run in this task already"));
         }
         let program = exec.args.first().ok_or("a command needs a name")?;
-        let pipe = || poll::pipe().map_err(explain("create a pipe"));
-        let (stdin, stdin_own) = pipe()?;
-        let (stdout_own, stdout) = pipe()?;
-        let (stderr_own, stderr) = pipe()?;
-        for fd in [&stdin_own, &stdout_own, &stderr_own] {
-            poll::set_nonblocking(fd).map_err(explain("create a pipe"))?;
-        }
+        let streams = if exec.terminal == Some(true) { Streams::terminal()? } else { Streams::pipes()? };
         let credentials = credentials(&self.launch);
         let spec = ChildSpec {
             program: &c_string(program)?,
             args: &c_strings(&exec.args)?,
             env: &c_strings(&exec.env)?,
             directory: &c_string(&exec.directory)?,
-            stdin: stdin.as_fd(),
-            stdout: stdout.as_fd(),
-            stderr: stderr.as_fd(),
+            stdin: streams.theirs[0].as_fd(),
+            stdout: streams.theirs[1].as_fd(),
+            stderr: streams.theirs[2].as_fd(),
+            terminal: streams.terminal.is_some(),
             cgroup_procs: &group_files(&self.launch, self.group.as_ref()),
             oom_score_adj: None,
             isolation: None,
@@ -585,10 +632,11 @@ impl Owner {
             id,
             connection,
             pid,
-            stdin: Some(stdin_own),
+            stdin: Some(streams.input),
             input: Vec::new(),
             input_ends: false,
-            outputs: [Some(stdout_own), Some(stderr_own)],
+            outputs: streams.outputs,
+            terminal: streams.terminal,
             deadline: (exec.timeout_ms > 0).then(|| poll::monotonic() + Duration::from_millis(exec.timeout_ms)),
             timed_out: false,
             ended: None,

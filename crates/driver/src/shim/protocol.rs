@@ -12,8 +12,10 @@ use minicbor::{Decode, Encode};
 pub const VERSION: u32 = 1;
 /// Running a command in the task's context, without a terminal.
 pub const CAPABILITY_EXEC: &str = "exec";
+/// Giving such a command a terminal, resizing it, and ending the command before it ends itself.
+pub const CAPABILITY_TERMINAL: &str = "exec-terminal";
 /// Everything this build's shims can do beyond starting, watching, signalling and stopping.
-pub const CAPABILITIES: &[&str] = &[CAPABILITY_EXEC];
+pub const CAPABILITIES: &[&str] = &[CAPABILITY_EXEC, CAPABILITY_TERMINAL];
 /// The longest frame either side accepts. An environment has to fit in one.
 pub const FRAME_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Bytes of a frame before its body.
@@ -189,6 +191,19 @@ pub struct Exec {
     /// Kill it after this time; 0 is never.
     #[n(3)]
     pub timeout_ms: u64,
+    /// Whether it gets a terminal of its own instead of pipes; its standard error then comes as output.
+    #[n(4)]
+    pub terminal: Option<bool>,
+}
+
+/// A new size of a command's terminal; the request's id is the command's.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Resize {
+    #[n(0)]
+    pub rows: u16,
+    #[n(1)]
+    pub columns: u16,
 }
 
 /// Bytes for the standard input of a command; the request's id is the command's.
@@ -222,6 +237,9 @@ pub enum Request {
     Stop(Stop),
     Exec(Exec),
     Input(Input),
+    Resize(Resize),
+    /// Nobody wants the command's output any more: it ends. The request's id is the command's.
+    Abandon,
     /// The agent that started the task has stored its handle: from now on the task may outlive it.
     Confirm,
 }
@@ -364,6 +382,8 @@ impl Request {
             Self::Exec(value) => frame(7, id, value),
             Self::Input(value) => frame(8, id, value),
             Self::Confirm => frame(9, id, &Empty {}),
+            Self::Resize(value) => frame(10, id, value),
+            Self::Abandon => frame(11, id, &Empty {}),
         }
     }
 
@@ -380,6 +400,8 @@ impl Request {
             7 => Self::Exec(body(kind, bytes)?),
             8 => Self::Input(body(kind, bytes)?),
             9 => Self::Confirm,
+            10 => Self::Resize(body(kind, bytes)?),
+            11 => Self::Abandon,
             _ => return Err(ProtocolError::UnknownKind(kind)),
         })
     }

@@ -11,8 +11,8 @@ use drover_driver::mock::Mock;
 use drover_driver::raw_exec::{RawExec, RawExecConfig};
 use drover_driver::shim::agent::{ShimConfig, Shims};
 use drover_driver::{
-    Driver, DriverError, ExecCommand, ExecOutput, Executor, ExitResult, Health, LogSettings, TaskConfig, TaskDirectories, TaskResources,
-    TaskState,
+    Driver, DriverError, ExecCommand, ExecInput, ExecOutput, Executor, ExitResult, Health, LogSettings, TaskConfig, TaskDirectories,
+    TaskResources, TaskState,
 };
 use drover_linux::cgroup::{Hierarchy, Version};
 use drover_macros::proves;
@@ -283,7 +283,7 @@ async fn commands_run_inside_the_isolation() {
     };
     let (input, receiver) = tokio::sync::mpsc::channel(1);
     let mut outputs = exec.exec(ID.to_owned(), command, receiver).await.expect("exec");
-    input.send(b"fed\n".to_vec()).await.expect("input");
+    input.send(ExecInput::Bytes(b"fed\n".to_vec())).await.expect("input");
     drop(input);
     let mut text = Vec::new();
     while let Some(output) = outputs.next().await {

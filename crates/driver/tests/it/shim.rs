@@ -255,6 +255,7 @@ async fn commands_run_in_the_tasks_context() {
         env: vec!["PATH=/usr/bin:/bin".to_owned()],
         directory: root.path().to_string_lossy().into_owned(),
         timeout_ms,
+        terminal: None,
     };
     let mut stream = shim.exec(exec("read line; echo got $line; echo bad >&2; exit 3", 0)).await.expect("exec");
     stream.write(b"x\n".to_vec(), true).await.expect("input");
@@ -272,10 +273,33 @@ async fn commands_run_in_the_tasks_context() {
     let Some(Reply::Ended(ended)) = slow.next().await else { panic!("no end") };
     assert!(ended.timed_out);
     let mut missing = shim
-        .exec(Exec { args: vec!["/no/such".to_owned()], env: Vec::new(), directory: "/".to_owned(), timeout_ms: 0 })
+        .exec(Exec { args: vec!["/no/such".to_owned()], env: Vec::new(), directory: "/".to_owned(), timeout_ms: 0, terminal: None })
         .await
         .expect("exec");
     assert!(matches!(missing.next().await, Some(Reply::Failed(_))));
+    let in_terminal = Exec { terminal: Some(true), ..exec("stty size; read line; stty size; test -t 1 && exit 5", 0) };
+    let mut shown = shim.exec(in_terminal).await.expect("exec");
+    shown.resize(30, 100).await.expect("resize");
+    let mut text = String::new();
+    let mut answered = false;
+    let ended = loop {
+        match shown.next().await.expect("reply") {
+            Reply::Output(output) => text.push_str(&String::from_utf8_lossy(&output.bytes)),
+            Reply::Ended(ended) => break ended,
+            other => panic!("{other:?}"),
+        }
+        if text.contains('\n') && !answered {
+            answered = true;
+            shown.resize(41, 121).await.expect("resize");
+            shown.write(b"\n".to_vec(), true).await.expect("input");
+        }
+    };
+    assert!(ended.code == 5 && text.contains("41 121"), "{ended:?}: {text}");
+    let mut left = shim.exec(exec("echo $$; exec sleep 100", 0)).await.expect("exec");
+    let Some(Reply::Output(told)) = left.next().await else { panic!("no output") };
+    let pid = String::from_utf8_lossy(&told.bytes).trim().to_owned();
+    drop(left);
+    eventually("a command that nobody listens to ends", || !Path::new(&format!("/proc/{pid}")).exists()).await;
     shim.stop(9, Duration::ZERO).await.expect("stop");
     shim.wait().await;
 }

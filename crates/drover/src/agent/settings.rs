@@ -37,6 +37,7 @@ const WITH_EFFECT: &[&str] = &[
     "client.cgroup_parent",
     "client.chroot_env",
     "client.cpu_total_compute",
+    "client.disable_remote_exec",
     "client.disk_free_mb",
     "client.disk_total_mb",
     "client.enabled",

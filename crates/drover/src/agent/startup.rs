@@ -282,6 +282,7 @@ async fn client_config(settings: &Settings, data_dir: &Path, http_address: &str)
         gc_disk_usage_threshold: told.gc_disk_usage_threshold,
         gc_inode_usage_threshold: told.gc_inode_usage_threshold,
         cgroup_parent: told.cgroup_parent.clone(),
+        disable_remote_exec: told.disable_remote_exec,
         mock_driver: settings.dev || told.options.get("driver.mock_driver.enable").is_some_and(|value| value == "1" || value == "true"),
         ..ClientConfig::default()
     };

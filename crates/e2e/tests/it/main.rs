@@ -3,5 +3,7 @@
 
 mod crash;
 mod first_steps;
+mod followed;
 mod hostile;
+mod live;
 mod programs;

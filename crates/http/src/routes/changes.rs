@@ -12,6 +12,7 @@ use serde_json::json;
 use super::{allocations, deployments, nodes};
 use crate::agent::Agent;
 use crate::error::ApiError;
+use crate::filter::{Filter, Kind};
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::{ids, view};
@@ -206,4 +207,28 @@ pub async fn peers(agent: Arc<Agent>, _: Request) -> Result<Reply, ApiError> {
 /// `GET /v1/regions`.
 pub async fn regions(agent: Arc<Agent>, _: Request) -> Result<Reply, ApiError> {
     Reply::json(std::slice::from_ref(&agent.facts.region))
+}
+
+/// `DELETE /v1/evaluations`.
+pub async fn delete_evaluations(agent: Arc<Agent>, mut request: Request) -> Result<Reply, ApiError> {
+    let body: api::EvalDeleteRequest = request.json().await?;
+    let given = body.eval_ids.unwrap_or_default();
+    let wanted = match (given.is_empty(), body.filter.is_empty()) {
+        (true, true) => return Err(ApiError::bad_request("evals must be deleted by either ID or filter")),
+        (false, false) => return Err(ApiError::bad_request("evals cannot be deleted by both ID and filter")),
+        (false, true) => given.iter().map(|id| ids::full(id, "eval")).collect::<Result<Vec<EvalId>, _>>()?,
+        (true, false) => {
+            let filter = Filter::parse(&body.filter, Kind::Evaluation)?;
+            let snapshot = agent.server()?.snapshot();
+            let mut found = Vec::new();
+            for eval in snapshot.evals() {
+                if filter.matches(&view::evaluation(eval))? {
+                    found.push(eval.id);
+                }
+            }
+            found
+        }
+    };
+    let (count, index) = agent.server()?.delete_evaluations(wanted, given.is_empty()).await?;
+    Ok(Reply::json(&api::EvalDeleteResponse { count, index })?.index(index))
 }

@@ -35,7 +35,7 @@ impl From<AllocError> for ApiError {
     fn from(error: AllocError) -> Self {
         match error {
             AllocError::Unknown(_) => Self::not_found(error.to_string()),
-            AllocError::Failed(text) => Self::by_text(text),
+            AllocError::Failed(text) | AllocError::Forbidden(text) => Self::by_text(text),
         }
     }
 }
@@ -63,6 +63,11 @@ pub async fn list(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiError
     Reply::json(&client.files(id)?.list(path)?)
 }
 
+/// `/v1/client/fs/…` with anything else.
+pub async fn no_such_verb(_: Arc<Agent>, _: Request) -> Result<Reply, ApiError> {
+    Err(ApiError::not_found("Invalid method"))
+}
+
 /// `/v1/client/fs/stat/{alloc_id}`.
 pub async fn stat(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiError> {
     let (client, id) = target(&agent, &request)?;
@@ -85,10 +90,7 @@ pub async fn cat(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiError>
 pub async fn read_at(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiError> {
     let read = async {
         needed_path(&request)?;
-        let offset = match request.query.get("offset") {
-            "" => return Err(ApiError::bad_request("must provide offset")),
-            text => integer("offset", text)?,
-        };
+        let offset = integer("offset", request.query.get("offset"))?;
         let limit = match request.query.get("limit") {
             "" => None,
             text => u64::try_from(integer("limit", text)?).ok().filter(|limit| *limit > 0),
@@ -107,8 +109,14 @@ async fn contents(agent: &Agent, request: &Request, offset: i64, limit: Option<u
     let (client, id) = target(agent, request)?;
     let files = client.files(id)?;
     let content_type = files.stat(&path)?.content_type;
-    let reader = files.read(&path, offset, limit)?;
-    let body = stream::body(move |writer| send_file(reader, writer));
+    let mut reader = files.read(&path, offset, limit)?;
+    let first = reader.next_chunk().map_err(|error| ApiError::by_text(format!("read {path}: {error}")))?;
+    let Some(first) = first else { return Ok(Reply::text("")) };
+    let body = stream::body(move |writer| async move {
+        if writer.bytes(first).await.is_ok() {
+            send_file(reader, writer).await;
+        }
+    });
     // Never a page that a browser would run.
     let shown: &'static str = match content_type.as_str() {
         text if text.starts_with("text/html") => "text/plain",
@@ -248,7 +256,10 @@ pub async fn collect(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiEr
 
 /// Whether a request for a node is for this one.
 fn own_node<'a>(agent: &'a Agent, request: &Request, unknown: StatusCode) -> Result<&'a ClientHandle, ApiError> {
-    let text = request.query.get("node_id");
+    node_of(agent, request.query.get("node_id"), unknown)
+}
+
+fn node_of<'a>(agent: &'a Agent, text: &str, unknown: StatusCode) -> Result<&'a ClientHandle, ApiError> {
     let Some(client) = agent.client.as_ref() else {
         return Err(if text.is_empty() {
             ApiError::bad_request("No local Node and node_id not provided")
@@ -273,4 +284,28 @@ pub async fn host_stats(agent: Arc<Agent>, request: Request) -> Result<Reply, Ap
 pub async fn collect_all(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiError> {
     own_node(&agent, &request, StatusCode::INTERNAL_SERVER_ERROR)?.collect_all().await;
     Ok(Reply::empty())
+}
+
+/// `GET /v1/client/metadata`.
+pub async fn metadata(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiError> {
+    // Whether there is a node here is no secret.
+    request.caller();
+    let client = own_node(&agent, &request, StatusCode::INTERNAL_SERVER_ERROR)?;
+    request.permit("")?;
+    Reply::json(&client.node_meta())
+}
+
+/// `POST /v1/client/metadata`.
+pub async fn set_metadata(agent: Arc<Agent>, mut request: Request) -> Result<Reply, ApiError> {
+    let body: api::NodeMetaApplyRequest = request.json().await?;
+    let changes = body.meta.filter(|meta| !meta.is_empty()).ok_or_else(|| ApiError::bad_request("missing required Meta object"))?;
+    let wrong = changes.keys().filter(|key| !drover_client::node_meta::is_key(key));
+    let wrong: Vec<String> = wrong.map(|key| format!("{key:?} is invalid; metadata keys must be valid dotted hcl identifiers")).collect();
+    if !wrong.is_empty() {
+        return Err(ApiError::bad_request(wrong.join("\n")));
+    }
+    let named = if body.node_id.is_empty() { request.query.get("node_id").to_owned() } else { body.node_id };
+    let client = node_of(&agent, &named, StatusCode::INTERNAL_SERVER_ERROR)?;
+    let changed = client.change_node_meta(changes).map_err(|error| ApiError::by_text(format!("keep the metadata: {error}")))?;
+    Reply::json(&changed)
 }

@@ -269,3 +269,24 @@ pub async fn force_periodic(agent: Arc<Agent>, request: Request) -> Result<Reply
     let response = api::PeriodicForceResponse { eval_id: eval_id.to_string(), eval_create_index: index, index };
     Ok(Reply::json(&response)?.index(index))
 }
+
+/// `PUT /v1/job/{job_id}/versions/{tag}/tag`.
+pub async fn tag(agent: Arc<Agent>, mut request: Request) -> Result<Reply, ApiError> {
+    let body: api::TagVersionRequest = request.json().await?;
+    let (id, name) = (job_id(&request), request.parameter("tag").to_owned());
+    let (tag, index) = agent.server()?.tag_job_version(&id, &name, body.version, &body.description).await?;
+    let response = api::JobTagResponse {
+        name: tag.name,
+        description: tag.description,
+        tagged_time: tag.tagged_time,
+        index,
+        ..api::JobTagResponse::default()
+    };
+    Reply::json(&response)
+}
+
+/// `DELETE /v1/job/{job_id}/versions/{tag}/tag`.
+pub async fn untag(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiError> {
+    let index = agent.server()?.untag_job_version(&job_id(&request), request.parameter("tag")).await?;
+    Reply::json(&api::JobTagResponse { index, ..api::JobTagResponse::default() })
+}

@@ -8,13 +8,17 @@ pub mod client;
 pub mod deployments;
 pub mod evaluations;
 pub mod events;
+pub mod exec;
+pub mod fuzzy;
 pub mod job_changes;
 pub mod jobs;
 pub mod namespaces;
 pub mod nodes;
 pub mod pools;
+pub mod scaling;
 pub mod search;
 pub mod services;
+pub mod statuses;
 pub mod variables;
 
 use std::sync::Arc;

@@ -17,7 +17,7 @@ use crate::request::Request;
 const MATCHES_MAX: usize = 20;
 
 /// Every kind by its name in requests, in the order that error texts have them.
-const CONTEXTS: [&str; 12] = [
+pub(super) const CONTEXTS: [&str; 12] = [
     "allocs",
     "jobs",
     "nodes",
@@ -42,9 +42,7 @@ pub async fn prefix<S: State>(source: Arc<S>, mut request: Request) -> Result<Re
     };
     let all = asked.context == "all";
     if !all && !CONTEXTS.contains(&asked.context.as_str()) {
-        let known = CONTEXTS.join(" ");
-        let given = &asked.context;
-        return Err(ApiError::by_text(format!("context must be one of [{known}] or 'all' for all contexts; got {given:?}")));
+        return Err(unknown_context(&asked.context));
     }
     require(all || searchable(&scope, &asked.context))?;
     let seen = |context: &&str| (all || *context == asked.context) && searchable(&scope, context);
@@ -52,20 +50,15 @@ pub async fn prefix<S: State>(source: Arc<S>, mut request: Request) -> Result<Re
     let mut matches = BTreeMap::new();
     let mut truncations = BTreeMap::new();
     for context in CONTEXTS.into_iter().filter(seen) {
-        // Prefixes of ids are digits; other texts match none of these.
-        let is_id = matches!(context, "allocs" | "nodes" | "evals" | "deployment");
-        let digits: String = asked.prefix.chars().filter(|letter| *letter != '-').collect();
-        if is_id && digits.chars().any(|letter| !letter.is_ascii_hexdigit()) {
+        if is_id(context) && !is_digits(&asked.prefix) {
             if !all {
                 matches.insert(context.to_owned(), None);
                 truncations.insert(context.to_owned(), false);
             }
             continue;
         }
-        let wanted = if is_id { digits.to_ascii_lowercase() } else { asked.prefix.clone() };
-        let mut found: Vec<String> = candidates(&snapshot, context, &scope, &wanted);
-        truncations.insert(context.to_owned(), found.len() > MATCHES_MAX);
-        found.truncate(MATCHES_MAX);
+        let (found, more) = prefix_matches(&snapshot, context, &scope, &asked.prefix);
+        truncations.insert(context.to_owned(), more);
         matches.insert(context.to_owned(), (!found.is_empty()).then_some(found));
     }
     let tables = CONTEXTS.into_iter().filter(seen).filter_map(table);
@@ -80,8 +73,34 @@ pub async fn prefix<S: State>(source: Arc<S>, mut request: Request) -> Result<Re
     Ok(Reply::json(&response)?.meta(&Meta::at(index)))
 }
 
+pub(super) fn unknown_context(given: &str) -> ApiError {
+    let known = CONTEXTS.join(" ");
+    ApiError::by_text(format!("context must be one of [{known}] or 'all' for all contexts; got {given:?}"))
+}
+
+/// Whether objects of a kind are known by ids. Prefixes of ids are digits; other texts match none of these.
+fn is_id(context: &str) -> bool {
+    matches!(context, "allocs" | "nodes" | "evals" | "deployment")
+}
+
+fn is_digits(text: &str) -> bool {
+    text.chars().all(|letter| letter == '-' || letter.is_ascii_hexdigit())
+}
+
+/// What starts with a text, and whether there is more of it than is sent.
+pub(super) fn prefix_matches(snapshot: &Snapshot, context: &str, scope: &Scope, prefix: &str) -> (Vec<String>, bool) {
+    if is_id(context) && !is_digits(prefix) {
+        return (Vec::new(), false);
+    }
+    let wanted = if is_id(context) { prefix.replace('-', "").to_ascii_lowercase() } else { prefix.to_owned() };
+    let mut found = candidates(snapshot, context, scope, &wanted);
+    let more = found.len() > MATCHES_MAX;
+    found.truncate(MATCHES_MAX);
+    (found, more)
+}
+
 /// Whether the caller may search among objects of a kind at all.
-fn searchable(scope: &Scope, context: &str) -> bool {
+pub(super) fn searchable(scope: &Scope, context: &str) -> bool {
     let rights = &scope.rights;
     let may = |capability: Capability| match scope.asked.as_str() {
         "*" => rights.some_namespace(capability),
@@ -100,7 +119,7 @@ fn searchable(scope: &Scope, context: &str) -> bool {
 }
 
 /// Where objects of a kind are; none for kinds that do not exist here.
-fn table(context: &str) -> Option<Table> {
+pub(super) fn table(context: &str) -> Option<Table> {
     match context {
         "allocs" => Some(Table::Allocs),
         "jobs" => Some(Table::Jobs),

@@ -238,8 +238,8 @@ async fn every_route_holds_every_kind_of_caller_to_its_rule() {
             passes: |rule| match rule {
                 Access::Public | Access::NodeRead | Access::AgentRead | Access::OperatorRead | Access::NodePoolRead => Some(true),
                 Access::Namespace(capability) | Access::Listing(capability) => {
-                    use drover_http::Capability::{ListJobs, ParseJob, ReadJob, ReadJobScaling};
-                    Some(matches!(capability, ListJobs | ParseJob | ReadJob | ReadJobScaling))
+                    use drover_http::Capability::{ListJobs, ListScalingPolicies, ParseJob, ReadJob, ReadJobScaling, ReadScalingPolicy};
+                    Some(matches!(capability, ListJobs | ListScalingPolicies | ParseJob | ReadJob | ReadJobScaling | ReadScalingPolicy))
                 }
                 Access::Filtered | Access::AnyToken | Access::Variable(_) => None,
                 _ => Some(false),
@@ -265,6 +265,7 @@ async fn every_route_holds_every_kind_of_caller_to_its_rule() {
             Methods::GetHead => &["GET", "HEAD"],
             Methods::Write => &["PUT", "POST"],
             Methods::Put => &["PUT"],
+            Methods::Post => &["POST"],
             Methods::Delete => &["DELETE"],
             Methods::Any => &["GET", "PUT"],
         };

@@ -20,6 +20,8 @@ use drover_server::{Config, Server};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use crate::golden::{exercised, records, route_row};
+
 const REFUSALS: &str = include_str!("../../../../testdata/golden/http-refusals.jsonl");
 const LEADER_ANSWERS: &str = include_str!("../../../../testdata/golden/http-leader-answers.jsonl");
 const NAMESPACES: &str = include_str!("../../../../testdata/golden/http-namespaces.jsonl");
@@ -91,6 +93,10 @@ impl Whole {
     /// Sends a recorded request; tokens in its path are filled from `ids`.
     pub(crate) async fn ask(&self, record: &Value, ids: &BTreeMap<String, String>) -> (u16, BTreeMap<String, String>, String) {
         let asked = &record["request"];
+        if record["name"].is_string() {
+            let row = route_row(asked["method"].as_str().unwrap(), asked["path"].as_str().unwrap());
+            exercised("http-api", row, "drover_http::it::agent::ask");
+        }
         let mut path = asked["path"].as_str().unwrap().to_owned();
         for (token, id) in ids {
             path = path.replace(token, id);
@@ -236,11 +242,6 @@ impl Whole {
             .collect();
         self.server.update_allocs(self.node, updates).await.unwrap();
     }
-}
-
-pub(crate) fn records(packed: &str) -> BTreeMap<String, Value> {
-    let parsed = packed.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    parsed.map(|record| (record["name"].as_str().unwrap().to_owned(), record)).collect()
 }
 
 /// Refusals with texts of our own, each with the reason.

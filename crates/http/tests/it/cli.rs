@@ -13,11 +13,11 @@ use drover_model::{AllocUpdate, ClientStatus, DeploymentHealth, TaskState, TaskS
 use drover_rt::Clock;
 use serde_json::Value;
 
-use crate::agent::{Whole, records};
+use crate::agent::Whole;
+use crate::golden::{command_row, compare_lines, differing, exercised, fits, records};
 
 const FRESH: &str = include_str!("../../../../testdata/golden/cli-fresh.jsonl");
 const FERRY: &str = include_str!("../../../../testdata/golden/cli-ferry.jsonl");
-const DIFFERENCES: &str = include_str!("../../../../testdata/differences.toml");
 
 const ACL: &str = include_str!("../../../../testdata/golden/cli-acl.jsonl");
 const VAR: &str = include_str!("../../../../testdata/golden/cli-var.jsonl");
@@ -64,79 +64,17 @@ fn split(line: &str) -> Vec<String> {
     words
 }
 
-/// Whether a line fits a recorded one.
-fn fits(recorded: &str, line: &str) -> bool {
-    let (mut recorded, mut line): (Vec<char>, Vec<char>) = (recorded.trim_end().chars().collect(), line.trim_end().chars().collect());
-    recorded.reverse();
-    line.reverse();
-    while let Some(letter) = recorded.pop() {
-        if letter == '#' {
-            while recorded.last() == Some(&'#') {
-                recorded.pop();
-            }
-            if !line.pop().is_some_and(|digit| digit.is_ascii_digit()) {
-                return false;
-            }
-            while line.last().is_some_and(char::is_ascii_digit) {
-                line.pop();
-            }
-            continue;
-        }
-        let token: String = recorded.iter().rev().take_while(|letter| **letter != '>').collect();
-        let stands_for = letter == '<' && token != "none" && !token.contains(' ') && token.contains(['-', '~']);
-        if stands_for && token.starts_with("time~") && line.windows(3).any(|part| part == ['C', 'T', 'U']) {
-            // A time in full: its fraction of a second has as many digits as it needs.
-            recorded.truncate(recorded.len() - token.chars().count() - 1);
-            while let Some(letter) = line.pop() {
-                if letter == 'C' {
-                    break;
-                }
-            }
-        } else if stands_for {
-            let length = token.chars().count() + 2;
-            recorded.truncate(recorded.len() + 1 - length);
-            if line.len() < length {
-                return false;
-            }
-            line.truncate(line.len() - length);
-        } else if line.pop() != Some(letter) {
-            return false;
-        }
-    }
-    line.is_empty()
-}
-
-/// Notes the first line that does not fit.
-fn compare(what: &str, recorded: &str, answered: &str, out: &mut Vec<String>) {
-    let recorded = recorded.replace("nomad ", "drover ");
-    let lines = |text: &str| -> Vec<String> {
-        let shown = text.lines().filter(|line| !line.starts_with("==> View "));
-        shown.collect::<Vec<_>>().join("\n").trim_matches('\n').lines().map(str::to_owned).collect()
-    };
-    let (recorded, answered) = (lines(&recorded), lines(answered));
-    for number in 0..recorded.len().max(answered.len()) {
-        let (expected, found) = (recorded.get(number).map_or("", |line| line), answered.get(number).map_or("", |line| line));
-        if !fits(expected, found) {
-            out.push(format!("{what}, line {}: {found:?}, recorded {expected:?}", number + 1));
-            return;
-        }
-    }
-}
-
-fn differing() -> BTreeSet<&'static str> {
-    DIFFERENCES.lines().filter_map(|line| line.strip_prefix("record = \"cli/")?.strip_suffix('"')).collect()
-}
-
 /// Runs the command line of a record and notes what differs.
-async fn replay(whole: &Whole, directory: &Path, record: &Value, differing: &BTreeSet<&str>, wrong: &mut Vec<String>) {
+async fn replay(whole: &Whole, directory: &Path, record: &Value, differing: &BTreeSet<String>, wrong: &mut Vec<String>) {
     let (name, command) = (record["name"].as_str().unwrap(), record["command"].as_str().unwrap());
     let ran = drover(whole, directory, command.strip_prefix("nomad ").unwrap(), record["stdin"].as_str().unwrap_or_default()).await;
+    exercised("cli", command_row(command.strip_prefix("nomad ").unwrap()), "drover_http::it::cli::replay");
     let mut found = Vec::new();
     if record["exit"].as_i64() != Some(i64::from(ran.code)) {
         found.push(format!("exit {}, recorded {}", ran.code, record["exit"]));
     }
-    compare("stdout", record["stdout"].as_str().unwrap(), &ran.out, &mut found);
-    compare("stderr", record["stderr"].as_str().unwrap(), &ran.error, &mut found);
+    compare_lines("stdout", record["stdout"].as_str().unwrap(), &ran.out, &mut found);
+    compare_lines("stderr", record["stderr"].as_str().unwrap(), &ran.error, &mut found);
     match (found.is_empty(), differing.contains(name)) {
         (false, false) => wrong.extend(found.iter().map(|line| format!("{name}: {command}: {line}"))),
         (true, true) => wrong.push(format!("{name}: agrees now, take it off the list of differences")),
@@ -153,7 +91,7 @@ fn tokens_stand_for_as_many_letters_and_signs_for_digits() {
 
 #[tokio::test]
 async fn commands_on_a_new_region_answer_as_recorded() {
-    let (all, differing) = (records(FRESH), differing());
+    let (all, differing) = (records(FRESH), differing("cli"));
     let whole = Whole::start().await;
     whole.add_node().await;
     let mut wrong = Vec::new();
@@ -211,7 +149,7 @@ fn obedient(whole: &Whole, fails: u64) {
 #[tokio::test]
 async fn the_commands_of_a_job_s_life_answer_as_recorded() {
     let by_number: BTreeMap<String, Value> = records(FERRY).into_iter().map(|(name, record)| (name[..3].to_owned(), record)).collect();
-    let differing = differing();
+    let differing = differing("cli");
     let whole = Whole::start().await;
     whole.add_node().await;
     obedient(&whole, 2);
@@ -269,7 +207,7 @@ async fn replay_all(whole: &Whole, packed: &str, files: &[(&str, &str)], first: 
         let ran = drover(whole, directory.path(), line, "").await;
         assert_eq!(ran.code, 0, "{line}: {}{}", ran.out, ran.error);
     }
-    let (differing, mut wrong) = (differing(), Vec::new());
+    let (differing, mut wrong) = (differing("cli"), Vec::new());
     for line in packed.lines() {
         // Indexes within a sentence are those of the recording.
         let line = line.replace("index (447)", "index (###)").replace("index (1030)", "index (####)");

@@ -6,6 +6,9 @@ mod acl;
 mod agent;
 mod cli;
 mod conventions;
+#[expect(unreachable_pub, reason = "the other crate that shares these functions needs them public")]
+#[path = "../../../e2e/src/golden.rs"]
+mod golden;
 mod recorded;
 mod replay;
 

@@ -8,108 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::agent::{Whole, records};
+use crate::agent::Whole;
+use crate::golden::{compare, differing, judge, records};
 
 const FRESH: &str = include_str!("../../../../testdata/golden/http-fresh.jsonl");
 const FLOWS: &str = include_str!("../../../../testdata/golden/http-flows.jsonl");
-const DIFFERENCES: &str = include_str!("../../../../testdata/differences.toml");
-
-/// Places in answers that the recording's machine decides, or that have a form of their own here.
-const OTHERWISE: &[&str] = &[
-    // The node of the recording had other hardware, drivers, volumes, attributes and addresses.
-    ".NodeResources",
-    ".ReservedResources",
-    ".Resources",
-    ".Reserved",
-    ".Attributes",
-    ".Drivers",
-    ".HostVolumes",
-    ".HostNetworks",
-    ".HTTPAddr",
-    ".CgroupParent",
-    ".Links",
-    ".Meta.connect",
-    ".Meta.rack",
-    // How many evaluations follow depends on what else is there.
-    ".EvalIDs",
-    ".CSI",
-    ".NodeMaxAllocs",
-    ".LastAllocUpdateIndex",
-    ".ScoreMetaData",
-    ".Events",
-    // Classes are made of what the node is like.
-    ".ComputedClass",
-    ".ClassEligibility",
-    // Digests of our own.
-    ".Hash",
-    // Told beside what upstream tells.
-    ".Why",
-    // Identities are signed when they are asked for, not with the plan.
-    ".SigningKeyID",
-    ".IdentitySigningKeyID",
-];
-
-/// Whether an answer fits a recorded text, in which tokens stand for anything.
-fn fits_text(recorded: &str, answered: &str) -> bool {
-    let mut rest = answered;
-    let mut parts = recorded.split('<');
-    let first = parts.next().unwrap_or_default();
-    let Some(after) = rest.strip_prefix(first) else { return false };
-    rest = after;
-    for part in parts {
-        let Some((_, literal)) = part.split_once('>') else { return recorded == answered };
-        match rest.find(literal) {
-            _ if literal.is_empty() => rest = "",
-            Some(at) => rest = &rest[at + literal.len()..],
-            None => return false,
-        }
-    }
-    rest.is_empty()
-}
-
-fn compare(place: &str, recorded: &Value, answered: &Value, out: &mut Vec<String>) {
-    if OTHERWISE.iter().any(|otherwise| place.contains(otherwise)) {
-        return;
-    }
-    match (recorded, answered) {
-        (Value::String(token), value) if token.starts_with("<int") || token.starts_with("<float") => {
-            if !value.is_number() {
-                out.push(format!("{place}: {value} for {token}"));
-            }
-        }
-        (Value::String(recorded), Value::String(answered)) if fits_text(recorded, answered) => {}
-        (Value::Object(recorded), Value::Object(answered)) => {
-            let names: BTreeSet<&String> = recorded.keys().chain(answered.keys()).collect();
-            for name in names {
-                let place = format!("{place}.{name}");
-                match (recorded.get(name), answered.get(name)) {
-                    (Some(recorded), Some(answered)) => compare(&place, recorded, answered, out),
-                    _ if OTHERWISE.iter().any(|otherwise| place.contains(otherwise)) => {}
-                    (Some(recorded), None) => out.push(format!("{place}: absent, recorded {recorded}")),
-                    (None, answered) => out.push(format!("{place}: {answered:?}, not recorded")),
-                }
-            }
-        }
-        (Value::Array(recorded), Value::Array(answered)) if recorded.len() == answered.len() => {
-            // Allocations of one entry are told in the order of their ids, which are random.
-            let (mut recorded, mut answered): (Vec<_>, Vec<_>) = (recorded.iter().collect(), answered.iter().collect());
-            for allocs in [&mut recorded, &mut answered] {
-                if allocs.iter().all(|alloc| alloc["EvalID"].is_string() && alloc["Name"].is_string()) {
-                    allocs.sort_by_key(|alloc| alloc["Name"].to_string());
-                }
-            }
-            for (number, (recorded, answered)) in recorded.into_iter().zip(answered).enumerate() {
-                compare(&format!("{place}[{number}]"), recorded, answered, out);
-            }
-        }
-        (recorded, answered) if recorded == answered => {}
-        (recorded, answered) => out.push(format!("{place}: {answered}, recorded {recorded}")),
-    }
-}
-
-fn differing() -> BTreeSet<&'static str> {
-    DIFFERENCES.lines().filter_map(|line| line.strip_prefix("record = \"http/")?.strip_suffix('"')).collect()
-}
 
 /// Sends the request of a record and returns where the answer is not as recorded.
 async fn replayed(whole: &Whole, record: &Value, ids: &BTreeMap<String, String>) -> Vec<String> {
@@ -141,18 +44,9 @@ async fn replayed(whole: &Whole, record: &Value, ids: &BTreeMap<String, String>)
     out
 }
 
-/// Notes what is wrong with a comparison, given what is known to differ.
-fn judge(name: &str, found: &[String], differing: &BTreeSet<&str>, wrong: &mut Vec<String>) {
-    match (found.is_empty(), differing.contains(name)) {
-        (false, false) => wrong.extend(found.iter().map(|line| format!("{name}: {line}"))),
-        (true, true) => wrong.push(format!("{name}: agrees now, take it off the list of differences")),
-        _ => {}
-    }
-}
-
 #[tokio::test]
 async fn requests_to_a_new_region_are_answered_as_recorded() {
-    let (all, differing) = (records(FRESH), differing());
+    let (all, differing) = (records(FRESH), differing("http"));
     let mut wrong = Vec::new();
     for (name, record) in &all {
         let whole = Whole::start().await;
@@ -172,7 +66,7 @@ struct Flow {
     whole: Whole,
     all: BTreeMap<String, Value>,
     ids: BTreeMap<String, String>,
-    differing: BTreeSet<&'static str>,
+    differing: BTreeSet<String>,
     wrong: Vec<String>,
 }
 
@@ -181,7 +75,7 @@ impl Flow {
         let whole = Whole::start().await;
         whole.add_node().await;
         let ids = BTreeMap::from([("<node-1>".to_owned(), whole.node.to_string())]);
-        Self { whole, all: records(FLOWS), ids, differing: differing(), wrong: Vec::new() }
+        Self { whole, all: records(FLOWS), ids, differing: differing("http"), wrong: Vec::new() }
     }
 
     async fn ask(&mut self, names: &[&str]) {
@@ -275,6 +169,21 @@ async fn the_life_of_a_service_is_told_as_recorded() {
     flow.running("elastic", 1).await;
     flow.deployed("elastic").await;
     flow.ask(&["jobs/PUT-job-job-id-scale-above-max", "jobs/PUT-job-job-id-scale-below-min"]).await;
+    flow.bind("<policy-1>", "/v1/scaling/policies", "/0/ID").await;
+    flow.ask(&[
+        "scaling/GET-scaling-policies-one",
+        "scaling/GET-scaling-policies-job",
+        "scaling/GET-scaling-policies-type",
+        "scaling/GET-scaling-policies-type-unknown",
+        "scaling/GET-scaling-policy-policy-id-ok",
+        "jobs/PUT-job-job-id-versions-tag-name-tag-create",
+        "jobs/PUT-job-job-id-versions-tag-name-tag-conflict-other-version",
+        "jobs/POST-job-job-id-versions-tag-name-tag-create",
+        "jobs/DELETE-job-job-id-versions-tag-name-tag-ok",
+        "jobs/GET-jobs-statuses-filter-bad-selector",
+        "search/PUT-search-fuzzy-context-jobs",
+    ])
+    .await;
     flow.end().await;
 }
 
@@ -293,6 +202,17 @@ async fn the_life_of_a_batch_job_is_told_as_recorded() {
         "jobs/GET-job-job-id-summary-batch-complete",
         "jobs/GET-job-job-id-allocations-batch",
         "allocations/GET-allocation-alloc-id-batch-complete",
+    ])
+    .await;
+    flow.bind("<eval-14>", "/v1/job/shear/evaluations", "/0/ID").await;
+    flow.bind("<eval-1>", "/v1/job/shear/evaluations", "/0/ID").await;
+    flow.ask(&["evaluations/DELETE-evaluations-both", "evaluations/DELETE-evaluations-not-paused"]).await;
+    let pause = json!({"request": {"method": "PUT", "path": "/v1/operator/scheduler/configuration", "body": {"PauseEvalBroker": true}}});
+    assert_eq!(flow.whole.ask(&pause, &BTreeMap::new()).await.0, 200);
+    flow.ask(&[
+        "evaluations/DELETE-evaluations-filter-none",
+        "evaluations/DELETE-evaluations-unknown-id",
+        "evaluations/DELETE-evaluations-ids",
     ])
     .await;
     flow.end().await;

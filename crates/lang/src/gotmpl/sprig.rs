@@ -752,7 +752,7 @@ pub(super) fn call(full: &str, arguments: &[Value]) -> Answer {
         "b64dec" => return plain("base64Decode", &[Value::text(text(0)?)]),
         "b32enc" => Value::text(base32(&bytes(argument(0)?)?)),
         "b32dec" => from_bytes(unbase32(&text(0)?).ok_or("illegal base32 data")?),
-        "sha1sum" => hex(crate::hcl::functions::sha1_of(&bytes(argument(0)?)?)),
+        "sha1sum" => hex(crate::digest::sha1(&bytes(argument(0)?)?)),
         "sha256sum" => hex(sha2::Sha256::digest(bytes(argument(0)?)?)),
         "sha512sum" => hex(sha2::Sha512::digest(bytes(argument(0)?)?)),
         "adler32sum" => Value::text(adler32(&bytes(argument(0)?)?).to_string()),

@@ -237,7 +237,8 @@ fn kind(change: &Change) -> &'static str {
         | Change::UpsertAcl(_)
         | Change::DeleteAcl(_)
         | Change::UpsertRootKey(_)
-        | Change::Variable(_) => unreachable!("not of level 1"),
+        | Change::Variable(_)
+        | Change::JobTag { .. } => unreachable!("not of level 1"),
     }
 }
 
@@ -370,6 +371,7 @@ fn samples_of_level_3() -> Vec<(&'static str, Change)> {
 const LEVEL_4: &str = include_str!("../../../../testdata/golden/commands-level-4.hex");
 
 fn samples_of_level_4() -> Vec<(&'static str, Change)> {
+    let tag = VersionTag { name: "good".into(), description: "the first fleece".into(), tagged_time: 7 };
     let token = AclToken {
         accessor: "a".into(),
         secret: "s".into(),
@@ -445,6 +447,7 @@ fn samples_of_level_4() -> Vec<(&'static str, Change)> {
         ("delete-acl", Change::DeleteAcl(names)),
         ("upsert-root-key", Change::UpsertRootKey(Box::new(key))),
         ("variable", Change::Variable(Box::new(change))),
+        ("job-tag", Change::JobTag { id: web(), version: 3, tag: Some(tag) }),
     ]
 }
 

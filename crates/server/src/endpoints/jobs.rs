@@ -7,10 +7,10 @@ use drover_api as api;
 use drover_base::{AllocId, EvalId, Rng};
 use drover_model::admission::{JobProblems, Oversubscription, Surroundings, canonicalize, complete_with, validate_with, warnings};
 use drover_model::command::{Change, RegisterJob, ScalingEvent, Submission};
-use drover_model::{DesiredUpdates, Evaluation, Job, JobId, JobView, PlacementMetrics, Trigger};
+use drover_model::{DesiredUpdates, Evaluation, Job, JobId, JobView, PlacementMetrics, Trigger, VersionTag};
 use drover_scheduler::periodic::next_launch;
 use drover_scheduler::{Context, process};
-use drover_state::{JobRow, Snapshot};
+use drover_state::{JobRow, JobVersion, Snapshot};
 
 use crate::error::EndpointError;
 use crate::server::Server;
@@ -350,6 +350,44 @@ impl Server {
     /// When there is no such job, or the change cannot be committed.
     pub async fn set_job_stability(&self, id: &JobId, version: u64, stable: bool) -> Result<u64, EndpointError> {
         self.propose(Change::JobStability { id: id.clone(), version, stable }).await
+    }
+
+    /// Names a version, or gives its name another description. Returns the tag and the log entry.
+    ///
+    /// # Errors
+    /// When there is no such version, another one has the name, or the change cannot be committed.
+    pub async fn tag_job_version(
+        &self,
+        id: &JobId,
+        name: &str,
+        version: u64,
+        description: &str,
+    ) -> Result<(VersionTag, u64), EndpointError> {
+        let state = self.snapshot();
+        let missing = || EndpointError::internal(format!("job {:?} version {version} not found", id.id));
+        let row = state.job(id).ok_or_else(missing)?;
+        if row.version(version).is_none() {
+            return Err(missing());
+        }
+        let elsewhere = |entry: &JobVersion| entry.job.version != version && entry.tag.as_ref().is_some_and(|tag| tag.name == name);
+        if row.versions.iter().any(elsewhere) {
+            return Err(EndpointError::internal(format!("tag {name:?} already exists on a different version of job {:?}", id.id)));
+        }
+        let tag = VersionTag { name: name.to_owned(), description: description.to_owned(), tagged_time: self.moment().wall.0 };
+        let index = self.propose(Change::JobTag { id: id.clone(), version, tag: Some(tag.clone()) }).await?;
+        Ok((tag, index))
+    }
+
+    /// Takes the name off the version that has it.
+    ///
+    /// # Errors
+    /// When no version has it, or the change cannot be committed.
+    pub async fn untag_job_version(&self, id: &JobId, name: &str) -> Result<u64, EndpointError> {
+        let state = self.snapshot();
+        let named = |entry: &&JobVersion| entry.tag.as_ref().is_some_and(|tag| tag.name == name);
+        let entry = state.job(id).and_then(|row| row.versions.iter().find(named));
+        let entry = entry.ok_or_else(|| EndpointError::internal(format!("tag {name:?} not found on job {:?}", id.id)))?;
+        self.propose(Change::JobTag { id: id.clone(), version: entry.job.version, tag: None }).await
     }
 
     /// Runs the scheduler for a job; with `force`, failed allocations are replaced at once.

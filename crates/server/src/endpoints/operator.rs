@@ -1,5 +1,6 @@
 //! Settings of the scheduler, and node pools.
 
+use drover_base::EvalId;
 use drover_model::command::Change;
 use drover_model::{NODE_POOL_ALL, NodePool, SchedulerConfig};
 
@@ -25,6 +26,27 @@ impl Server {
             self.0.leader.resume_broker(&self.snapshot(), self.moment());
         }
         Ok((true, index))
+    }
+
+    /// Deletes evaluations that have ended, while the broker is paused. Returns how many there were, and the log entry.
+    ///
+    /// # Errors
+    /// When the broker is not paused, one of those named is not there, or the change cannot be committed.
+    pub async fn delete_evaluations(&self, ids: Vec<EvalId>, filtered: bool) -> Result<(i64, u64), EndpointError> {
+        let state = self.snapshot();
+        if !state.scheduler_config().pause_eval_broker {
+            return Err(EndpointError::internal("eval broker is enabled; eval broker must be paused to delete evals"));
+        }
+        if !filtered && ids.iter().any(|id| state.eval(*id).is_none()) {
+            return Err(EndpointError::internal("eval not found"));
+        }
+        let ended: Vec<EvalId> = ids.into_iter().filter(|id| state.eval(*id).is_some_and(|eval| eval.status.is_terminal())).collect();
+        let count = i64::try_from(ended.len()).unwrap_or(i64::MAX);
+        if ended.is_empty() {
+            return Ok((0, 0));
+        }
+        let change = Change::Collect { evals: ended, allocs: Vec::new(), jobs: Vec::new(), deployments: Vec::new(), nodes: Vec::new() };
+        Ok((count, self.propose(change).await?))
     }
 
     /// Makes a node pool, or replaces what it says.

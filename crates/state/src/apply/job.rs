@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use drover_model::command::{RegisterJob, ScalingEvent};
-use drover_model::{Evaluation, Job, JobId, JobType};
+use drover_model::{Evaluation, Job, JobId, JobType, VersionTag};
 
 use crate::event::{EventKind, Payload};
 use crate::rows::{JobRow, JobSlot, JobStatus, JobVersion};
@@ -167,6 +167,26 @@ impl Transaction<'_> {
     pub(crate) fn job_stability(&mut self, id: &JobId, version: u64, stable: bool) -> Result<(), ApplyError> {
         let slot = self.state.job_slot(id).ok_or_else(|| ApplyError::NotFound(format!("job {:?} not found", id.id)))?;
         self.mark_stable(slot, version, stable);
+        Ok(())
+    }
+
+    pub(crate) fn job_tag(&mut self, id: &JobId, version: u64, tag: Option<VersionTag>) -> Result<(), ApplyError> {
+        let slot = self.state.job_slot(id).ok_or_else(|| ApplyError::NotFound(format!("job {:?} not found", id.id)))?;
+        let index = self.index();
+        let row = self.job_mut(slot);
+        if let Some(tag) = &tag {
+            let same = |entry: &JobVersion| entry.tag.as_ref().is_some_and(|own| own.name == tag.name);
+            if row.versions.iter().any(|entry| entry.job.version != version && same(entry)) {
+                let text = format!("tag {:?} already exists on a different version of job {:?}", tag.name, id.id);
+                return Err(ApplyError::Refused(text));
+            }
+        }
+        let entry = row.versions.iter_mut().find(|entry| entry.job.version == version);
+        let entry = entry.ok_or_else(|| ApplyError::NotFound(format!("job {:?} version {version} not found", id.id)))?;
+        entry.tag = tag;
+        row.modify_index = index;
+        self.touched.jobs.insert(id.clone());
+        self.touch(Table::Jobs);
         Ok(())
     }
 

@@ -43,9 +43,24 @@ fn sample_requests() -> Vec<(&'static str, Request)> {
         ("status", Request::Status),
         ("signal", Request::Signal(SendSignal { number: 10 })),
         ("stop", Request::Stop(Stop { number: 2, timeout_ms: 5000 })),
-        ("exec", Request::Exec(Exec { args: vec!["/bin/true".into()], env: vec!["B=2".into()], directory: "/".into(), timeout_ms: 9 })),
+        (
+            "exec",
+            Request::Exec(Exec {
+                args: vec!["/bin/true".into()],
+                env: vec!["B=2".into()],
+                directory: "/".into(),
+                timeout_ms: 9,
+                terminal: None,
+            }),
+        ),
         ("input", Request::Input(Input { bytes: b"hi\n".to_vec(), end: true })),
         ("confirm", Request::Confirm),
+        (
+            "exec-terminal",
+            Request::Exec(Exec { args: vec!["sh".into()], env: Vec::new(), directory: "/".into(), timeout_ms: 0, terminal: Some(true) }),
+        ),
+        ("resize", Request::Resize(Resize { rows: 24, columns: 80 })),
+        ("abandon", Request::Abandon),
     ]
 }
 

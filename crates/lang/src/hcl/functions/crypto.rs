@@ -16,7 +16,7 @@ pub(super) fn md5(_: &Context<'_>, arguments: &[Value]) -> Outcome {
 }
 
 pub(super) fn sha1(_: &Context<'_>, arguments: &[Value]) -> Outcome {
-    Ok(hex(&sha1_digest(string(&arguments[0]).as_bytes())))
+    Ok(hex(&crate::digest::sha1(string(&arguments[0]).as_bytes())))
 }
 
 pub(super) fn sha256(_: &Context<'_>, arguments: &[Value]) -> Outcome {
@@ -25,43 +25,6 @@ pub(super) fn sha256(_: &Context<'_>, arguments: &[Value]) -> Outcome {
 
 pub(super) fn sha512(_: &Context<'_>, arguments: &[Value]) -> Outcome {
     Ok(hex(&sha2::Sha512::digest(string(&arguments[0]))))
-}
-
-/// SHA-1 (FIPS 180-4 §6.1), for digests that other tools expect; not for anything that must be safe.
-pub(crate) fn sha1_digest(text: &[u8]) -> [u8; 20] {
-    let mut state = [0x6745_2301u32, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
-    let mut padded = text.to_vec();
-    padded.push(0x80);
-    padded.resize((padded.len() + 8).next_multiple_of(64) - 8, 0);
-    padded.extend((text.len() as u64 * 8).to_be_bytes());
-    for block in padded.chunks_exact(64) {
-        let mut words = [0u32; 80];
-        for (word, bytes) in words.iter_mut().zip(block.chunks_exact(4)) {
-            *word = bytes.iter().fold(0, |word, byte| word << 8 | u32::from(*byte));
-        }
-        for at in 16..80 {
-            words[at] = (words[at - 3] ^ words[at - 8] ^ words[at - 14] ^ words[at - 16]).rotate_left(1);
-        }
-        let [mut a, mut b, mut c, mut d, mut e] = state;
-        for (at, word) in words.iter().enumerate() {
-            let (mixed, constant) = match at {
-                0..20 => (b & c | !b & d, 0x5a82_7999),
-                20..40 => (b ^ c ^ d, 0x6ed9_eba1),
-                40..60 => (b & c | b & d | c & d, 0x8f1b_bcdc),
-                _ => (b ^ c ^ d, 0xca62_c1d6),
-            };
-            let next = a.rotate_left(5).wrapping_add(mixed).wrapping_add(e).wrapping_add(constant).wrapping_add(*word);
-            (e, d, c, b, a) = (d, c, b.rotate_left(30), a, next);
-        }
-        for (total, part) in state.iter_mut().zip([a, b, c, d, e]) {
-            *total = total.wrapping_add(part);
-        }
-    }
-    let mut digest = [0; 20];
-    for (bytes, word) in digest.chunks_exact_mut(4).zip(state) {
-        bytes.copy_from_slice(&word.to_be_bytes());
-    }
-    digest
 }
 
 pub(super) fn uuid_v4(context: &Context<'_>, _: &[Value]) -> Outcome {
@@ -80,7 +43,7 @@ pub(super) fn uuid_v5(_: &Context<'_>, arguments: &[Value]) -> Outcome {
             uuid::Uuid::parse_str(other).map_err(|_| format!("the namespace \"{other}\" is neither a UUID nor dns, url, oid or x500"))?
         }
     };
-    let digest = sha1_digest(&[namespace.as_bytes(), string(&arguments[1]).as_bytes()].concat());
+    let digest = crate::digest::sha1(&[namespace.as_bytes(), string(&arguments[1]).as_bytes()].concat());
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest[..16]);
     Ok(Value::string(uuid::Builder::from_sha1_bytes(bytes).into_uuid().to_string()))

@@ -24,7 +24,6 @@ use super::eval::{Evaluator, Host};
 use super::value::{Type, Value};
 use crate::diag::{Span, did_you_mean};
 
-pub(crate) use crypto::sha1_digest as sha1_of;
 pub use files::clean as clean_path;
 pub(crate) use text::title_case;
 

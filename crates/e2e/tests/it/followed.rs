@@ -1,0 +1,103 @@
+//! Recorded command lines that follow what they started: every step of an update, of one that is taken back, and of actions.
+//!
+//! How often a deployment is shown while it runs depends on the moments when the command looks, so only what stays the same
+//! is compared: every evaluation and allocation that is told, and how each deployment ended.
+
+use std::collections::BTreeSet;
+
+use drover_e2e::golden::{command_row, differing, exercised, judge, records};
+use drover_e2e::{Agent, Mode};
+use serde_json::Value;
+
+use crate::live::split;
+
+const FOLLOWED: &str = include_str!("../../../../testdata/golden/cli-followed.jsonl");
+const FERRY: &str = include_str!("../../../../testdata/golden/cli-ferry.jsonl");
+
+/// Ids and times as one sign.
+fn plain(line: &str) -> String {
+    let words = line.split(' ').map(|word| {
+        let bare = word.trim_matches(|letter: char| "\":,".contains(letter));
+        let token = bare.starts_with('<') && bare.ends_with('>');
+        let id = matches!(bare.len(), 8 | 36) && bare.chars().all(|letter| letter.is_ascii_hexdigit() || letter == '-') && bare.len() > 7;
+        let time = bare.len() >= 20 && bare.as_bytes()[4] == b'-' && bare.contains('T');
+        if token || id || time { word.replace(bare, "*") } else { word.to_owned() }
+    });
+    words.collect::<Vec<_>>().join(" ").trim().to_owned()
+}
+
+/// The lines that do not depend on when the command looked.
+fn steady(text: &str) -> BTreeSet<String> {
+    let mut out = BTreeSet::new();
+    for block in text.split("\n    \n") {
+        let running = block.contains("Status      = running");
+        let failed = block.contains("Status      = failed");
+        for line in block.lines().map(plain) {
+            let of_evaluation = line.contains("valuation") || line.contains("Allocation");
+            let moment = line.contains("status changed: \"pending\" -> \"running\"") || line.contains("modified: node");
+            if line.is_empty()
+                || line == "*"
+                || moment
+                || line.starts_with("==> View ")
+                || (running && !of_evaluation)
+                || (failed && line.starts_with("boat "))
+            {
+                continue;
+            }
+            out.insert(line);
+        }
+    }
+    out
+}
+
+#[test]
+fn what_commands_tell_while_they_follow_is_as_recorded() {
+    let directory = tempfile::tempdir().unwrap();
+    let agent = Agent::start(directory.path(), Mode::Dev);
+    let first = records(FERRY)["021-job-run-stdin"]["stdin"].as_str().unwrap().to_owned();
+    let second = first.replace("count = 1", "count = 2").replace("STROKE = \"a\"", "STROKE = \"b\"");
+    let third = second.replace("STROKE = \"b\"", "STROKE = \"c\"").replace("auto_revert       = false", "auto_revert       = true");
+    let third = third.replace("echo up; echo low >&2; while true; do sleep 1; done", "exit 9");
+    for (name, text) in [("ferry", &first), ("ferry2", &second), ("ferry3", &third)] {
+        std::fs::write(directory.path().join(format!("{name}.nomad.hcl")), text).unwrap();
+    }
+    let all = records(FOLLOWED);
+    let different = differing("cli");
+    let mut wrong = Vec::new();
+    let run = |line: &str| {
+        let ran = agent.cli(&line.split(' ').collect::<Vec<_>>());
+        assert_eq!(ran.code, 0, "{line}: {ran:?}");
+    };
+    let mut replay = |number: &str| {
+        let (name, record) = all.iter().find(|(name, _)| name.starts_with(number)).unwrap();
+        let command = record["command"].as_str().unwrap().strip_prefix("nomad ").unwrap();
+        exercised("cli", command_row(command), "drover_e2e::it::followed::what_commands_tell_while_they_follow_is_as_recorded");
+        let ran = agent.cli_with(&split(command), "");
+        let mut found = Vec::new();
+        if record["exit"] != i64::from(ran.code) {
+            found.push(format!("exit {}, recorded {}", ran.code, record["exit"]));
+        }
+        for (stream, answered) in [("stdout", &ran.out), ("stderr", &ran.error)] {
+            let (recorded, answered) = (steady(&record[stream].as_str().unwrap().replace("nomad ", "drover ")), steady(answered));
+            found.extend(recorded.difference(&answered).map(|line| format!("{stream}: {line:?} is missing in {ran:?}")));
+            found.extend(answered.difference(&recorded).map(|line| format!("{stream}: {line:?} was not recorded")));
+        }
+        judge(name, &found, &different, &mut wrong);
+        let settled = |deployment: &Value| deployment["Status"] == "successful" || deployment.is_null();
+        agent.until("/v1/job/ferry/deployment", "the deployment to end", settled);
+    };
+    replay("585");
+    run("job run ferry.nomad.hcl");
+    for number in ["038", "039", "061", "064", "071", "072", "073"] {
+        replay(number);
+    }
+    for number in ["053", "056", "057"] {
+        replay(number);
+    }
+    let fourth = first.replace("count = 1", "count = 3").replace("STROKE = \"a\"", "STROKE = \"d\"");
+    std::fs::write(directory.path().join("ferry4.nomad.hcl"), fourth).unwrap();
+    run("job run ferry4.nomad.hcl");
+    run("job stop ferry");
+    replay("102");
+    assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
+}
