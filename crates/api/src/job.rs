@@ -698,6 +698,7 @@ pub struct TaskArtifact {
 #[derive(Clone, Debug, Default, PartialEq, Wire)]
 pub struct Vault {
     /// Deprecated input, dropped by the server.
+    #[wire(omit_empty)]
     pub policies: Option<Vec<String>>,
     pub role: String,
     /// Default: "".

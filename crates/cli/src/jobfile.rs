@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use drover_api::{Job, JobSubmission};
+use drover_lang::diag::{explained, underlined};
 use drover_lang::hcl::eval::{Budget, Host};
 use drover_lang::hcl::vars::Inputs;
 use drover_lang::jobspec::{Options, parse_job};
@@ -183,13 +184,9 @@ fn shown(problem: &Problem, source: &Source) -> String {
     let Some(place) = problem.place.as_ref().filter(|place| place.file == *source.name()) else {
         return problem.to_string();
     };
-    let line: String = source.line(place.line).chars().map(|letter| if letter == '\t' { ' ' } else { letter }).collect();
-    let column = usize::try_from(place.column).unwrap_or(1).saturating_sub(1);
-    let room = line.chars().count().saturating_sub(column).max(1);
-    let width = place.span.text(source.text()).lines().next().map_or(1, |text| text.chars().count()).clamp(1, room);
-    let number = place.line.to_string();
-    let margin = " ".repeat(number.len());
-    format!("{problem}\n  {number} | {line}\n  {margin} | {}{}", " ".repeat(column), "^".repeat(width))
+    let explained =
+        if problem.cause.as_ref().is_some_and(|cause| cause.place.is_some()) { explained(problem, &[source]) } else { String::new() };
+    format!("{problem}\n{}{explained}", underlined(place, &[source])).trim_end().to_owned()
 }
 
 /// Files and randomness for the functions of job files.

@@ -67,12 +67,23 @@ pub struct Problem {
     pub place: Option<Place>,
     /// A way out, such as a near miss.
     pub hint: Option<String>,
+    /// Where the value that is wrong here comes from, when that is elsewhere.
+    pub cause: Option<Cause>,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cause {
+    /// In words, when it has no place.
+    pub text: String,
+    /// In a file.
+    pub place: Option<Place>,
 }
 
 impl Problem {
     /// An error without a place.
     pub fn error(summary: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, summary: summary.into(), detail: detail.into(), place: None, hint: None }
+        Self { severity: Severity::Error, summary: summary.into(), detail: detail.into(), place: None, hint: None, cause: None }
     }
 
     /// A warning without a place.
@@ -118,7 +129,11 @@ impl fmt::Display for Problem {
         if let Some(hint) = &self.hint {
             write!(f, " {hint}")?;
         }
-        Ok(())
+        match &self.cause {
+            Some(Cause { place: Some(place), .. }) => write!(f, " The value comes from {}:{},{}.", place.file, place.line, place.column),
+            Some(Cause { text, .. }) => write!(f, " It is {text}."),
+            None => Ok(()),
+        }
     }
 }
 
@@ -174,16 +189,7 @@ pub fn render(problem: &Problem, sources: &[&Source]) -> String {
     let mut out = format!("{word}: {}\n", problem.summary);
     if let Some(place) = &problem.place {
         out.push_str(&format!("  on {} line {}, column {}:\n", place.file, place.line, place.column));
-        if let Some(source) = sources.iter().find(|source| source.name == place.file) {
-            let line = source.line(place.line);
-            let shown: String = line.chars().map(|c| if c == '\t' { ' ' } else { c }).collect();
-            let column = place.column as usize - 1;
-            let room = shown.chars().count().saturating_sub(column).max(1);
-            let width = place.span.text(&source.text).lines().next().map_or(1, |text| text.chars().count().max(1));
-            let number = place.line.to_string();
-            out.push_str(&format!("  {number} | {shown}\n"));
-            out.push_str(&format!("  {} | {}{}\n", " ".repeat(number.len()), " ".repeat(column), "^".repeat(width.min(room))));
-        }
+        out.push_str(&underlined(place, sources));
     }
     if !problem.detail.is_empty() {
         out.push_str(&format!("  {}\n", problem.detail));
@@ -191,7 +197,31 @@ pub fn render(problem: &Problem, sources: &[&Source]) -> String {
     if let Some(hint) = &problem.hint {
         out.push_str(&format!("  {hint}\n"));
     }
+    out.push_str(&explained(problem, sources));
     out
+}
+
+/// The line of a place with the place underlined; empty when its source is not at hand.
+pub fn underlined(place: &Place, sources: &[&Source]) -> String {
+    let Some(source) = sources.iter().find(|source| source.name == place.file) else { return String::new() };
+    let shown: String = source.line(place.line).chars().map(|c| if c == '\t' { ' ' } else { c }).collect();
+    let column = place.column as usize - 1;
+    let room = shown.chars().count().saturating_sub(column).max(1);
+    let width = place.span.text(&source.text).lines().next().map_or(1, |text| text.chars().count().max(1));
+    let number = place.line.to_string();
+    let margin = " ".repeat(number.len());
+    format!("  {number} | {shown}\n  {margin} | {}{}\n", " ".repeat(column), "^".repeat(width.min(room)))
+}
+
+/// Where the value comes from that a problem is about, with its line; empty when that is where the problem is.
+pub fn explained(problem: &Problem, sources: &[&Source]) -> String {
+    match &problem.cause {
+        Some(Cause { place: Some(place), .. }) => {
+            format!("  The value comes from line {}, column {}:\n{}", place.line, place.column, underlined(place, sources))
+        }
+        Some(Cause { text, .. }) => format!("  It is {text}.\n"),
+        None => String::new(),
+    }
 }
 
 /// The problems as JSON, for programs.
@@ -199,7 +229,7 @@ pub fn json(problems: &[Problem]) -> serde_json::Value {
     let list: Vec<serde_json::Value> = problems
         .iter()
         .map(|problem| {
-            let place = problem.place.as_ref().map(|place| {
+            let shown = |place: &Place| {
                 serde_json::json!({
                     "File": &*place.file,
                     "Line": place.line,
@@ -207,13 +237,16 @@ pub fn json(problems: &[Problem]) -> serde_json::Value {
                     "Start": place.span.start,
                     "End": place.span.end,
                 })
-            });
+            };
+            let cause =
+                problem.cause.as_ref().map(|cause| serde_json::json!({ "Text": cause.text, "Place": cause.place.as_ref().map(shown) }));
             serde_json::json!({
                 "Severity": if problem.is_error() { "error" } else { "warning" },
                 "Summary": problem.summary,
                 "Detail": problem.detail,
                 "Hint": problem.hint,
-                "Place": place,
+                "Place": problem.place.as_ref().map(shown),
+                "Cause": cause,
             })
         })
         .collect();

@@ -52,6 +52,51 @@ fn quote(text: &str) -> String {
     out
 }
 
+/// How a duration may stand in the JSON of one kind of object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JsonForm {
+    /// A text or a number of nanoseconds; anything else is 0: tokens, node pools, locks of variables.
+    Lenient,
+    /// The same, but an empty text is wrong: how long tokens of an authentication method last.
+    LenientNotEmpty,
+    /// A text or a number, nothing else: leeways of an authentication method, client introduction.
+    TextOrNumber,
+    /// A text alone: thresholds of autopilot.
+    TextOnly,
+}
+
+/// Why a JSON value is no duration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JsonDurationError {
+    /// The text is none.
+    #[error(transparent)]
+    Text(#[from] DurationError),
+    /// It is of another type.
+    #[error("unexpected TTL type: {0}")]
+    Type(String),
+}
+
+/// The nanoseconds that a JSON value stands for. Null is 0; of a number the fraction is cut off, and one beyond 64 bits is
+/// the lowest there is, as clients of the API know it.
+///
+/// # Errors
+/// When the form does not allow the value, or a text is no duration.
+pub fn duration_in_json(value: &serde_json::Value, form: JsonForm) -> Result<i64, JsonDurationError> {
+    use serde_json::Value;
+    match value {
+        Value::Null => Ok(0),
+        Value::String(text) if text.is_empty() && form != JsonForm::LenientNotEmpty => Ok(0),
+        Value::String(text) => Ok(parse_duration(text)?),
+        Value::Number(number) if form != JsonForm::TextOnly => {
+            let number = number.as_f64().unwrap_or(f64::INFINITY);
+            // The highest number of 64 bits is none as a floating one.
+            Ok(if number >= i64::MAX as f64 { i64::MIN } else { number as i64 })
+        }
+        _ if matches!(form, JsonForm::Lenient | JsonForm::LenientNotEmpty) => Ok(0),
+        other => Err(JsonDurationError::Type(other.to_string())),
+    }
+}
+
 /// The nanoseconds of a duration.
 pub fn parse_duration(text: &str) -> Result<i64, DurationError> {
     let invalid = || DurationError::Invalid(text.to_owned());

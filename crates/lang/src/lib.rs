@@ -3,6 +3,7 @@
 //! Everything here is pure: text and values in, values and problems out. Files, randomness and time come in through the
 //! caller. All readers are bounded, report all problems at once, and never panic on what they read.
 
+mod attributes;
 pub mod bytesize;
 pub mod config;
 pub mod cron;
@@ -13,6 +14,7 @@ pub mod filter;
 pub mod glob;
 pub mod gotmpl;
 pub mod hcl;
+pub mod hclspec;
 pub mod jobspec;
 pub mod sockaddr;
 pub mod specs;

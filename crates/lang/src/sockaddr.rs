@@ -85,6 +85,14 @@ pub fn interface_name(template: &str, interfaces: &[Interface]) -> Result<String
     }
 }
 
+/// The text that a template gives, whatever it is.
+///
+/// # Errors
+/// When the template cannot be read or run.
+pub(crate) fn render(template: &str, interfaces: &[Interface]) -> Result<String, AddressError> {
+    rendered(template, interfaces)
+}
+
 fn rendered(template: &str, interfaces: &[Interface]) -> Result<String, AddressError> {
     if !template.contains("{{") {
         return Ok(template.to_owned());

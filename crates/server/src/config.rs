@@ -83,6 +83,8 @@ pub struct Config {
     pub gc_thresholds: drover_scheduler::gc::Thresholds,
     /// The highest priority of a job.
     pub job_max_priority: u8,
+    /// The Vault and Consul that jobs may use.
+    pub peers: drover_model::admission::Peers,
     /// Evaluations that may wait to be worked out; while there are more, registrations and dispatches are turned away with
     /// 429, and come again.
     pub evals_pending_max: usize,
@@ -117,6 +119,7 @@ impl Config {
             gc_interval: Duration::from_secs(300),
             gc_thresholds: drover_scheduler::gc::Thresholds::default(),
             job_max_priority: 100,
+            peers: drover_model::admission::Peers::default(),
             evals_pending_max: 200_000,
             keyring: false,
             acl: AclConfig::default(),

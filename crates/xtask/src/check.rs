@@ -33,7 +33,7 @@ pub(crate) fn fix(root: &Path) -> Result<()> {
     cargo(root, &["fmt", "--all"], &[])
 }
 
-fn cargo(root: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {
+pub(crate) fn cargo(root: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
     command.args(arguments).current_dir(root).envs(environment.iter().copied());

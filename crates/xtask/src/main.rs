@@ -19,7 +19,8 @@ check                             what must hold before a change is taken: forma
 fix                               mends what can be mended: format and lints
 tidy                              the rules of the workspace that no compiler checks
 parity [--issue NAME] [--log FILE]   which ids of the ledger are proven by tests, and which are open
-vendor FOLDER                     packs recorded results into testdata/golden";
+reference                         writes docs/reference anew from the tables of the parsers
+vendor FOLDER                     packs recorded results into testdata/golden, and the ledgers beside FOLDER into testdata/parity";
 
 fn main() -> ExitCode {
     match run() {
@@ -38,12 +39,17 @@ fn run() -> Result<()> {
         Some("check") => check::check(&root),
         Some("fix") => check::fix(&root),
         Some("tidy") => tidy::tidy(&root),
+        Some("reference") => {
+            let arguments = ["test", "-p", "drover-lang", "--test", "it", "reference"];
+            check::cargo(&root, &arguments, &[("DROVER_WRITE_REFERENCE", "1")])
+        }
         Some("parity") => parity::parity(&root, &arguments[1..]),
         Some("vendor") => {
             let records = arguments.get(1).map(PathBuf::from).context("vendor needs the folder of the records")?;
             vendor::languages(&records, &root.join("testdata/golden"))?;
             vendor_clients::clients(&records, &root.join("testdata/golden"))?;
-            vendor_scheduler::scheduler(&records, &root.join("testdata/golden"))
+            vendor_scheduler::scheduler(&records, &root.join("testdata/golden"))?;
+            vendor::ledgers(&records.join("../parity"), &root.join("testdata/parity"))
         }
         Some(other) => bail!("there is no task {other:?}; there are:\n{TASKS}"),
         None => {

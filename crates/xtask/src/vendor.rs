@@ -22,13 +22,11 @@ pub(crate) fn languages(records: &Path, target: &Path) -> Result<()> {
         ("lang/cron.tsv", "lang-cron"),
         ("lang/go_templates.tsv", "lang-go-templates"),
         ("lang/sockaddr.tsv", "lang-sockaddr"),
+        ("lang/globs.tsv", "lang-globs"),
+        ("lang/hclspec.tsv", "lang-hclspec"),
     ] {
         table(&records.join(from), &target.join(format!("{to}.jsonl")))?;
     }
-    // The other kinds of globs are questions to access policies.
-    rows(&records.join("lang/globs.tsv"), &target.join("lang-globs.jsonl"), |row| {
-        row.starts_with("glob\t") || row.starts_with("node_dc\t")
-    })?;
     let objects = read_json(&records.join("lang/filters.json"))?;
     write(&target.join("lang-filters-objects.jsonl"), &[objects])?;
     let contexts = read_json(&records.join("lang/go_templates.context.json"))?;
@@ -39,6 +37,19 @@ pub(crate) fn languages(records: &Path, target: &Path) -> Result<()> {
     stored_jobs(&records.join("jobs"), &target.join("jobs-canonical.jsonl"))?;
     plans(&records.join("jobs/plans"), &target.join("jobs-plans.jsonl"))?;
     agent_config(&records.join("agent-config"), target)
+}
+
+/// The ledgers that tests read.
+const LEDGERS: [&str; 5] = ["issues", "jobspec", "hcl-functions", "agent-config", "other-specs"];
+
+/// Copies the ledgers that tests read from `from` into `target`.
+pub(crate) fn ledgers(from: &Path, target: &Path) -> Result<()> {
+    fs::create_dir_all(target).with_context(|| format!("create {}", target.display()))?;
+    for ledger in LEDGERS {
+        let name = format!("{ledger}.tsv");
+        fs::write(target.join(&name), read(&from.join(&name))?).with_context(|| format!("write {name}"))?;
+    }
+    Ok(())
 }
 
 pub(crate) fn read(path: &Path) -> Result<String> {
@@ -70,16 +81,11 @@ pub(crate) fn name_of(path: &Path) -> String {
 
 /// A table with a header line: one object per row, cells as they stand, and `name` for the row.
 fn table(from: &Path, to: &Path) -> Result<()> {
-    rows(from, to, |_| true)
-}
-
-/// The same with the rows that `wanted` keeps.
-fn rows(from: &Path, to: &Path, wanted: impl Fn(&str) -> bool) -> Result<()> {
     let text = read(from)?;
     let mut lines = text.lines();
     let header: Vec<&str> = lines.next().unwrap_or("").split('\t').collect();
     let mut rows = Vec::new();
-    for (number, line) in lines.enumerate().filter(|(_, line)| wanted(line)) {
+    for (number, line) in lines.enumerate() {
         let mut row = Map::new();
         row.insert("name".to_owned(), json!(format!("{}", number + 2)));
         for (column, cell) in header.iter().zip(line.split('\t')) {
@@ -176,21 +182,25 @@ fn stored_jobs(folder: &Path, to: &Path) -> Result<()> {
     for path in entries(folder)? {
         let name = name_of(&path);
         let Some(stem) = name.strip_suffix(".out.json") else { continue };
-        let text = |end: &str| fs::read_to_string(folder.join(format!("{stem}.{end}"))).ok();
-        let mut line = json!({ "name": stem, "sent": read_json(&path)?["Job"] });
-        match (text("api.json"), text("refused.txt")) {
-            (Some(stored), _) => line["stored"] = serde_json::from_str(&stored).with_context(|| format!("decode the job of {stem}"))?,
-            (None, Some(refused)) => line["refused"] = json!(refused.trim_end()),
-            (None, None) => continue,
+        // The same job at an agent that speaks to Vault and Consul, where that makes a difference.
+        for (agent, own) in [("", stem.to_owned()), ("wi.", format!("{stem}.wi"))] {
+            let text = |end: &str| fs::read_to_string(folder.join(format!("{stem}.{agent}{end}"))).ok();
+            let mut line = json!({ "name": own, "sent": read_json(&path)?["Job"] });
+            match (text("api.json"), text("refused.txt")) {
+                (Some(stored), _) => line["stored"] = serde_json::from_str(&stored).with_context(|| format!("decode the job of {own}"))?,
+                (None, Some(refused)) => line["refused"] = json!(refused.trim_end()),
+                (None, None) => continue,
+            }
+            // One job cannot be asked for: its id has slashes.
+            if line["stored"].is_string() {
+                continue;
+            }
+            let warnings = text("warnings.txt").or_else(|| fs::read_to_string(folder.join(format!("{stem}.warnings.txt"))).ok());
+            if let Some(warnings) = warnings {
+                line["warnings"] = json!(warnings.trim_end());
+            }
+            lines.push(line);
         }
-        // One job cannot be asked for: its id has slashes.
-        if line["stored"].is_string() {
-            continue;
-        }
-        if let Some(warnings) = text("warnings.txt") {
-            line["warnings"] = json!(warnings.trim_end());
-        }
-        lines.push(line);
     }
     write(to, &lines)
 }

@@ -9,7 +9,8 @@ use anyhow::{Context, bail};
 use drover_client::client::Runtime;
 use drover_client::template::GoTemplates;
 use drover_client::{Client, ClientConfig, ClientHandle};
-use drover_lang::config::PluginConfig;
+use drover_lang::config::{Partial, PluginConfig};
+use drover_model::admission::{DefaultIdentity, Peers};
 use drover_raft::{DiskLogOptions, Storage};
 use drover_rt::telemetry::LogHub;
 use drover_rt::{Clock, Entropy, RealDisk, TaskScope};
@@ -186,6 +187,7 @@ fn server_config(settings: &Settings, data_dir: &Path) -> Config {
     if let Some(priority) = told.job_max_priority.and_then(|priority| u8::try_from(priority).ok()).filter(|priority| *priority > 0) {
         config.job_max_priority = priority;
     }
+    config.peers = peers(&settings.partial);
     config.failover_heartbeat = duration(told.failover_heartbeat_ttl.0, config.failover_heartbeat);
     if let Ok(size) = usize::try_from(told.event_buffer_size)
         && size > 0
@@ -205,6 +207,31 @@ fn server_config(settings: &Settings, data_dir: &Path) -> Config {
         config.acl.reset = Some(Arc::new(ResetPath(data_dir.join("server").join("acl-bootstrap-reset"))));
     }
     config
+}
+
+/// The Vault and Consul named `default`, and the identities that they expect of jobs.
+fn peers(partial: &Partial) -> Peers {
+    let shown = Partial::defaults().merge(partial).to_api();
+    let cluster = |kind: &str| {
+        let clusters = shown[kind].as_array();
+        clusters.and_then(|clusters| clusters.iter().find(|cluster| cluster["Name"] == "default")).cloned().unwrap_or_default()
+    };
+    let identity = |block: &Value| {
+        block.is_object().then(|| DefaultIdentity {
+            audience: block["Audience"].as_array().into_iter().flatten().filter_map(|text| text.as_str().map(str::to_owned)).collect(),
+            env: block["Env"].as_bool().unwrap_or(false),
+            file: block["File"].as_bool().unwrap_or(false),
+            ttl: block["TTL"].as_str().and_then(|text| drover_lang::duration::parse_duration(text).ok()).unwrap_or(0),
+        })
+    };
+    let (vault, consul) = (cluster("Vaults"), cluster("Consuls"));
+    let enabled = vault["Enabled"].as_bool().unwrap_or(false);
+    Peers {
+        vault: enabled,
+        vault_identity: identity(&vault["DefaultIdentity"]).filter(|_| enabled),
+        consul_service_identity: identity(&consul["ServiceIdentity"]),
+        consul_task_identity: identity(&consul["TaskIdentity"]),
+    }
 }
 
 /// The file in which an operator lays down the index of the last first token, to get another one.

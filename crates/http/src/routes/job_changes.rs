@@ -113,6 +113,9 @@ pub async fn validate(agent: Arc<Agent>, mut request: Request) -> Result<Reply, 
     request.permit(in_job.unwrap_or("default"))?;
     let job = body.job.ok_or_else(|| ApiError::bad_request("Job must be specified"))?;
     let (_, problems, warnings) = agent.server()?.admit(job, "default");
+    if let Some(refusal) = problems.refusal() {
+        return Err(ApiError::by_text(refusal));
+    }
     let response = api::JobValidateResponse {
         driver_config_validated: true,
         error: if problems.is_empty() { String::new() } else { problems.to_string() },

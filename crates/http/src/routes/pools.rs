@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use drover_api as api;
+use drover_lang::duration::{JsonForm, duration_in_json};
 use drover_model::mirror::Mirror;
 use drover_model::{NODE_POOL_ALL, NodePool, SchedulerAlgorithm};
 use drover_state::{JobRow, NodeRow, Snapshot, Table};
@@ -141,10 +142,8 @@ async fn body(request: &mut Request) -> Result<api::NodePool, ApiError> {
     let wrong = |reason: String| ApiError::bad_request(reason);
     let mut value: serde_json::Value = request.json().await?;
     for (name, ttl) in value.as_object_mut().into_iter().flatten().filter(|(name, _)| name.eq_ignore_ascii_case("NodeIdentityTTL")) {
-        if let Some(text) = ttl.as_str() {
-            let nanoseconds = drover_lang::duration::parse_duration(text).map_err(|error| wrong(format!("{name}: {error}")))?;
-            *ttl = nanoseconds.into();
-        }
+        let nanoseconds = duration_in_json(ttl, JsonForm::Lenient).map_err(|error| wrong(format!("{name}: {error}")))?;
+        *ttl = nanoseconds.into();
     }
     serde_json::from_value(value).map_err(|error| wrong(error.to_string()))
 }

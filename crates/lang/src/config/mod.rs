@@ -11,7 +11,7 @@ mod typed;
 
 use serde_json::{Map, Value as Json, json};
 
-pub use reference::{Entry, reference};
+pub use reference::{Entry, reference, stale_sentences};
 pub use typed::{
     AgentConfig, ClientConfig, HostNetwork, HostVolume, Limits, Nanoseconds, PerRole, PluginConfig, Ports, Promises, Reserved,
     ServerConfig, ServerJoin, Telemetry,

@@ -1,7 +1,13 @@
 //! What the table of agent configuration says, for people: one entry per key.
 
+use std::sync::LazyLock;
+
+use crate::attributes::{Table, stale};
+
 use super::schema::{Key, Kind, Lists, ROOT, Repeat};
 use super::{Json, Partial};
+
+static TABLE: LazyLock<Table> = LazyLock::new(|| Table::read(include_str!("keys.txt")));
 
 /// A key of agent configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +20,15 @@ pub struct Entry {
     pub default: String,
     /// What a later file does to an earlier one.
     pub merging: String,
+    /// What it does, in a sentence.
+    pub sentence: &'static str,
+    /// How it is written.
+    pub example: String,
+}
+
+/// Lines of the table of sentences that belong to no key.
+pub fn stale_sentences() -> Vec<&'static str> {
+    stale(&TABLE, &reference().into_iter().map(|entry| entry.path).collect::<Vec<_>>())
 }
 
 /// Every key, in the order of the table.
@@ -32,6 +47,11 @@ fn keys(path: &str, parent: &Key, defaults: &Partial, out: &mut Vec<Entry>) {
             kind: words(key),
             default: default.map(Json::to_string).unwrap_or_default(),
             merging: merging(key),
+            sentence: TABLE.cell(&own, 1),
+            example: match TABLE.cell(&own, 0) {
+                block if key.kind == Kind::Block => block.to_owned(),
+                value => format!("{} = {value}", key.name),
+            },
             path: own.clone(),
         });
         keys(&own, key, defaults, out);

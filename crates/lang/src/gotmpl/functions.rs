@@ -21,9 +21,9 @@ use crate::hcl::functions::{read_yaml, title_case};
 /// Most numbers that `loop` gives.
 const MAX_LOOP: i64 = 1_000_000;
 /// Longest text that one call may produce.
-const MAX_TEXT: usize = 16 << 20;
+pub(super) const MAX_TEXT: usize = 16 << 20;
 
-const NAMES: [&str; 100] = [
+const NAMES: &[&str] = &[
     "add",
     "and",
     "base64Decode",
@@ -84,6 +84,7 @@ const NAMES: [&str; 100] = [
     "scratch",
     "sha256Hex",
     "slice",
+    "sockaddr",
     "spew_dump",
     "spew_printf",
     "spew_sdump",
@@ -107,28 +108,11 @@ const NAMES: [&str; 100] = [
     "trimSuffix",
     "urlquery",
     "writeToFile",
-    "sprig_upper",
-    "sprig_lower",
-    "sprig_trim",
-    "sprig_default",
-    "sprig_quote",
-    "sprig_squote",
-    "sprig_join",
-    "sprig_list",
-    "sprig_dict",
-    "sprig_repeat",
-    "sprig_trunc",
-    "sprig_ternary",
-    "sprig_nindent",
-    "sprig_b64enc",
-    "sprig_b64dec",
-    "sprig_coalesce",
-    "sprig_empty",
 ];
 
 /// Whether there is a function of this name.
 pub(super) fn exists(name: &str) -> bool {
-    NAMES.contains(&name)
+    NAMES.contains(&name) || super::sprig::exists(name)
 }
 
 /// Whether the function is one of the language itself.
@@ -247,6 +231,10 @@ pub(super) fn call(run: &mut Run<'_>, name: &str, arguments: &[Value]) -> Outcom
             }
         }
         "scratch" => return Ok(Value::Record(Arc::clone(&run.scratch) as Arc<dyn Record>)),
+        "sockaddr" => {
+            let template = format!("{{{{ {} }}}}", text(0));
+            crate::sockaddr::render(&template, &run.data.interfaces()).map(Value::text).map_err(|error| error.to_string())
+        }
         "timestamp" => timestamp(run.data.now(), arguments.first().map(|_| text(0))),
         "loop" => {
             let numbers = numbers(arguments);
@@ -291,6 +279,7 @@ fn arity(name: &str) -> Option<(usize, usize)> {
         | "env"
         | "mustEnv"
         | "file"
+        | "sockaddr"
         | "not"
         | "len"
         | "explodeMap"
@@ -348,7 +337,7 @@ pub(super) fn bytes(value: &Value) -> Result<Vec<u8>, String> {
     }
 }
 
-fn hex(bytes: impl AsRef<[u8]>) -> Value {
+pub(super) fn hex(bytes: impl AsRef<[u8]>) -> Value {
     Value::text(bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>())
 }
 
@@ -375,16 +364,12 @@ fn one_char(c: char, mut mapped: impl Iterator<Item = char>) -> char {
     }
 }
 
-fn plain(name: &str, arguments: &[Value]) -> Answer {
+pub(super) fn plain(name: &str, arguments: &[Value]) -> Answer {
     match name {
-        "toLower" | "sprig_lower" => {
-            Ok(Value::text(texts::<1>(arguments)?[0].chars().map(|c| one_char(c, c.to_lowercase())).collect::<String>()))
-        }
-        "toUpper" | "sprig_upper" => {
-            Ok(Value::text(texts::<1>(arguments)?[0].chars().map(|c| one_char(c, c.to_uppercase())).collect::<String>()))
-        }
+        "toLower" => Ok(Value::text(texts::<1>(arguments)?[0].chars().map(|c| one_char(c, c.to_lowercase())).collect::<String>())),
+        "toUpper" => Ok(Value::text(texts::<1>(arguments)?[0].chars().map(|c| one_char(c, c.to_uppercase())).collect::<String>())),
         "toTitle" => Ok(Value::text(title_case(texts::<1>(arguments)?[0]))),
-        "trimSpace" | "sprig_trim" => Ok(Value::text(texts::<1>(arguments)?[0].trim())),
+        "trimSpace" => Ok(Value::text(texts::<1>(arguments)?[0].trim())),
         "trim" => {
             let [set, text] = texts(arguments)?;
             let set: Vec<char> = set.chars().collect();
@@ -394,10 +379,6 @@ fn plain(name: &str, arguments: &[Value]) -> Answer {
         "trimSuffix" => texts(arguments).map(|[suffix, text]| Value::text(text.strip_suffix(suffix).unwrap_or(text))),
         "split" => texts(arguments).map(|[separator, text]| split(separator, text)),
         "join" => join(texts::<1>(arguments)?[0], &arguments[1]),
-        "sprig_join" if arguments.len() == 2 => match &arguments[1] {
-            Value::List(values, _) => Ok(Value::text(values.iter().map(print).collect::<Vec<_>>().join(texts::<1>(arguments)?[0]))),
-            other => Ok(Value::text(print(other))),
-        },
         "replaceAll" => {
             let [from, to, text] = texts(arguments)?;
             if text.matches(from).count().saturating_mul(to.len()) > MAX_TEXT {
@@ -420,11 +401,9 @@ fn plain(name: &str, arguments: &[Value]) -> Answer {
             let lines = text.split('\n').map(|line| if line.is_empty() { String::new() } else { format!("{}{line}", " ".repeat(spaces)) });
             Ok(Value::text(lines.collect::<Vec<_>>().join("\n")))
         }
-        "base64Encode" | "sprig_b64enc" => bytes(&arguments[0]).map(|bytes| Value::text(STANDARD.encode(bytes))),
+        "base64Encode" => bytes(&arguments[0]).map(|bytes| Value::text(STANDARD.encode(bytes))),
         "base64URLEncode" => bytes(&arguments[0]).map(|bytes| Value::text(URL_SAFE.encode(bytes))),
-        "base64Decode" | "sprig_b64dec" => {
-            STANDARD.decode(texts::<1>(arguments)?[0]).map(from_bytes).map_err(|_| "illegal base64 data".to_owned())
-        }
+        "base64Decode" => STANDARD.decode(texts::<1>(arguments)?[0]).map(from_bytes).map_err(|_| "illegal base64 data".to_owned()),
         "base64URLDecode" => URL_SAFE.decode(texts::<1>(arguments)?[0]).map(from_bytes).map_err(|_| "illegal base64 data".to_owned()),
         "sha256Hex" => bytes(&arguments[0]).map(|bytes| hex(sha2::Sha256::digest(bytes))),
         "md5sum" => bytes(&arguments[0]).map(|bytes| hex(md5::Md5::digest(bytes))),
@@ -529,54 +508,12 @@ fn plain(name: &str, arguments: &[Value]) -> Answer {
         "spew_sdump" => Ok(Value::text(arguments.iter().map(dump).collect::<String>())),
         "spew_sprintf" => Ok(Value::text(printf(texts::<1>(arguments)?[0], arguments.get(1..).unwrap_or(&[])))),
         "spew_dump" | "spew_printf" => Ok(Value::text("")),
-        _ => sprig(name, arguments),
-    }
-}
-
-/// The helpers under the `sprig_` prefix that job files use most.
-fn sprig(name: &str, arguments: &[Value]) -> Answer {
-    let argument = |at: usize| arguments.get(at).ok_or_else(|| format!("wrong number of args for {name}"));
-    match name {
-        "sprig_default" => Ok(if argument(1)?.is_true() { argument(1)?.clone() } else { argument(0)?.clone() }),
-        "sprig_coalesce" => Ok(arguments.iter().find(|value| value.is_true()).cloned().unwrap_or(Value::Missing)),
-        "sprig_empty" => Ok(Value::Bool(!argument(0)?.is_true())),
-        "sprig_ternary" => Ok(if argument(2)?.is_true() { argument(0)?.clone() } else { argument(1)?.clone() }),
-        "sprig_quote" => Ok(Value::text(arguments.iter().map(|value| format!("{:?}", print(value))).collect::<Vec<_>>().join(" "))),
-        "sprig_squote" => Ok(Value::text(arguments.iter().map(|value| format!("'{}'", print(value))).collect::<Vec<_>>().join(" "))),
-        "sprig_list" => Ok(Value::list(arguments.to_vec())),
-        "sprig_dict" => {
-            let members = arguments.chunks(2).map(|pair| (print(&pair[0]), pair.get(1).cloned().unwrap_or_else(|| Value::text(""))));
-            Ok(Value::map(members.collect()))
-        }
-        "sprig_repeat" => {
-            let count = usize::try_from(whole(argument(0)?)?).unwrap_or(0);
-            let text = print(argument(1)?);
-            if count.saturating_mul(text.len()) > MAX_TEXT {
-                return Err("the result is too long".to_owned());
-            }
-            Ok(Value::text(text.repeat(count)))
-        }
-        "sprig_trunc" => {
-            let (count, text) = (whole(argument(0)?)?, print(argument(1)?));
-            let length = text.chars().count();
-            let taken = count.unsigned_abs() as usize;
-            Ok(Value::text(if count >= 0 {
-                text.chars().take(taken).collect::<String>()
-            } else {
-                text.chars().skip(length.saturating_sub(taken)).collect()
-            }))
-        }
-        "sprig_nindent" => {
-            let spaces = " "
-                .repeat(usize::try_from(whole(argument(0)?)?).ok().filter(|spaces| *spaces <= 1000).ok_or("the indent is out of range")?);
-            let text = print(argument(1)?);
-            Ok(Value::text(format!("\n{spaces}{}", text.replace('\n', &format!("\n{spaces}")))))
-        }
+        _ if name.starts_with("sprig_") => super::sprig::call(name, arguments),
         _ => Err("there is no such function".to_owned()),
     }
 }
 
-fn regex(pattern: &str) -> Result<regex::Regex, String> {
+pub(super) fn regex(pattern: &str) -> Result<regex::Regex, String> {
     regex::Regex::new(pattern).map_err(|error| format!("error parsing regexp: {error}"))
 }
 
@@ -624,7 +561,7 @@ fn from_hcl(value: &crate::hcl::value::Value) -> Value {
     }
 }
 
-fn json_text(value: &Value, pretty: bool, escaped: bool) -> Answer {
+pub(super) fn json_text(value: &Value, pretty: bool, escaped: bool) -> Answer {
     let json = value.to_json().ok_or_else(|| format!("unsupported type {}", value.type_name()))?;
     let text =
         if pretty { serde_json::to_string_pretty(&json) } else { serde_json::to_string(&json) }.map_err(|error| error.to_string())?;
@@ -673,7 +610,7 @@ fn explode(value: &Value) -> Answer {
     Ok(Value::map(out))
 }
 
-fn merge(target: &Value, source: &Value, over: bool) -> Answer {
+pub(super) fn merge(target: &Value, source: &Value, over: bool) -> Answer {
     let (Value::Map(target, _), Value::Map(source, _)) = (target, source) else { return Err("two maps are needed".to_owned()) };
     let mut out = (**target).clone();
     for (key, value) in source.iter() {

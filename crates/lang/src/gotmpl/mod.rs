@@ -15,6 +15,7 @@ mod format;
 mod functions;
 mod output;
 mod parse;
+mod sprig;
 pub mod value;
 
 use std::collections::BTreeMap;
@@ -68,6 +69,11 @@ pub trait Data {
 
     /// Seconds since 1970.
     fn now(&self) -> i64;
+
+    /// The network interfaces of the host.
+    fn interfaces(&self) -> Vec<crate::sockaddr::Interface> {
+        Vec::new()
+    }
 
     /// Whether the caller has a function of this name.
     fn has_function(&self, name: &str) -> bool {

@@ -56,7 +56,15 @@ pub fn format(text: &str) -> String {
             out.push('\n');
         }
     }
-    out
+    // What is no HCL may have pieces that would become others when they stand together: then nothing is moved.
+    let pieces = |tokens: &[Token<'_>]| -> Vec<String> {
+        let kept = tokens.iter().filter(|token| !matches!(token.kind, Kind::Newline | Kind::Comment | Kind::LineComment));
+        kept.map(|token| token.text.to_owned()).collect()
+    };
+    match scan(&out) {
+        Some(again) if pieces(&again) == pieces(&tokens) => out,
+        _ => text.to_owned(),
+    }
 }
 
 // -- scanning ---------------------------------------------------------------------------------------------------------
@@ -358,6 +366,10 @@ fn space_between(tokens: &[Token<'_>], position: usize) -> bool {
         return true;
     }
     let value_before = position >= 2 && ends_value(&tokens[position - 2]);
+    // Together they would be another number.
+    if before.kind == Kind::Number && token.is(".") {
+        return true;
+    }
     match (before.kind, before.text) {
         (Kind::Sign, "(" | "[" | "." | "!" | "::") => return false,
         // A sign of one operand.

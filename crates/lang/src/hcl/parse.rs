@@ -32,6 +32,10 @@ pub fn parse_file(source: &Source) -> (File, Vec<Problem>) {
         parser.at = 3;
     }
     let body = parser.body(None);
+    // What swallows the rest of the text leaves every block around it open: that follows from it.
+    if parser.problems.iter().any(|problem| problem.summary.starts_with("Unterminated")) {
+        parser.problems.retain(|problem| problem.summary != "Unclosed configuration block");
+    }
     (File { body, comments: parser.comments }, parser.problems)
 }
 
@@ -236,6 +240,7 @@ impl<'a> Parser<'a> {
         let Some(c) = self.text[self.at..].chars().next() else { return };
         let detail = match c {
             '\'' => "Strings stand between double quotes (\"), not single quotes.".to_owned(),
+            '“' | '”' | '„' => "Strings stand between plain double quotes (\").".to_owned(),
             '`' => "A back quote has no meaning here; a text of several lines is a heredoc, as in <<EOT.".to_owned(),
             ';' => "Arguments and blocks end with a newline, elements of a collection with a comma, never with \";\".".to_owned(),
             _ => format!("The character {c:?} is not used by the language here."),
@@ -306,7 +311,7 @@ impl<'a> Parser<'a> {
             body.blocks.push(block);
             return self.line_end("block");
         }
-        if matches!(self.peek(), b'\'' | b'`' | b';') {
+        if matches!(self.peek(), b'\'' | b'`' | b';') || self.text[self.at..].starts_with(['“', '”', '„']) {
             self.invalid_character();
             return None;
         }

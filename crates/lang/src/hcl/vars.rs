@@ -3,6 +3,7 @@
 //! Values come, from weak to strong, from the default, the environment (`NOMAD_VAR_name`, `DROVER_VAR_name`), each
 //! variable file in order, variable text sent along with the job, and each `-var` in order.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::ast::{Attribute, Block, Body, Expr, ExprKind, JsonKind, Part, Step};
@@ -61,6 +62,8 @@ pub struct Scope {
     pub variables: Value,
     /// The object behind `local`.
     pub locals: Value,
+    /// Where the values of variables are from: `default`, `environment` and so on.
+    pub given: BTreeMap<Arc<str>, &'static str>,
     /// Errors and warnings.
     pub problems: Vec<Problem>,
     /// What is left of the budget.
@@ -72,9 +75,10 @@ pub fn resolve(source: &Source, body: &Body, inputs: &Inputs, host: &dyn Host, b
     let mut resolver = Resolver { source, host, budget, variables: Vec::new(), problems: Vec::new(), full: false };
     resolver.declare(body);
     resolver.assign(inputs);
+    let given = resolver.variables.iter().filter_map(|variable| Some((Arc::clone(&variable.name), variable.value.as_ref()?.1))).collect();
     let variables = resolver.finish();
     let locals = resolver.locals(body, &variables);
-    Scope { variables, locals, problems: resolver.problems, budget: resolver.budget }
+    Scope { variables, locals, given, problems: resolver.problems, budget: resolver.budget }
 }
 
 struct Resolver<'a> {

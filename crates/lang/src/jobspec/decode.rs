@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json, json};
 
+use super::origin::{Origin, Origins};
 use super::schema::{Argument, BlockType, Body as Schema, Content, Finish, JOB, Kind, Occurs, SECRETS_BELOW, TASKS_ALONE, VAULT_BELOW};
 use super::{json_attribute, json_blocks};
-use crate::diag::{Span, did_you_mean};
+use crate::diag::{Cause, Span, did_you_mean};
 use crate::duration::parse_duration;
 use crate::hcl::ast::{Attribute, Block, Body, Expr, ExprKind, Name};
 use crate::hcl::eval::Evaluator;
@@ -20,6 +21,7 @@ type Fields = Map<String, Json>;
 
 pub(super) struct Decoder<'a> {
     pub(super) evaluator: Evaluator<'a>,
+    pub(super) origins: Origins<'a>,
 }
 
 /// A body whose JSON members, if it has any, are sorted into arguments and blocks.
@@ -56,6 +58,18 @@ impl Decoder<'_> {
 
     fn problem(&mut self, span: Span, summary: &str, detail: impl Into<String>) {
         self.evaluator.problem(span, summary, detail);
+    }
+
+    /// Adds to the last problem where the value of the expression comes from.
+    fn explain(&mut self, expr: &Expr) {
+        let Some(origin) = self.origins.of_value(expr) else { return };
+        let cause = match origin {
+            Origin::Written(span) => Cause { text: String::new(), place: Some(self.evaluator.source.place(span)) },
+            Origin::Given(text) => Cause { text, place: None },
+        };
+        if let Some(problem) = self.evaluator.problems.last_mut() {
+            problem.cause = Some(cause);
+        }
     }
 
     fn sorted<'b>(&mut self, body: &'b Body, schema: &Schema) -> Sorted<'b> {
@@ -114,8 +128,12 @@ impl Decoder<'_> {
                     self.problem(other.kind.span, "Duplicate definition", detail);
                 }
                 let value = self.evaluator.evaluate(&attribute.value);
+                let before = self.evaluator.problems.len();
                 if let Some(map) = self.text_map_value(value, attribute.value.span) {
                     fields.insert(block.field.to_owned(), map);
+                }
+                if self.evaluator.problems.len() > before {
+                    self.explain(&attribute.value);
                 }
                 return;
             }
@@ -128,7 +146,7 @@ impl Decoder<'_> {
             return;
         }
         let known = schema.arguments.iter().map(|argument| argument.name).chain(schema.blocks.iter().map(|block| block.name));
-        let hint = did_you_mean(name, known);
+        let hint = did_you_mean(name, known).or_else(|| elsewhere(name));
         self.evaluator.problem_with_hint(
             attribute.name.span,
             "Unsupported argument",
@@ -149,7 +167,7 @@ impl Decoder<'_> {
                 Some(format!("\"{name}\" is an argument: put an equals sign behind it."))
             } else {
                 let known = schema.blocks.iter().map(|kind| kind.name).chain(schema.arguments.iter().map(|argument| argument.name));
-                did_you_mean(name, known)
+                did_you_mean(name, known).or_else(|| elsewhere(name))
             };
             let detail = format!("There is no block \"{name}\" here.");
             self.evaluator.problem_with_hint(block.kind.span, "Unsupported block type", detail, hint);
@@ -284,21 +302,25 @@ impl Decoder<'_> {
             if !collection.has_unknown() {
                 let detail = format!("A {} cannot be iterated.", collection.kind().friendly());
                 self.problem(for_each.span, "Invalid dynamic for_each value", detail);
+                self.explain(for_each);
             }
             return;
         };
         let wanted = usize::from(!kind.label.is_empty());
-        for (key, value) in entries {
+        for (position, (key, value)) in entries.into_iter().enumerate() {
             if self.evaluator.spend(for_each.span, 1, 0).is_none() {
                 return;
             }
             let members = Members::from([(Arc::from("key"), key), (Arc::from("value"), value)]);
             self.evaluator.enter(Arc::clone(&iterator), Value::object(members));
+            let element = self.origins.element(for_each, position);
+            self.origins.iterators.push((Arc::clone(&iterator), element));
             let names = self.labels(labels, wanted, label.span);
             if let Some(names) = names {
                 self.known_block(content, kind, names.first(), fields, seen);
             }
             self.evaluator.leave(1);
+            self.origins.iterators.pop();
         }
     }
 
@@ -333,7 +355,10 @@ impl Decoder<'_> {
             return None;
         }
         let unsuitable = |decoder: &mut Self, problem: String| {
-            decoder.problem(expr.span, "Unsuitable value type", format!("Unsuitable value for \"{}\": {problem}.", argument.name));
+            let name = if argument.name.is_empty() { String::new() } else { format!(" for \"{}\"", argument.name) };
+            let detail = format!("Unsuitable value{name}: {problem}.");
+            decoder.evaluator.problem_with_hint(expr.span, "Unsuitable value type", detail, way_out(argument, &value));
+            decoder.explain(expr);
             None
         };
         if value.is_null() {
@@ -360,7 +385,14 @@ impl Decoder<'_> {
                 let elements = list.elements().unwrap_or(&[]).iter();
                 elements.map(|element| whole(element, low, high)).collect::<Result<Vec<_>, _>>().map(Json::Array)
             }),
-            Kind::TextMap => return self.text_map_value(Some(value), expr.span),
+            Kind::TextMap => {
+                let before = self.evaluator.problems.len();
+                let map = self.text_map_value(Some(value), expr.span);
+                if self.evaluator.problems.len() > before {
+                    self.explain(expr);
+                }
+                return map;
+            }
         };
         converted.map_or_else(|problem| unsuitable(self, problem), Some)
     }
@@ -534,11 +566,51 @@ pub(super) fn field_name(argument: &Argument) -> String {
 }
 
 fn whole(value: &Value, low: i128, high: i128) -> Result<Json, String> {
-    let refuse = || format!("a whole number from {low} to {high} is required");
+    let refuse = || match low <= i128::from(i64::MIN) && high >= i128::from(i64::MAX) {
+        true => "a whole number is required".to_owned(),
+        false => format!("a whole number from {low} to {high} is required"),
+    };
     let Value::Number(number) = value else { return Err("a number is required".to_owned()) };
     let big = number.to_bigint().and_then(|big| i128::try_from(big).ok()).filter(|big| (low..=high).contains(big));
     let big = big.ok_or_else(refuse)?;
     i64::try_from(big).map(|small| json!(small)).or_else(|_| u64::try_from(big).map(|large| json!(large))).map_err(|_| refuse())
+}
+
+/// How a value may be written where one of another kind was found.
+fn way_out(argument: &Argument, value: &Value) -> Option<String> {
+    let unit = match argument.kind {
+        Kind::Duration => return value.as_str().map(|_| "Units are ns, us, ms, s, m and h, as in \"1h30m\".".to_owned()),
+        Kind::Whole(..) => super::reference::unit(argument.name).strip_prefix(", in ")?,
+        _ => return None,
+    };
+    let number: String = value.as_str()?.chars().take_while(char::is_ascii_digit).collect();
+    (!number.is_empty()).then(|| format!("It is a plain number of {unit}, as in {} = {number}.", argument.name))
+}
+
+/// The block of the language in which an argument or block of this name may stand, the outermost, when it is clear which.
+fn elsewhere(name: &str) -> Option<String> {
+    const DEPTH_MAX: usize = 4;
+    let mut level: Vec<(&'static str, &'static Schema)> = vec![("job", &JOB)];
+    for _ in 0..DEPTH_MAX {
+        let inner = level.iter().flat_map(|(_, body)| body.blocks).filter_map(|block| match block.content {
+            Content::Body(body) => Some((block.name, body)),
+            _ => None,
+        });
+        level = inner.collect();
+        let holds = |body: &Schema| {
+            body.arguments.iter().any(|argument| argument.name == name) || body.blocks.iter().any(|block| block.name == name)
+        };
+        let mut found: Vec<&str> = level.iter().filter(|(_, body)| holds(body)).map(|(own, _)| *own).collect();
+        found.sort_unstable();
+        found.dedup();
+        match found.as_slice() {
+            [] => {}
+            [one] => return Some(format!("\"{name}\" belongs in a block \"{one}\".")),
+            [one, two] => return Some(format!("\"{name}\" belongs in a block \"{one}\" or \"{two}\".")),
+            _ => return None,
+        }
+    }
+    None
 }
 
 fn duration(value: &Value) -> Result<Json, String> {

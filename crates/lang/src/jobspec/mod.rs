@@ -4,10 +4,11 @@
 //! its form (names that must exist, limits, defaults) is checked where jobs are registered.
 
 mod decode;
+mod origin;
 mod reference;
 mod schema;
 
-pub use reference::{Entry, reference};
+pub use reference::{Entry, reference, stale_sentences};
 
 use serde_json::Value as Json;
 
@@ -59,7 +60,7 @@ pub fn parse_job(source: &Source, options: &Options<'_>) -> Result<Parsed, Vec<P
     let mut evaluator = Evaluator::new(source, options.host, Mode::Full, scope.budget);
     evaluator.enter("var".into(), scope.variables);
     evaluator.enter("local".into(), scope.locals);
-    let mut decoder = decode::Decoder { evaluator };
+    let mut decoder = decode::Decoder { evaluator, origins: origin::Origins::of(&body, scope.given) };
     let json = decoder.job(job);
     problems.append(&mut decoder.evaluator.problems);
     if problems.iter().any(Problem::is_error) {

@@ -1,6 +1,12 @@
 //! What the tables of the job language say, for people: one entry per argument and block.
 
+use std::sync::LazyLock;
+
+use crate::attributes::{Table, stale};
+
 use super::schema::{Argument, BlockType, Body, Content, JOB, Kind, Occurs};
+
+static TABLE: LazyLock<Table> = LazyLock::new(|| Table::read(include_str!("attributes.txt")));
 
 /// Blocks that may stand in each other are followed this deep.
 const DEPTH_MAX: usize = 12;
@@ -18,6 +24,15 @@ pub struct Entry {
     pub field: String,
     /// Whether it must be given.
     pub required: bool,
+    /// What it does, in a sentence.
+    pub sentence: &'static str,
+    /// What holds when it is not given; empty where nothing does.
+    pub default: &'static str,
+}
+
+/// Lines of the table of sentences that belong to nothing in the language.
+pub fn stale_sentences() -> Vec<&'static str> {
+    stale(&TABLE, &reference().into_iter().map(|entry| entry.path).collect::<Vec<_>>())
 }
 
 /// Every argument and block, in the order of the tables.
@@ -28,6 +43,8 @@ pub fn reference() -> Vec<Entry> {
         example: "job \"web\" { … }".to_owned(),
         field: "Job".to_owned(),
         required: true,
+        sentence: TABLE.cell("job", 2),
+        default: "",
     }];
     body("job", &JOB, &mut out, 0);
     out
@@ -38,12 +55,16 @@ fn body(path: &str, schema: &'static Body, out: &mut Vec<Entry>, depth: usize) {
         return;
     }
     for argument in schema.arguments {
+        let own = format!("{path}.{}", argument.name);
+        let told = TABLE.cell(&own, 1);
         out.push(Entry {
-            path: format!("{path}.{}", argument.name),
             kind: words(argument),
-            example: format!("{} = {}", argument.name, example(argument)),
+            example: format!("{} = {}", argument.name, if told.is_empty() { example(argument) } else { told }),
             field: super::decode::field_name(argument),
             required: argument.required,
+            sentence: TABLE.cell(&own, 2),
+            default: TABLE.cell(&own, 0),
+            path: own,
         });
     }
     for block in schema.blocks {
@@ -51,9 +72,11 @@ fn body(path: &str, schema: &'static Body, out: &mut Vec<Entry>, depth: usize) {
         out.push(Entry {
             path: own.clone(),
             kind: block_words(block),
-            example: block_example(block),
+            example: example_of_block(block, TABLE.cell(&own, 1)),
             field: shown(block.field),
             required: false,
+            sentence: TABLE.cell(&own, 2),
+            default: TABLE.cell(&own, 0),
         });
         if let Content::Body(inner) = block.content {
             body(&own, inner, out, depth + 1);
@@ -66,7 +89,7 @@ fn shown(field: &str) -> String {
     if field.starts_with('<') { String::new() } else { field.to_owned() }
 }
 
-fn unit(name: &str) -> &'static str {
+pub(super) fn unit(name: &str) -> &'static str {
     match name {
         "cpu" => ", in MHz",
         "memory" | "memory_max" | "size" | "max_file_size" | "secrets" | "disk" => ", in MiB",
@@ -118,6 +141,14 @@ fn block_words(block: &BlockType) -> String {
         Occurs::Many | Occurs::ByLabel => ", any number",
     };
     format!("{content}{label}{times}")
+}
+
+fn example_of_block(block: &BlockType, told: &str) -> String {
+    match told {
+        "" => block_example(block),
+        told if told.starts_with('{') => format!("{} {told}", block.name),
+        told => told.to_owned(),
+    }
 }
 
 fn block_example(block: &BlockType) -> String {

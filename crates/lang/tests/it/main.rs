@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its records has to fail")]
 
 mod agent_config;
+mod by_hand;
 mod cron;
 mod expressions;
 mod functions;

@@ -1,5 +1,6 @@
-//! The reference pages are what the parser's own tables say. `DROVER_WRITE_REFERENCE=1` writes them anew.
+//! The reference pages are what the parser's own tables say. `cargo xtask reference` writes them anew.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -9,45 +10,75 @@ fn compare(page: &str, text: &str) {
         std::fs::write(&path, text).unwrap();
     }
     let found = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        found == text,
-        "docs/reference/{page} is not what the tables say: DROVER_WRITE_REFERENCE=1 cargo test -p drover-lang --test it reference"
-    );
+    assert!(found == text, "docs/reference/{page} is not what the tables say: cargo xtask reference");
+}
+
+fn code(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!("`{text}`") }
+}
+
+/// A default is code where it is a value, words otherwise.
+fn default(text: &str) -> String {
+    let value = text.starts_with(['"', '[', '{']) || text.parse::<f64>().is_ok() || matches!(text, "true" | "false");
+    if value && !text.contains(';') && !text.contains("\", ") && !text.contains(" with ") { code(text) } else { text.to_owned() }
 }
 
 #[test]
 fn the_page_of_job_attributes_is_what_the_parser_reads() {
     let entries = drover_lang::jobspec::reference();
-    let mut text = "# The job language\n\nMade from the tables of the parser: every block and argument of a job file, its type and unit, how it is written, and \
-                    the field of the API that it sets. Durations are texts such as `\"1m30s\"`, or whole numbers of nanoseconds.\n"
-        .to_owned();
-    let mut section = String::new();
+    let mut text =
+        "# The job language\n\nMade from the tables of the parser: every block and argument of a job file, what it does, its type and \
+                    unit, what holds without it, how it is written, and the field of the API that it sets. Durations are texts such as \
+                    `\"1m30s\"`, or whole numbers of nanoseconds.\n"
+            .to_owned();
+    let mut sections: Vec<(&str, String)> = Vec::new();
     for entry in &entries {
-        let parent = entry.path.rsplit_once('.').map_or("", |(parent, _)| parent);
-        if parent != section || entry.path == "job" {
-            section = parent.to_owned();
-            let title = if parent.is_empty() { "the file" } else { parent };
-            let _ = write!(text, "\n## `{title}`\n\n| name | type | example | field |\n| --- | --- | --- | --- |\n");
-        }
+        assert!(!entry.sentence.is_empty(), "{} has no sentence in attributes.txt", entry.path);
+        let parent = entry.path.rsplit_once('.').map_or("the file", |(parent, _)| parent);
         let name = entry.path.rsplit('.').next().unwrap_or_default();
         let required = if entry.required { ", required" } else { "" };
-        let field = if entry.field.is_empty() { String::new() } else { format!("`{}`", entry.field) };
-        let _ = writeln!(text, "| `{name}` | {}{required} | `{}` | {field} |", entry.kind, entry.example);
+        let (default, field) = (default(entry.default), code(&entry.field));
+        let row = format!("| `{name}` | {} | {}{required} | {default} | `{}` | {field} |\n", entry.sentence, entry.kind, entry.example);
+        match sections.iter_mut().find(|(section, _)| *section == parent) {
+            Some((_, rows)) => rows.push_str(&row),
+            None => sections.push((parent, row)),
+        }
+    }
+    for (section, rows) in &sections {
+        let head = "| name | what it does | type | default | example | field |\n| --- | --- | --- | --- | --- | --- |\n";
+        let _ = write!(text, "\n## `{section}`\n\n{head}{rows}");
     }
     assert!(entries.len() > 700, "{} entries", entries.len());
+    assert_eq!(drover_lang::jobspec::stale_sentences(), Vec::<&str>::new(), "lines of attributes.txt");
     compare("job.md", &text);
 }
 
 #[test]
 fn the_page_of_agent_configuration_is_what_the_reader_knows() {
     let entries = drover_lang::config::reference();
-    let mut text = "# Agent configuration\n\nMade from the table of the reader: every key, its type, its built-in default, and what a later file does to an \
-                    earlier one.\n\n| key | type | default | in a later file |\n| --- | --- | --- | --- |\n"
-        .to_owned();
-    for entry in &entries {
+    let mut text =
+        "# Agent configuration\n\nMade from the table of the reader: every key, what it does, its type, its built-in default, how it is \
+                    written, and what a later file does to an earlier one. Durations are texts such as `\"1m30s\"`.\n"
+            .to_owned();
+    let mut sections: BTreeMap<usize, (String, String)> = BTreeMap::new();
+    for (position, entry) in entries.iter().enumerate() {
+        assert!(!entry.sentence.is_empty(), "{} has no sentence in keys.txt", entry.path);
+        let top = entry.path.split('.').next().unwrap_or_default();
+        let blocks = entries.iter().any(|other| other.path.starts_with(&format!("{top}.")));
+        let section = if blocks { top } else { "the file" };
         let default = if entry.default.is_empty() { String::new() } else { format!("`{}`", entry.default) };
-        let _ = writeln!(text, "| `{}` | {} | {default} | {} |", entry.path, entry.kind, entry.merging);
+        let row =
+            format!("| `{}` | {} | {} | {default} | `{}` | {} |\n", entry.path, entry.sentence, entry.kind, entry.example, entry.merging);
+        match sections.values_mut().find(|(name, _)| name == section) {
+            Some((_, rows)) => rows.push_str(&row),
+            None => _ = sections.insert(position, (section.to_owned(), row)),
+        }
+    }
+    for (section, rows) in sections.values() {
+        let head = "| key | what it does | type | default | example | in a later file |\n| --- | --- | --- | --- | --- | --- |\n";
+        let _ = write!(text, "\n## `{section}`\n\n{head}{rows}");
     }
     assert!(entries.len() > 400, "{} entries", entries.len());
+    assert_eq!(drover_lang::config::stale_sentences(), Vec::<&str>::new(), "lines of keys.txt");
     compare("agent.md", &text);
 }

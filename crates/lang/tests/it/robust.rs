@@ -6,7 +6,7 @@ use drover_lang::gotmpl::{Data, Options as TemplateOptions, Template};
 use drover_lang::hcl::eval::{Budget, NoHost};
 use drover_lang::hcl::vars::Inputs;
 use drover_lang::jobspec::{Options, parse_job};
-use drover_lang::{Source, config, diag};
+use drover_lang::{Problem, Source, config, diag};
 use proptest::prelude::*;
 
 use crate::golden::{cell, records, text};
@@ -50,35 +50,89 @@ fn read_template(text: &str) {
     }
 }
 
-/// Texts near those that people write: a record with a piece cut out, doubled or replaced.
+/// Texts near those that people write: a record with one to three pieces cut out, doubled or replaced.
 fn damaged(sources: Vec<String>) -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         Just(String::new()),
         "[ -~]{1,3}",
-        Just("\u{301}é🐑".to_owned()),
-        Just("${".to_owned()),
-        Just("{{".to_owned()),
-        Just("}".to_owned()),
-        Just("\"".to_owned()),
-        Just("\n".to_owned())
+        prop::sample::select(&PIECES[..]).prop_map(str::to_owned),
+        // A piece of the text itself, elsewhere.
+        Just(AGAIN.to_owned()),
     ];
-    (prop::sample::select(sources), any::<prop::sample::Index>(), 0usize..6, piece).prop_map(|(source, at, length, piece)| {
-        let chars: Vec<char> = source.chars().collect();
-        let at = if chars.is_empty() { 0 } else { at.index(chars.len()) };
-        let end = (at + length).min(chars.len());
-        chars[..at].iter().copied().chain(piece.chars()).chain(chars[end..].iter().copied()).collect()
+    let splice = (any::<prop::sample::Index>(), 0usize..6, piece);
+    (prop::sample::select(sources), prop::collection::vec(splice, 1..4)).prop_map(|(source, splices)| {
+        let mut text = source;
+        for (at, length, piece) in splices {
+            let near = |at: usize, text: &str| (0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+            let start = near(if text.is_empty() { 0 } else { at.index(text.len()) }, &text);
+            let end = near((start + length).min(text.len()), &text);
+            if piece == AGAIN {
+                let (from, to) = (near(start / 2, &text), near((start / 2 + 12).min(text.len()), &text));
+                let again = text[from..to].to_owned();
+                text.insert_str(start, &again);
+            } else {
+                text.replace_range(start.min(end)..end, &piece);
+            }
+        }
+        text
     })
 }
 
+const AGAIN: &str = "again";
+
+const PIECES: [&str; 32] = [
+    "\u{301}é🐑",
+    "${",
+    "%{",
+    "~}",
+    "{{",
+    "}}",
+    "}",
+    "{",
+    "[",
+    "]",
+    "(",
+    ")",
+    "\"",
+    "\\",
+    "\n",
+    "\r\n",
+    "\t",
+    "<<EOT\n",
+    "<<-X\n",
+    "EOT",
+    "#",
+    "/*",
+    "*/",
+    "//",
+    "...",
+    "[*]",
+    "=>",
+    "99999999999999999999",
+    "1e400",
+    "-",
+    "\u{feff}",
+    "null",
+];
+
 fn job_sources() -> Vec<String> {
     let mut all: Vec<String> = records("jobs")[1..].iter().map(|record| text(record, "source").to_owned()).collect();
+    all.extend(real_files());
     all.extend(records("hcl-expressions").iter().map(|record| {
         format!("{}\njob \"a\" {{\n  name = \"${{jsonencode({})}}\"\n}}\n", cell(record, "header"), cell(record, "expression"))
     }));
     all
 }
 
-/// Inputs for each target. `DROVER_FUZZ_CASES=10000000 cargo test -p drover-lang --release --test it robust` runs many.
+/// The job files of `testdata/jobs` and its folders.
+fn real_files() -> Vec<String> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/jobs");
+    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()).collect();
+    paths.sort();
+    paths.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect()
+}
+
+/// Inputs for each target; `docs/fuzzing.md` says how many more are run by hand.
 fn cases() -> u32 {
     std::env::var("DROVER_FUZZ_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(600)
 }
@@ -103,12 +157,12 @@ proptest! {
     fn damaged_specifications_are_read_without_a_panic(
         text in damaged(records("agent-config")[1..].iter().flat_map(|record| record["sources"].as_object().unwrap().values()).map(|source| source.as_str().unwrap().to_owned()).collect())
     ) {
-        for kind in drover_lang::specs::Specification::ALL {
-            let source = Source::new("spec.hcl", text.as_str());
-            if let Err(problems) = drover_lang::specs::parse(kind, &source) {
-                prop_assert!(!problems.is_empty());
-                diag::render(&problems[0], &[&source]);
-            }
+        let kinds = drover_lang::specs::Specification::ALL;
+        let kind = kinds[text.len() % kinds.len()];
+        let source = Source::new(if text.starts_with('{') { "spec.json" } else { "spec.hcl" }, text.as_str());
+        if let Err(problems) = drover_lang::specs::parse(kind, &source) {
+            prop_assert!(!problems.is_empty());
+            diag::render(&problems[0], &[&source]);
         }
     }
 
@@ -156,9 +210,11 @@ proptest! {
     fn damaged_filters_are_read_without_a_panic(
         text in damaged(records("lang-filters").iter().map(|record| cell(record, "filter")).collect())
     ) {
-        let value = &records("lang-filters-objects")[0]["widget"]["Value"];
+        static OBJECTS: std::sync::OnceLock<Vec<serde_json::Value>> = std::sync::OnceLock::new();
+        let objects = OBJECTS.get_or_init(|| records("lang-filters-objects"));
         if let Ok(filter) = Filter::parse(&text) {
-            let _ = filter.matches(value, Shape::api());
+            let _ = filter.matches(&objects[0]["widget"]["Value"], Shape::api());
+            let _ = filter.matches(&objects[0]["map"]["Value"], Shape::untyped());
         }
     }
 
@@ -189,6 +245,31 @@ proptest! {
         let _ = drover_lang::version::Version::parse(&text);
         let _ = drover_lang::bytesize::parse_byte_size(&text);
     }
+}
+
+#[test]
+fn nested_dynamic_blocks_ranges_and_products_stop_at_their_budget() {
+    let nested = "job \"a\" {\n  dynamic \"group\" {\n    for_each = range(1000)\n    labels = [group.key]\n    content {\n      dynamic \"task\" {\n        \
+                  for_each = range(1000)\n        labels = [task.key]\n        content {\n          dynamic \"service\" {\n            for_each = range(1000)\n            \
+                  content {\n              name = join(\",\", range(100))\n            }\n          }\n        }\n      }\n    }\n  }\n}\n";
+    assert!(problems_of(nested).iter().any(|problem| problem.summary == "Evaluation too expensive"));
+    for expression in [
+        "length(range(1000000000))",
+        "length(setproduct(range(1000), range(1000), range(1000), range(1000)))",
+        "format(\"%999999999d\", 1)",
+        "join(\"\", [for a in range(1000) : format(\"%10000d\", a)])",
+        "regex_replace(format(\"%30000d\", 1), \" \", format(\"%30000d\", 1))",
+        "jsonencode([for a in range(1000) : range(1000)])",
+        "indent(100000000, \"a\\nb\")",
+        "substr(strrev(format(\"%1000000d\", 1)), 0, 5)",
+    ] {
+        let text = format!("job \"a\" {{\n  name = {expression}\n}}\n");
+        let options = Options { inputs: Inputs::default(), host: &NoHost::default(), budget: Budget { steps: 1_000_000, bytes: 4 << 20 } };
+        // It ends, with a job or with an error.
+        let _ = parse_job(&Source::new("job.nomad.hcl", text), &options);
+    }
+    let deep = format!("{{\"Job\":{{\"ID\":{}1{}}}}}", "[".repeat(100_000), "]".repeat(100_000));
+    assert!(drover_lang::jobspec::parse_api_job(&Source::new("job.json", deep)).is_err());
 }
 
 #[test]
@@ -243,6 +324,56 @@ fn all_problems_of_a_job_file_come_out_at_once() {
     assert_eq!(problems[0].hint.as_deref(), Some("Did you mean \"datacenters\"?"));
     assert_eq!(problems[2].hint.as_deref(), Some("Did you mean \"count\"?"));
     assert_eq!(problems[3].hint.as_deref(), Some("Did you mean \"upper\"?"));
+}
+
+fn problems_of(text: &str) -> Vec<Problem> {
+    let options = Options { inputs: Inputs::default(), host: &NoHost::default(), budget: Budget::default() };
+    parse_job(&Source::new("job.nomad.hcl", text), &options).unwrap_err()
+}
+
+#[test]
+fn a_value_that_does_not_fit_is_shown_where_it_comes_from() {
+    let text = "variable \"sizes\" {\n  default = [1, \"many\"]\n}\nlocals {\n  ports = {\n    admin = 1\n    web   = \"eighty\"\n  }\n}\njob \"a\" {\n  \
+                group \"g\" {\n    count = var.sizes[1]\n    network {\n      dynamic \"port\" {\n        for_each = local.ports\n        labels = [port.key]\n        \
+                content {\n          to = port.value\n        }\n      }\n    }\n  }\n}\n";
+    let problems = problems_of(text);
+    let lines = |problem: &Problem| (problem.place.as_ref().unwrap().line, problem.cause.as_ref().unwrap().place.as_ref().unwrap().line);
+    assert_eq!(problems.iter().map(lines).collect::<Vec<_>>(), [(12, 2), (18, 7)]);
+    let source = Source::new("job.nomad.hcl", text);
+    let shown = diag::render(&problems[1], &[&source]);
+    assert!(shown.contains("  18 |           to = port.value\n     |                ^^^^^^^^^^\n"), "{shown}");
+    assert!(
+        shown.contains("The value comes from line 7, column 13:\n  7 |     web   = \"eighty\"\n    |             ^^^^^^^^\n"),
+        "{shown}"
+    );
+    assert_eq!(diag::json(&problems)["Diagnostics"][1]["Cause"]["Place"]["Line"], 7);
+    // A value from outside has no place; it is named.
+    let inputs = Inputs { arguments: vec!["n=x".to_owned()], ..Inputs::default() };
+    let options = Options { inputs, host: &NoHost::default(), budget: Budget::default() };
+    let given = "variable \"n\" {\n  type = string\n}\njob \"a\" {\n  priority = var.n\n}\n";
+    let problems = parse_job(&Source::new("job.nomad.hcl", given), &options).unwrap_err();
+    assert!(problems[0].to_string().ends_with("It is the value given to var.n by the command line."), "{}", problems[0]);
+}
+
+#[test]
+fn problems_come_with_a_way_out() {
+    for (text, wanted) in [
+        ("job \"a\" {\n  count = 3\n}\n", "\"count\" belongs in a block \"group\"."),
+        (
+            "job \"a\" {\n  group \"g\" {\n    shutdown_delay = \"5 seconds\"\n  }\n}\n",
+            "Units are ns, us, ms, s, m and h, as in \"1h30m\".",
+        ),
+        (
+            "job \"a\" {\n  group \"g\" {\n    task \"t\" {\n      resources {\n        cpu = \"500MHz\"\n      }\n    }\n  }\n}\n",
+            "It is a plain number of MHz, as in cpu = 500.",
+        ),
+        ("job \"a\" {\n  type: \"batch\"\n}\n", "Use \"=\" to give an argument its value."),
+        ("job \"a\" {\n  group \"g\" {\n    network = {}\n  }\n}\n", "\"network\" is a block: remove the equals sign."),
+    ] {
+        assert_eq!(problems_of(text)[0].hint.as_deref(), Some(wanted), "{text}");
+    }
+    // What swallows the rest of a file is told, not what follows from it.
+    assert_eq!(problems_of("job \"a\" {\n  /* never closed\n").len(), 1);
 }
 
 #[test]

@@ -80,6 +80,83 @@ fn durations_of_jobs_in_json_agree_with_the_records() {
 }
 
 #[test]
+fn durations_of_other_objects_in_json_agree_with_the_records() {
+    use drover_lang::duration::{JsonForm, duration_in_json};
+    let forms = [
+        ("acl_token_ttl", JsonForm::Lenient),
+        ("auth_method_leeway", JsonForm::TextOrNumber),
+        ("auth_method_ttl", JsonForm::LenientNotEmpty),
+        ("autopilot", JsonForm::TextOnly),
+        ("intro_token_ttl", JsonForm::TextOrNumber),
+        ("node_pool_ttl", JsonForm::Lenient),
+        ("variable_lock_ttl", JsonForm::Lenient),
+    ];
+    let records = records("lang-durations");
+    let (mut count, mut differences) = (0, Vec::new());
+    for record in &records {
+        let Some((_, form)) = forms.iter().find(|(name, _)| *name == text(record, "where")) else { continue };
+        count += 1;
+        let (input, wanted) = (cell(record, "input"), text(record, "nanoseconds"));
+        let found = duration_in_json(&serde_json::from_str(&input).unwrap(), *form);
+        let agree = match &found {
+            Ok(nanoseconds) => nanoseconds.to_string() == wanted,
+            Err(_) => wanted.starts_with("error"),
+        };
+        if !agree {
+            differences.push(format!("{} {input}: wanted {wanted}, found {found:?}", text(record, "where")));
+        }
+    }
+    // With those of job files, of jobs in JSON and of plain texts, every record is compared.
+    let others = ["go", "jobspec", "jobspec_value", "api_job"];
+    assert_eq!(records.iter().filter(|record| !others.contains(&text(record, "where"))).count(), count);
+    finish("durations of other objects in JSON", count, &differences);
+}
+
+#[test]
+fn blocks_read_by_plugin_schemas_agree_with_the_records() {
+    use drover_lang::hcl::eval::{Budget, NoHost};
+    use drover_lang::hcl::vars::Inputs;
+    use drover_lang::hclspec::Schema;
+    use drover_lang::jobspec::{Options, parse_job};
+    let records = records("lang-hclspec");
+    let mut differences = Vec::new();
+    for record in &records {
+        let (schema, written, wanted) = (text(record, "spec_protojson"), cell(record, "config_body"), text(record, "result"));
+        let job = format!("job \"j\" {{\n  group \"g\" {{\n    task \"t\" {{\n      config {{\n{written}\n}}\n    }}\n  }}\n}}\n");
+        let options = Options { inputs: Inputs::default(), host: &NoHost::default(), budget: Budget::default() };
+        let task =
+            parse_job(&Source::new("job.nomad.hcl", job), &options).unwrap().job.task_groups.unwrap().remove(0).tasks.unwrap().remove(0);
+        let config: serde_json::Map<String, Value> =
+            task.config.unwrap_or_default().into_iter().map(|(name, value)| (name, value.unwrap_or_default())).collect();
+        let found = Schema::parse(&serde_json::from_str(schema).unwrap())
+            .map_err(|error| vec![format!("spec: {error}")])
+            .and_then(|schema| schema.decode(&config));
+        // Numbers are the same when they are as floating ones.
+        fn plain(value: &Value) -> Value {
+            match value {
+                Value::Number(number) => json!(number.as_f64()),
+                Value::Array(list) => list.iter().map(plain).collect(),
+                Value::Object(members) => members.iter().map(|(key, value)| (key.clone(), plain(value))).collect(),
+                other => other.clone(),
+            }
+        }
+        let agree = match &found {
+            Ok(value) => serde_json::from_str::<Value>(wanted).is_ok_and(|wanted| plain(&wanted) == plain(value)),
+            // What is wrong is the same kind of thing, as often.
+            Err(problems) => wanted.strip_prefix("error: ").is_some_and(|wanted| {
+                let kinds =
+                    |texts: Vec<&str>| texts.iter().map(|text| text.split(':').next().unwrap_or_default().to_owned()).collect::<Vec<_>>();
+                kinds(wanted.split(" | ").collect()) == kinds(problems.iter().map(String::as_str).collect())
+            }),
+        };
+        if !agree {
+            differences.push(format!("{schema} {written:?}: wanted {wanted}, found {found:?}"));
+        }
+    }
+    finish("plugin schemas", records.len(), &differences);
+}
+
+#[test]
 fn byte_sizes_agree_with_the_records() {
     let records = records("lang-bytesizes");
     let mut differences = Vec::new();

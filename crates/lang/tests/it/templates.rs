@@ -120,8 +120,8 @@ impl Data for Surroundings {
     }
 }
 
-/// Templates with helpers that are not offered, or whose output is that of another program's inside.
-const NOT_OFFERED: [&str; 3] = ["sprig_", "sockaddr", "{{ scratch }}"];
+/// Its output is another program's memory.
+const NOT_OFFERED: [&str; 1] = ["{{ scratch }}"];
 
 /// Elsewhere a file counts as empty in a first pass, and a field of what it would hold is an error then.
 const READS_TWICE: &str = "local/j.json\\\" | parseJSON).k.y";

@@ -75,7 +75,8 @@ fn closest<'a>(rules: &'a BTreeMap<String, Set>, name: &str) -> Option<&'a Set> 
     if let Some(exact) = rules.get(name) {
         return Some(exact);
     }
-    let fitting = rules.iter().filter_map(|(pattern, set)| Some((distance(pattern, name)?, set)));
+    // Of several as close, the last in the order of their letters counts.
+    let fitting = rules.iter().rev().filter_map(|(pattern, set)| Some((distance(pattern, name)?, set)));
     fitting.min_by_key(|(distance, _)| *distance).map(|(_, set)| set)
 }
 
@@ -148,7 +149,7 @@ impl Access {
         if self.management {
             return true;
         }
-        let fitting = self.variables.iter().filter_map(|((of, pattern), set)| {
+        let fitting = self.variables.iter().rev().filter_map(|((of, pattern), set)| {
             let (of, pattern) = (distance(of, namespace)?, distance(pattern, path)?);
             Some((of + pattern, set))
         });

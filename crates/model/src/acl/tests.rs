@@ -175,3 +175,54 @@ proptest::proptest! {
         }
     }
 }
+
+/// The recorded questions to policies. Those of workloads (`variable_claim`) are not asked yet: no workload asks the API.
+const RECORDS: &str = include_str!("../../../../testdata/golden/lang-globs.jsonl");
+
+/// Records that say something else on purpose: rules without a name, paths without a word or without capabilities are read
+/// elsewhere in one place and refused in another; here the one reader of policies says what it says of rules that are written.
+/// Whether jobs may be purged is asked here together with whether they may be submitted.
+const DIFFERENT: [&str; 6] = ["namespace { policy", "path \"\" {", "variables {\n }", "path \"a\" { policy", "path \"a\" { }", "purge-job"];
+
+#[test]
+fn policies_allow_what_the_records_say() {
+    let (mut count, mut wrong) = (0, Vec::new());
+    for line in RECORDS.lines() {
+        let record: serde_json::Value = serde_json::from_str(line).unwrap();
+        let text = |key: &str| record[key].as_str().unwrap().to_owned();
+        let cell = |key: &str| serde_json::from_str::<String>(&text(key)).unwrap();
+        let kind = text("kind");
+        if !matches!(kind.as_str(), "any" | "namespace" | "variable" | "node_pool" | "host_volume") {
+            continue;
+        }
+        count += 1;
+        let (policies, name, operation) = (cell("pattern_or_policies"), cell("name"), text("operation"));
+        // Nobody asks whether something is denied.
+        if operation == "deny" || DIFFERENT.iter().any(|part| policies.contains(part) || operation == *part) {
+            continue;
+        }
+        let texts: Vec<&str> = policies.split("\n---\n").collect();
+        if texts.iter().any(|policy| rules::parse(policy).is_err()) {
+            if !text("result").starts_with("error") {
+                wrong.push(format!("{policies:?} is refused, but: {}", text("result")));
+            }
+            continue;
+        }
+        let access = access(&texts);
+        let found = match kind.as_str() {
+            "any" => access.any_in_namespace(&name),
+            "namespace" => Capability::ALL.iter().any(|one| one.text() == operation && access.namespace(&name, *one)),
+            "node_pool" => NodePoolCapability::ALL.iter().any(|one| one.text() == operation && access.node_pool(&name, *one)),
+            "host_volume" => HostVolumeCapability::ALL.iter().any(|one| one.text() == operation && access.host_volume(&name, *one)),
+            _ => {
+                let (namespace, path) = name.split_once(':').unwrap();
+                VariableCapability::ALL.iter().any(|one| one.text() == operation && access.variable(namespace, path, *one))
+            }
+        };
+        if found.to_string() != text("result") {
+            wrong.push(format!("{kind} {policies:?} {name} {operation}: wanted {}, found {found}", text("result")));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {count}:\n{}", wrong.len(), wrong.join("\n"));
+    println!("{count} records of policies agree");
+}

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use drover_api as api;
 
+use super::identities::{Peers, service_identity_name};
+
 /// What a job takes from where it is registered.
 #[derive(Clone, Debug)]
 pub struct Surroundings<'a> {
@@ -86,6 +88,11 @@ pub fn canonicalize(job: &mut api::Job, surroundings: &Surroundings<'_>) {
 /// Brings a canonical job into the form that is stored: without what is not kept, with the tasks and ports that its
 /// services bring along, and with the constraints that follow from all of it.
 pub fn complete(job: &mut api::Job) {
+    complete_with(job, &Peers::default());
+}
+
+/// The same where agents speak to Vault or Consul.
+pub fn complete_with(job: &mut api::Job, peers: &Peers) {
     let (kind, namespace) = (job.r#type.clone().unwrap_or_default(), job.namespace.clone().unwrap_or_default());
     let id = job.id.clone().unwrap_or_default();
     let wide = JobWide { kind: &kind, namespace: &namespace, id: &id };
@@ -111,11 +118,19 @@ pub fn complete(job: &mut api::Job) {
             }
         }
         super::connect::expand(group);
+        // The identity that every task has went to the proxy's task.
+        for service in group.services.iter_mut().flatten() {
+            let sidecar = service.connect.as_mut().and_then(|connect| connect.sidecar_task.as_mut());
+            if let Some(identities) = sidecar.and_then(|sidecar| sidecar.identities.as_mut()) {
+                identities.retain(|identity| !is_default(identity));
+            }
+        }
         let name = group.name.clone().unwrap_or_default();
         let restart = group.restart_policy.clone();
         for task in group.tasks.iter_mut().flatten() {
             canonical_task(task, &wide, &name, restart.as_ref());
         }
+        super::identities::imply_identities(group, peers);
     }
     super::imply_constraints(job);
 }
@@ -376,13 +391,12 @@ fn canonical_service(service: &mut api::Service, job: &JobWide<'_>, group: &str,
         weights.passing = if weights.passing == 0 { 1 } else { weights.passing };
         weights.warning = if weights.warning == 0 { 1 } else { weights.warning };
     }
-    if service.provider == "consul"
-        && let Some(identity) = &mut service.identity
-    {
-        let parts = [service.task_name.as_str(), &service.name, &service.port_label];
-        let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-        identity.name = format!("consul-service_{}", parts.join("-"));
-        identity.service_name.clone_from(&service.name);
+    if service.provider == "consul" && service.identity.is_some() {
+        let name = service_identity_name(service);
+        if let Some(identity) = &mut service.identity {
+            identity.name = name;
+            identity.service_name.clone_from(&service.name);
+        }
     }
     let shared_restart = service.check_restart.take();
     for check in service.checks.iter_mut().flatten() {
@@ -457,6 +471,11 @@ fn canonical_task(task: &mut api::Task, job: &JobWide<'_>, group: &str, group_re
     if let Some(vault) = &mut task.vault {
         canonical_vault(vault);
     }
+    if let Some(consul) = &mut task.consul
+        && consul.cluster.is_empty()
+    {
+        consul.cluster = "default".to_owned();
+    }
     if let Some(plugin) = &mut task.csi_plugin_config {
         for (text, default) in [(&mut plugin.mount_dir, "/csi"), (&mut plugin.stage_publish_base_dir, "/local/csi")] {
             if text.is_empty() {
@@ -468,7 +487,6 @@ fn canonical_task(task: &mut api::Task, job: &JobWide<'_>, group: &str, group_re
         }
     }
     // The identity that every task has may stand among the others; the last one counts.
-    let is_default = |identity: &api::WorkloadIdentity| identity.name.is_empty() || identity.name == "default";
     if let Some(identities) = &mut task.identities {
         if let Some(position) = identities.iter().rposition(is_default) {
             task.identity = Some(identities.remove(position));
@@ -482,6 +500,10 @@ fn canonical_task(task: &mut api::Task, job: &JobWide<'_>, group: &str, group_re
     }
 }
 
+fn is_default(identity: &api::WorkloadIdentity) -> bool {
+    identity.name.is_empty() || identity.name == "default"
+}
+
 fn canonical_vault(vault: &mut api::Vault) {
     vault.policies = None;
     vault.namespace.get_or_insert_default();
@@ -492,6 +514,7 @@ fn canonical_vault(vault: &mut api::Vault) {
     vault.disable_file.get_or_insert(false);
     default_text(&mut vault.change_mode, "restart");
     default_text(&mut vault.change_signal, "SIGHUP");
+    vault.change_signal = vault.change_signal.take().map(|signal| signal.to_uppercase());
     vault.allow_token_expiration.get_or_insert(false);
 }
 

@@ -13,7 +13,7 @@ fn wanted(l_target: &str, operand: &'static str, r_target: &str) -> Wanted {
 pub fn imply_constraints(job: &mut api::Job) {
     let mut providers: Vec<String> = Vec::new();
     for secret in tasks(job).flat_map(|task| task.secrets.iter().flatten()) {
-        if secret.provider != "vault" && !providers.contains(&secret.provider) {
+        if !providers.contains(&secret.provider) {
             providers.push(secret.provider.clone());
         }
     }
@@ -44,6 +44,9 @@ fn group_constraints(group: &api::TaskGroup, providers: &[String]) -> Vec<Wanted
     let group_services = || group.services.iter().flatten();
     let services = || group_services().chain(tasks().flat_map(|task| task.services.iter().flatten()));
     let mut list: Vec<Wanted> = Vec::new();
+    if tasks().any(|task| task.vault.is_some()) {
+        list.push(wanted("${attr.vault.version}", "semver", ">= 0.6.1"));
+    }
     for provider in providers {
         list.push((format!("${{attr.plugins.secrets.{provider}.version}}"), "is_set", String::new()));
     }
@@ -96,6 +99,11 @@ fn signals(group: &api::TaskGroup) -> Vec<String> {
     let mut signals: Vec<String> = Vec::new();
     for task in group.tasks.iter().flatten() {
         signals.extend((!task.kill_signal.is_empty()).then(|| task.kill_signal.clone()));
+        if let Some(vault) = &task.vault
+            && vault.change_mode.as_deref() == Some("signal")
+        {
+            signals.extend(vault.change_signal.clone());
+        }
         for template in task.templates.iter().flatten() {
             if template.change_mode.as_deref() == Some("signal") {
                 signals.extend(template.change_signal.clone());

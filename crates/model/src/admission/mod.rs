@@ -5,15 +5,17 @@
 
 mod canonical;
 mod connect;
+mod identities;
 mod implied;
 mod services;
 mod tasks;
 mod validate;
 mod warnings;
 
-pub use canonical::{Surroundings, canonicalize, complete};
+pub use canonical::{Surroundings, canonicalize, complete, complete_with};
+pub use identities::{DefaultIdentity, Peers};
 pub use implied::imply_constraints;
-pub use validate::{JobProblems, validate};
+pub use validate::{JobProblems, validate, validate_with};
 pub use warnings::{Oversubscription, warnings};
 
 #[cfg(test)]

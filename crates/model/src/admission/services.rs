@@ -6,6 +6,7 @@ use drover_api as api;
 use drover_base::time::go_duration;
 
 use super::connect::exposable;
+use super::validate::CANNOT_BE_MADE;
 use super::validate::JobProblems;
 
 const SECOND: i64 = 1_000_000_000;
@@ -359,7 +360,7 @@ pub(super) fn mesh(problems: &mut JobProblems, job: &api::Job) {
         for service in services() {
             let Some(gateway) = service.connect.as_ref().and_then(|connect| connect.gateway.as_ref()) else { continue };
             problems.check(gateway.mesh.is_some() && service.port_label.is_empty(), || {
-                "error in job mutator connect: service.port must be set for mesh gateway service".to_owned()
+                format!("{CANNOT_BE_MADE}service.port must be set for mesh gateway service")
             });
             problems.check(networks.len() != 1, || format!("connect gateway: {}", wrong_count()));
         }
@@ -367,10 +368,7 @@ pub(super) fn mesh(problems: &mut JobProblems, job: &api::Job) {
             let task = service.task_name.as_str();
             let known = task.is_empty() || group.tasks.iter().flatten().any(|own| own.name == task);
             problems.check(!known, || {
-                format!(
-                    "error in job mutator connect: task {task} named by Consul Connect Native service {name}->{} does not exist",
-                    service.name
-                )
+                format!("{CANNOT_BE_MADE}task {task} named by Consul Connect Native service {name}->{} does not exist", service.name)
             });
         }
         let exposed = services().any(|service| service.checks.iter().flatten().any(exposable));

@@ -8,6 +8,7 @@ use drover_base::time::go_duration;
 use drover_lang::cron::{Cron, Zone};
 use drover_lang::version::{Rules, VersionConstraint};
 
+use super::identities::Peers;
 use super::services::{group_services, mesh, task_services};
 use super::tasks;
 
@@ -33,6 +34,11 @@ impl JobProblems {
         }
     }
 
+    /// What a job is refused with before anything else is looked at: what its service mesh asks for cannot be made.
+    pub fn refusal(&self) -> Option<&str> {
+        self.0.iter().map(String::as_str).find(|problem| problem.starts_with(CANNOT_BE_MADE))
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -50,6 +56,9 @@ impl fmt::Display for JobProblems {
 
 impl std::error::Error for JobProblems {}
 
+/// How problems begin that end the reading of a job at a server.
+pub(super) const CANNOT_BE_MADE: &str = "error in job mutator connect: ";
+
 /// The longest accepted job id, in bytes.
 const JOB_ID_MAX: usize = 4096;
 const MIN_INTERVAL: i64 = 5_000_000_000;
@@ -60,6 +69,11 @@ const UI_DESCRIPTION_MAX: usize = 1000;
 
 /// All problems of a canonical job.
 pub fn validate(job: &api::Job) -> JobProblems {
+    validate_with(job, &Peers::default())
+}
+
+/// The same where agents speak to Vault or Consul.
+pub fn validate_with(job: &api::Job, peers: &Peers) -> JobProblems {
     let mut problems = JobProblems::default();
     mesh(&mut problems, job);
     let (id, name) = (text(&job.id), text(&job.name));
@@ -149,12 +163,12 @@ pub fn validate(job: &api::Job) -> JobProblems {
             format!("UI description must be under {UI_DESCRIPTION_MAX} characters, currently {length}")
         });
     }
-    not_built(&mut problems, job);
+    not_built(&mut problems, job, peers);
     problems
 }
 
 /// What the language has and this program does not do yet: said when a job is registered, not when it fails to run.
-fn not_built(problems: &mut JobProblems, job: &api::Job) {
+fn not_built(problems: &mut JobProblems, job: &api::Job, peers: &Peers) {
     problems.check(job.multiregion.is_some(), || "Multiregion jobs are not supported: register the job in each region".to_owned());
     for group in job.task_groups.iter().flatten() {
         let blocks = group.consul.iter().chain(group.tasks.iter().flatten().filter_map(|task| task.consul.as_ref()));
@@ -168,7 +182,17 @@ fn not_built(problems: &mut JobProblems, job: &api::Job) {
             if let Some(vault) = &task.vault {
                 let cluster = if vault.cluster.is_empty() { "default" } else { &vault.cluster };
                 let problem = format!("Vault {cluster:?} not enabled but used in the job");
-                problems.check(!problems.0.contains(&problem), || problem);
+                let enabled = peers.vault && cluster == "default";
+                problems.check(!enabled && !problems.0.contains(&problem), || problem);
+                let identity = format!("vault_{cluster}");
+                let named = task.identities.iter().flatten().any(|own| own.name == identity);
+                problems.check(peers.vault && !named, || {
+                    format!(
+                        "Task {} uses Vault cluster {cluster} but does not have an identity named {identity} and no default identity is \
+                         provided in agent configuration",
+                        task.name
+                    )
+                });
             }
             problems.check(task.schedule.is_some(), || format!("Task {}: schedules are not supported", task.name));
             let numa = task.resources.as_ref().and_then(|resources| resources.numa.as_ref());

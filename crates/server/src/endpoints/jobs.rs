@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use drover_api as api;
 use drover_base::{AllocId, EvalId, Rng};
-use drover_model::admission::{JobProblems, Oversubscription, Surroundings, canonicalize, complete, validate, warnings};
+use drover_model::admission::{JobProblems, Oversubscription, Surroundings, canonicalize, complete_with, validate_with, warnings};
 use drover_model::command::{Change, RegisterJob, ScalingEvent, Submission};
 use drover_model::{DesiredUpdates, Evaluation, Job, JobId, JobView, PlacementMetrics, Trigger, VersionTag};
 use drover_scheduler::periodic::next_launch;
@@ -79,13 +79,17 @@ fn check_priority(priority: i64) -> Result<Option<u8>, EndpointError> {
     }
 }
 
+fn refused(problems: &JobProblems) -> EndpointError {
+    EndpointError::internal(problems.refusal().map_or_else(|| problems.to_string(), str::to_owned))
+}
+
 impl Server {
     /// A job made canonical, with all problems that keep it from being stored.
     pub fn admit(&self, job: api::Job, namespace: &str) -> (api::Job, JobProblems, Vec<String>) {
         let mut job = job;
         canonicalize(&mut job, &Surroundings { region: &self.0.config.region, namespace });
-        complete(&mut job);
-        let mut problems = validate(&job);
+        complete_with(&mut job, &self.0.config.peers);
+        let mut problems = validate_with(&job, &self.0.config.peers);
         let highest = i64::from(self.0.config.job_max_priority);
         if job.priority.is_some_and(|priority| priority > highest && priority <= 100) {
             problems.0.push(format!("job priority must be between [1, {highest}]"));
@@ -129,7 +133,10 @@ impl Server {
         }
         let (mut job, problems, mut warnings) = self.admit(job, "default");
         if !problems.is_empty() {
-            return Err(EndpointError::internal(problems.to_string()));
+            return Err(refused(&problems));
+        }
+        if job.r#type.as_deref() == Some("system") && job.task_groups.iter().flatten().any(|group| group.scaling.is_some()) {
+            return Err(EndpointError::bad_request("Task groups with job type system do not support scaling blocks"));
         }
         let state = self.snapshot();
         let id = JobId { namespace: job.namespace.clone().unwrap_or_default(), id: job.id.clone().unwrap_or_default() };
@@ -231,7 +238,7 @@ impl Server {
         }
         let (job, problems, warnings) = self.admit(job, "default");
         if !problems.is_empty() {
-            return Err(EndpointError::internal(problems.to_string()));
+            return Err(refused(&problems));
         }
         let job = Job::from_api(job);
         let state = self.snapshot();

@@ -382,7 +382,7 @@ pub(crate) fn type_expression(expr: &Expr, any: bool) -> Result<Type, (Span, Str
             "number" => Ok(Type::Number),
             "bool" => Ok(Type::Bool),
             "any" if any => Ok(Type::Dynamic),
-            "any" => fail("The type \"any\" cannot be used here: an exact type is required."),
+            "any" => fail("The type \"any\" cannot be used here: an exact type is required. Without \"type\", the default decides."),
             "list" | "set" | "map" => fail("A collection type needs the type of its elements, as in list(string)."),
             "object" => fail("An object type needs its attributes, as in object({name = string})."),
             "tuple" => fail("A tuple type needs the types of its elements, as in tuple([string, number])."),
@@ -398,7 +398,7 @@ pub(crate) fn type_expression(expr: &Expr, any: bool) -> Result<Type, (Span, Str
                 "set" => Ok(Type::Set(Arc::new(type_expression(single()?, any)?))),
                 "map" => Ok(Type::Map(Arc::new(type_expression(single()?, any)?))),
                 "optional" if any => type_expression(single()?, any),
-                "optional" => fail("Optional attributes cannot be used in an exact type."),
+                "optional" => fail("Optional attributes cannot be used in an exact type: every attribute is given, if need be as null."),
                 "tuple" => match &single()?.kind {
                     ExprKind::Tuple(members) => {
                         Ok(Type::Tuple(members.iter().map(|member| type_expression(member, any)).collect::<Result<_, _>>()?))
@@ -422,6 +422,7 @@ pub(crate) fn type_expression(expr: &Expr, any: bool) -> Result<Type, (Span, Str
                 other => Err((call.name.span, format!("There is no type \"{other}\"."))),
             }
         }
+        ExprKind::Literal(Value::String(text)) => Err((expr.span, format!("A type stands without quotes, as in type = {text}."))),
         _ => fail("A type is bool, number or string, or a call such as list(string)."),
     }
 }
