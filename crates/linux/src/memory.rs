@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn only_the_code_of_the_program_itself_is_found() {
-        assert_eq!(code_of(MAPS, "/opt/my tools/drover"), [0x55d0_a080_0000..0x55d0_a240_0000]);
+        assert_eq!(code_of(MAPS, "/opt/my tools/drover"), vec![Range { start: 0x55d0_a080_0000, end: 0x55d0_a240_0000 }]);
         assert_eq!(code_of(MAPS, "/opt/my"), []);
         assert_eq!(code_of("no such form\n\n1-2 r-xp\n", ""), []);
     }

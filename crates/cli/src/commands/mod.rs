@@ -875,6 +875,7 @@ pub static COMMANDS: &[Command] = &[
         arguments: "[options] <path> <command> [args...]",
         about: "Run a command while holding the lock of a variable",
         flags: var::LOCK_FLAGS,
+        foreign: true,
         run: run!(var::lock),
         ..BASE
     },

@@ -456,7 +456,7 @@ pub(super) async fn lock(context: &mut Context) -> Outcome {
     };
     say(format!("Variable locked, ready to execute: {}", command.join(" ")));
     let holder = json!({ "Lock": { "ID": held.id } });
-    let ran = run(context, &client, &place, &holder, ttl, command).await;
+    let ran = Box::pin(run(context, &client, &place, &holder, ttl, command)).await;
     let released = client.put::<_, Value>(&place, &Query::new().set("lock-release", ""), &holder).await;
     match (ran, released) {
         (Err(failure), _) => Err(failure),

@@ -120,14 +120,14 @@ pub fn parse(specification: Specification, source: &Source) -> Result<Document, 
     Ok(Document { specification, fields, warnings: reader.problems })
 }
 
-fn volume_type(items: &[Item]) -> Result<String, Problem> {
+fn volume_type(items: &[Item]) -> Result<String, Box<Problem>> {
     let found = items.iter().find(|item| item.keys.first().is_some_and(|(name, _)| name.eq_ignore_ascii_case("type")));
     match found.map(|item| &item.value.kind) {
         Some(Written::Text(text)) if matches!(text.as_str(), "csi" | "host") => Ok(text.clone()),
         Some(Written::Text(text)) => {
-            Err(Problem::error("Unknown volume type", format!("\"type\" is \"csi\" or \"host\", not \"{text}\".")))
+            Err(Box::new(Problem::error("Unknown volume type", format!("\"type\" is \"csi\" or \"host\", not \"{text}\"."))))
         }
-        _ => Err(Problem::error("Missing volume type", "A volume says its type: type = \"csi\" or type = \"host\".")),
+        _ => Err(Box::new(Problem::error("Missing volume type", "A volume says its type: type = \"csi\" or type = \"host\"."))),
     }
 }
 
