@@ -278,6 +278,11 @@ impl Agent {
         }
     }
 
+    /// Asks the agent to read its configuration again.
+    pub fn hang_up(&self) {
+        let _ = kill(Pid::from_raw(self.pid()), Signal::SIGHUP);
+    }
+
     /// Asks the agent to stop, and returns its exit code.
     pub fn stop(&mut self) -> i32 {
         if self.process.is_some() {

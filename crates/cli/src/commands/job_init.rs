@@ -1,35 +1,41 @@
 //! `job init`: an example job file to start from.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 
-use crate::command::{Context, Failure, Outcome};
+use drover_api::{Variable, VariableMetadata};
+
+use crate::command::{Attempt, Context, Failure, Outcome};
 use crate::flags::Flag;
+use crate::sdk::{Query, segment};
 
 pub(super) const FLAGS: &[Flag] = &[
     Flag::switch("short", "Write the shortest file that runs something."),
     Flag::switch("connect", "Write an example of two services that reach each other through proxies."),
-    Flag::value("template", "name", ""),
-    Flag::switch("list-templates", ""),
+    Flag::value("template", "name", "Write the template of this name, which lies in the variable nomad/job-templates/<name>."),
+    Flag::switch("list-templates", "Print the names of the templates there are."),
 ];
 
 const DEFAULT_NAME: &str = "example.nomad.hcl";
+/// Where the templates lie, and under which key each of them.
+const TEMPLATES: &str = "nomad/job-templates/";
+const TEMPLATE_ITEM: &str = "template";
 
 pub(super) async fn run(context: &mut Context) -> Outcome {
-    for flag in ["template", "list-templates"] {
-        if context.flags.given(flag) {
-            return Err(Failure::new(format!("-{flag} is not available in this version")));
-        }
+    if context.flags.on("list-templates") {
+        return list_templates(context).await;
     }
     let name = match context.arguments() {
         [] => DEFAULT_NAME.to_owned(),
         [name] => name.clone(),
         _ => return Err(Failure::usage("This command takes no arguments or one: <filename>")),
     };
-    let content = match (context.flags.on("connect"), context.flags.on("short")) {
-        (true, _) => CONNECT,
-        (false, true) => SHORT,
-        (false, false) => FULL,
+    let content = match (context.flags.text("template"), context.flags.on("connect"), context.flags.on("short")) {
+        (Some(template), _, _) => Cow::Owned(template_of(context, template).await?),
+        (None, true, _) => CONNECT.into(),
+        (None, false, true) => SHORT.into(),
+        (None, false, false) => FULL.into(),
     };
     let path = context.environment.directory.join(&name);
     let opened = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o660).open(&path);
@@ -39,6 +45,32 @@ pub(super) async fn run(context: &mut Context) -> Outcome {
     })?;
     file.write_all(content.as_bytes()).map_err(|error| Failure::new(format!("Failed to write '{name}': {error}")))?;
     context.ui.output(format!("Example job file written to {name}"));
+    Ok(0)
+}
+
+async fn template_of(context: &Context, name: &str) -> Result<String, Failure> {
+    let place = format!("/v1/var/{TEMPLATES}{}", segment(name));
+    let variable = match context.client()?.get::<Variable>(&place, &Query::new()).await {
+        Ok(answer) => answer.value,
+        Err(error) if error.is_code(404) => {
+            return Err(Failure::new(format!("No job template \"{name}\"; -list-templates prints those there are")));
+        }
+        Err(error) => return Err(error).attempt("Error retrieving job template"),
+    };
+    variable.items.and_then(|mut items| items.remove(TEMPLATE_ITEM)).ok_or_else(|| {
+        Failure::new(format!("The variable {TEMPLATES}{name} has no item \"{TEMPLATE_ITEM}\", under which the job file is looked for"))
+    })
+}
+
+async fn list_templates(context: &Context) -> Outcome {
+    let query = Query::new().set("prefix", TEMPLATES);
+    let found = context.client()?.get::<Vec<VariableMetadata>>("/v1/vars", &query).await.attempt("Error retrieving job templates")?.value;
+    if found.is_empty() {
+        context.ui.output(format!("No job templates; \"drover var put {TEMPLATES}<name> {TEMPLATE_ITEM}=@<file>\" makes one"));
+    }
+    for variable in found {
+        context.ui.output(variable.path.strip_prefix(TEMPLATES).unwrap_or(&variable.path));
+    }
     Ok(0)
 }
 

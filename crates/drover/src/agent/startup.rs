@@ -87,7 +87,7 @@ pub(super) async fn run(settings: Settings, logs: LogHub) -> anyhow::Result<()> 
         },
         http_scope.clone(),
     );
-    scope.spawn("rest", super::rest::give_back_at_rest(clock.clone()));
+    scope.spawn_until_stop("rest", super::rest::give_back_at_rest(clock.clone()));
     announce(&settings, &http_address);
 
     let failure = wait_for_end(&server, &settings, &logs, &reload).await?;

@@ -1,6 +1,8 @@
 //! Bad input and bad luck: a clear refusal, nothing lost, nothing panics.
 
 use std::net::TcpListener;
+use std::thread::sleep;
+use std::time::Duration;
 
 use drover_e2e::{Agent, Mode, http};
 use serde_json::json;
@@ -82,6 +84,42 @@ fn a_second_agent_on_the_same_directory_or_port_is_refused_and_the_first_goes_on
     assert_eq!(third.wait_exit(), 1);
     assert!(third.log().contains(&format!("port {port} on 127.0.0.1 is in use")), "{}", third.log());
     assert_eq!(first.get("/v1/jobs"), json!([]));
+}
+
+#[test]
+fn configuration_read_again_takes_hold_where_it_can_and_a_broken_file_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut agent = Agent::start(directory.path(), Mode::Dev);
+    let file = agent.directory.join("agent.hcl");
+    let first = std::fs::read_to_string(&file).unwrap();
+    let seen = |agent: &Agent, text: &str| {
+        (0..500).any(|_| {
+            agent.log().contains(text) || {
+                sleep(Duration::from_millis(20));
+                false
+            }
+        })
+    };
+    std::fs::write(&file, "log_level = ").unwrap();
+    agent.hang_up();
+    assert!(seen(&agent, "configuration not reloaded"), "{}", agent.log());
+    std::fs::write(&file, first.replace("\"DEBUG\"", "\"WARN\"") + "datacenter = \"elsewhere\"\n").unwrap();
+    agent.hang_up();
+    assert!(seen(&agent, "the changed keys take effect at the next start"), "{}", agent.log());
+    let about = agent.log();
+    let line = about.lines().find(|line| line.contains("take effect at the next start")).unwrap();
+    assert!(line.contains("datacenter") && !line.contains("log_level\""), "{line}");
+    // What is below the new level is not written any more; going back by the API is.
+    let before = agent.log().len();
+    agent.get("/v1/jobs");
+    std::fs::write(&file, first).unwrap();
+    assert_eq!(agent.call("PUT", "/v1/agent/reload", None).status, 200);
+    assert!((0..500).any(|_| agent.log().len() > before || {
+        sleep(Duration::from_millis(20));
+        false
+    }));
+    assert!(agent.log()[before..].contains("configuration reloaded"), "{}", &agent.log()[before..]);
+    assert_eq!(agent.stop(), 0);
 }
 
 #[test]

@@ -314,6 +314,10 @@ fn measured(text: &str) -> String {
         if line.starts_with("Allocation Time") {
             return "Allocation Time = N".to_owned();
         }
+        // An id may happen to have no letters.
+        if line.split_once('=').is_some_and(|(name, _)| name.trim_end().ends_with("ID")) {
+            return line.split_whitespace().collect::<Vec<_>>().join(" ");
+        }
         let words = line.split_whitespace().map(|word| {
             let number = word.trim_end_matches("µs").trim_end_matches("ms").trim_end_matches('%');
             if !number.is_empty() && number.chars().all(|letter| letter.is_ascii_digit() || letter == '.' || letter == '#') {

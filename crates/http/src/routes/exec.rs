@@ -146,7 +146,8 @@ async fn start(agent: &Agent, rights: &Rights, wanted: Wanted) -> Result<(Starte
     let unknown = || ApiError::not_found(format!("Unknown allocation \"{id}\""));
     let client = agent.client.as_ref().ok_or_else(unknown)?;
     let known = agent.server.as_ref().is_some_and(|server| server.snapshot().alloc(id).is_some());
-    if !known && !client.has_alloc(id) {
+    // What only the node still knows of has no namespace that anybody could be allowed.
+    if !known && !(client.has_alloc(id) && rights.is_management()) {
         return Err(unknown());
     }
     if wanted.task.is_empty() {

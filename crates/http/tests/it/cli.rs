@@ -234,3 +234,28 @@ async fn the_commands_of_variables_answer_as_recorded() {
     replay_all(&whole, VAR, &[("spec.nv.hcl", specification)], &["var put farm/barn door=green"]).await;
     whole.end().await;
 }
+
+#[tokio::test]
+async fn a_job_file_begins_as_a_template_of_the_region() {
+    let whole = Whole::with(drover_server::Config { keyring: true, ..drover_server::Config::new(drover_raft::Storage::Memory) }).await;
+    let directory = tempfile::tempdir().unwrap();
+    let run = async |line: &str| drover(&whole, directory.path(), line, "").await;
+    let none = run("job init -list-templates").await;
+    assert!(none.code == 0 && none.out.starts_with("No job templates;"), "{}", none.out);
+    std::fs::write(directory.path().join("house.hcl"), "job \"house\" {}\n").unwrap();
+    for name in ["house", "barn"] {
+        let put = run(&format!("var put -out none nomad/job-templates/{name} template=@house.hcl")).await;
+        assert_eq!(put.code, 0, "{}{}", put.out, put.error);
+    }
+    assert_eq!(run("var put -out none nomad/job-templates/empty other=x").await.code, 0);
+    assert_eq!(run("job init -list-templates").await.out, "barn\nempty\nhouse\n");
+    let made = run("job init -template house new.nomad.hcl").await;
+    assert_eq!((made.code, made.out.as_str()), (0, "Example job file written to new.nomad.hcl\n"), "{}", made.error);
+    assert_eq!(std::fs::read_to_string(directory.path().join("new.nomad.hcl")).unwrap(), "job \"house\" {}\n");
+    let missing = run("init -template=shed").await;
+    assert!(missing.code == 1 && missing.error.contains("No job template \"shed\""), "{}", missing.error);
+    let without = run("init -template=empty").await;
+    assert!(without.code == 1 && without.error.contains("has no item \"template\""), "{}", without.error);
+    assert!(!directory.path().join("example.nomad.hcl").exists());
+    whole.end().await;
+}
