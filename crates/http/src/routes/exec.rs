@@ -147,7 +147,8 @@ async fn start(agent: &Agent, rights: &Rights, wanted: Wanted) -> Result<(Starte
     let client = agent.client.as_ref().ok_or_else(unknown)?;
     let known = agent.server.as_ref().is_some_and(|server| server.snapshot().alloc(id).is_some());
     // What only the node still knows of has no namespace that anybody could be allowed.
-    if !known && !(client.has_alloc(id) && rights.is_management()) {
+    let forgotten = client.has_alloc(id) && rights.is_management();
+    if !known && !forgotten {
         return Err(unknown());
     }
     if wanted.task.is_empty() {
