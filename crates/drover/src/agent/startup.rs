@@ -17,7 +17,7 @@ use drover_rt::{Clock, Entropy, RealDisk, TaskScope};
 use drover_server::{Config, ResetFile, Server};
 use serde_json::Value;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Settings;
 use super::link::LocalLink;
@@ -31,6 +31,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(15);
 /// # Errors
 /// When a part cannot start, or storage failed under way.
 pub(super) async fn run(settings: Settings, logs: LogHub) -> anyhow::Result<()> {
+    // From the first moment: it would end the process. The others may, until there is something to put down in order.
+    let hangup = signal(SignalKind::hangup()).context("listen for SIGHUP")?;
     let clock = Clock::system();
     let entropy = Entropy::system();
     let scratch = if settings.dev { Some(Scratch::make(&entropy)?) } else { None };
@@ -90,7 +92,7 @@ pub(super) async fn run(settings: Settings, logs: LogHub) -> anyhow::Result<()> 
     scope.spawn_until_stop("rest", super::rest::give_back_at_rest(clock.clone()));
     announce(&settings, &http_address);
 
-    let failure = wait_for_end(&server, &settings, &logs, &reload).await?;
+    let failure = wait_for_end(hangup, &server, &settings, &logs, &reload).await?;
     tracing::info!("stopping");
     http_scope.stop();
     // First nothing more is placed, or what is stopped here would be replaced at once.
@@ -403,10 +405,15 @@ fn announce(settings: &Settings, http_address: &str) {
 }
 
 /// Returns at a signal, or with the reason why storage failed.
-async fn wait_for_end(server: &Server, settings: &Settings, logs: &LogHub, reload: &tokio::sync::Notify) -> anyhow::Result<Option<String>> {
+async fn wait_for_end(
+    mut hangup: Signal,
+    server: &Server,
+    settings: &Settings,
+    logs: &LogHub,
+    reload: &tokio::sync::Notify,
+) -> anyhow::Result<Option<String>> {
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-    let mut hangup = signal(SignalKind::hangup()).context("listen for SIGHUP")?;
     loop {
         tokio::select! {
             _ = interrupt.recv() => return Ok(None),
