@@ -31,7 +31,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(15);
 /// # Errors
 /// When a part cannot start, or storage failed under way.
 pub(super) async fn run(settings: Settings, logs: LogHub) -> anyhow::Result<()> {
-    // From the first moment: it would end the process. The others may, until there is something to put down in order.
+    // From the first moment: it would end the process. The others may, until somebody can see that the agent runs.
     let hangup = signal(SignalKind::hangup()).context("listen for SIGHUP")?;
     let clock = Clock::system();
     let entropy = Entropy::system();
@@ -73,6 +73,8 @@ pub(super) async fn run(settings: Settings, logs: LogHub) -> anyhow::Result<()> 
     } else {
         None
     };
+    let interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    let terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let http_scope = scope.child();
     let reload = Arc::new(tokio::sync::Notify::new());
     super::api::serve(
@@ -92,7 +94,7 @@ pub(super) async fn run(settings: Settings, logs: LogHub) -> anyhow::Result<()> 
     scope.spawn_until_stop("rest", super::rest::give_back_at_rest(clock.clone()));
     announce(&settings, &http_address);
 
-    let failure = wait_for_end(hangup, &server, &settings, &logs, &reload).await?;
+    let failure = wait_for_end([interrupt, terminate, hangup], &server, &settings, &logs, &reload).await;
     tracing::info!("stopping");
     http_scope.stop();
     // First nothing more is placed, or what is stopped here would be replaced at once.
@@ -404,25 +406,23 @@ fn announce(settings: &Settings, http_address: &str) {
     );
 }
 
-/// Returns at a signal, or with the reason why storage failed.
+/// Returns at an interrupt or a request to terminate, or with the reason why storage failed.
 async fn wait_for_end(
-    mut hangup: Signal,
+    [mut interrupt, mut terminate, mut hangup]: [Signal; 3],
     server: &Server,
     settings: &Settings,
     logs: &LogHub,
     reload: &tokio::sync::Notify,
-) -> anyhow::Result<Option<String>> {
-    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+) -> Option<String> {
     loop {
         tokio::select! {
-            _ = interrupt.recv() => return Ok(None),
-            _ = terminate.recv() => return Ok(None),
+            _ = interrupt.recv() => return None,
+            _ = terminate.recv() => return None,
             _ = hangup.recv() => reload_configuration(settings, logs),
             () = reload.notified() => reload_configuration(settings, logs),
             reason = server.failed() => {
                 tracing::error!(reason, "raft has stopped");
-                return Ok(Some(reason));
+                return Some(reason);
             }
         }
     }
