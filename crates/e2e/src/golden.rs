@@ -218,3 +218,22 @@ pub fn compare_lines(what: &str, recorded: &str, answered: &str, out: &mut Vec<S
         }
     }
 }
+
+/// Words as a shell would split them, with single quotes only.
+pub fn split(line: &str) -> Vec<String> {
+    let mut words: Vec<String> = vec![String::new()];
+    for (number, part) in line.split('\'').enumerate() {
+        if number % 2 == 1 {
+            words.last_mut().expect("there is always a last word").push_str(part);
+            continue;
+        }
+        for (position, piece) in part.split(' ').enumerate() {
+            if position > 0 {
+                words.push(String::new());
+            }
+            words.last_mut().expect("there is always a last word").push_str(piece);
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}

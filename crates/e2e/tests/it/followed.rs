@@ -5,11 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use drover_e2e::golden::{command_row, differing, exercised, judge, records};
+use drover_e2e::golden::{command_row, differing, exercised, judge, records, split};
 use drover_e2e::{Agent, Mode};
 use serde_json::Value;
-
-use crate::live::split;
 
 const FOLLOWED: &str = include_str!("../../../../testdata/golden/cli-followed.jsonl");
 const FERRY: &str = include_str!("../../../../testdata/golden/cli-ferry.jsonl");

@@ -7,7 +7,7 @@ use std::io::Read;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use drover_api::websocket::Message;
-use drover_e2e::golden::{command_row, compare, compare_lines, differing, exercised, judge, records, route_row};
+use drover_e2e::golden::{command_row, compare, compare_lines, differing, exercised, judge, records, route_row, split};
 use drover_e2e::websocket::Conversation;
 use drover_e2e::{Agent, Mode, http};
 use drover_macros::proves;
@@ -404,23 +404,4 @@ fn commands_about_running_tasks_answer_as_recorded() {
         }
     }
     assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
-}
-
-/// Words as a shell would split them, with single quotes only.
-pub(crate) fn split(line: &str) -> Vec<String> {
-    let mut words: Vec<String> = vec![String::new()];
-    for (number, part) in line.split('\'').enumerate() {
-        if number % 2 == 1 {
-            words.last_mut().unwrap().push_str(part);
-            continue;
-        }
-        for (position, piece) in part.split(' ').enumerate() {
-            if position > 0 {
-                words.push(String::new());
-            }
-            words.last_mut().unwrap().push_str(piece);
-        }
-    }
-    words.retain(|word| !word.is_empty());
-    words
 }

@@ -14,7 +14,7 @@ use drover_rt::Clock;
 use serde_json::Value;
 
 use crate::agent::Whole;
-use crate::golden::{command_row, compare_lines, differing, exercised, fits, records};
+use crate::golden::{command_row, compare_lines, differing, exercised, fits, records, split};
 
 const FRESH: &str = include_str!("../../../../testdata/golden/cli-fresh.jsonl");
 const FERRY: &str = include_str!("../../../../testdata/golden/cli-ferry.jsonl");
@@ -42,26 +42,6 @@ async fn drover(whole: &Whole, directory: &Path, line: &str, input: &str) -> Ran
     let ui = Ui::new(Box::new(out.clone()), Box::new(error.clone()), input, false);
     let code = Invocation::parse(&words, &environment).run(ui, environment, Clock::system()).await;
     Ran { code, out: out.text(), error: error.text() }
-}
-
-/// Words as a shell would split them, with single quotes only.
-fn split(line: &str) -> Vec<String> {
-    let parts = line.split('\'').enumerate();
-    let mut words: Vec<String> = vec![String::new()];
-    for (number, part) in parts {
-        if number % 2 == 1 {
-            words.last_mut().unwrap().push_str(part);
-            continue;
-        }
-        for (position, piece) in part.split(' ').enumerate() {
-            if position > 0 {
-                words.push(String::new());
-            }
-            words.last_mut().unwrap().push_str(piece);
-        }
-    }
-    words.retain(|word| !word.is_empty());
-    words
 }
 
 /// Runs the command line of a record and notes what differs.
