@@ -173,10 +173,18 @@ impl Request {
     /// # Errors
     /// 413 past [`BODY_MAX`], 408 when the sender stalls, 400 when it breaks off.
     pub async fn bytes(&mut self) -> Result<Bytes, ApiError> {
+        self.bytes_up_to(BODY_MAX).await
+    }
+
+    /// The same for a body that may have another size.
+    ///
+    /// # Errors
+    /// As of [`Self::bytes`].
+    pub async fn bytes_up_to(&mut self, most: usize) -> Result<Bytes, ApiError> {
         let taken = self.body.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut body) = taken else { return Ok(Bytes::new()) };
-        let too_large = || ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, format!("Request body is larger than {} MiB", BODY_MAX >> 20));
-        if body.size_hint().lower() > BODY_MAX as u64 {
+        let too_large = || ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, format!("Request body is larger than {} MiB", most >> 20));
+        if body.size_hint().lower() > most as u64 {
             return Err(too_large());
         }
         let mut bytes = BytesMut::new();
@@ -189,7 +197,7 @@ impl Request {
                 Some(Err(error)) => return Err(ApiError::bad_request(format!("Failed to read request body: {error}"))),
                 Some(Ok(frame)) => {
                     let Ok(data) = frame.into_data() else { continue };
-                    if bytes.len() + data.len() > BODY_MAX {
+                    if bytes.len() + data.len() > most {
                         return Err(too_large());
                     }
                     bytes.extend_from_slice(&data);

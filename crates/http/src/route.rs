@@ -66,6 +66,8 @@ pub struct Route<S> {
     pub cors: bool,
     /// Whether replies are compressed on request.
     pub compressed: bool,
+    /// What it would serve that is not part of this version: it answers nothing else, to everybody.
+    pub unsupported: Option<&'static str>,
     pub(crate) handler: Handler<S>,
     segments: Vec<Segment>,
 }
@@ -92,7 +94,23 @@ impl<S> Route<S> {
             })
             .collect();
         let handler: Handler<S> = Box::new(move |state, request| Box::pin(handler(state, request)));
-        Self { methods, pattern, access, late: false, forward, cors: false, compressed: true, handler, segments }
+        Self { methods, pattern, access, late: false, forward, cors: false, compressed: true, unsupported: None, handler, segments }
+    }
+
+    /// An entry for what is not part of this version, which says so.
+    pub fn missing(pattern: &'static str, feature: &'static str) -> Self {
+        let answer = move |_: Arc<S>, _: Request| async move {
+            let text = format!("{feature}: not part of this version of Drover");
+            Err(ApiError::new(http::StatusCode::NOT_IMPLEMENTED, text))
+        };
+        Self { unsupported: Some(feature), ..Self::new(Methods::Any, pattern, Access::Public, Forward::Local, answer) }
+    }
+
+    /// Marked as what is not part of this version.
+    #[must_use]
+    pub fn without(mut self, feature: &'static str) -> Self {
+        self.unsupported = Some(feature);
+        self
     }
 
     /// Callable from other origins.

@@ -4,8 +4,8 @@ use crate::access::{Access, Capability, Forward};
 use crate::agent::Agent;
 use crate::route::{Methods, Route, Table};
 use crate::routes::{
-    acl, agent, allocations, changes, client, deployments, evaluations, events, exec, fuzzy, job_changes, jobs, namespaces, nodes, pools,
-    scaling, search, services, statuses, variables,
+    acl, agent, allocations, changes, client, deployments, evaluations, events, exec, exported, fuzzy, host, job_changes, jobs, namespaces,
+    nodes, operator, pools, scaling, search, servers, services, statuses, variables,
 };
 
 use Capability::{
@@ -33,6 +33,8 @@ pub fn table() -> Table<Agent> {
     routes.extend(agent_routes());
     routes.extend(acl_routes());
     routes.extend(variable_routes());
+    routes.extend(operator_routes());
+    routes.extend(missing_routes());
     Table::new(routes).subtree("/v1/client/fs/").subtree("/v1/client/allocation/").subtree("/v1/deployment/")
 }
 
@@ -195,6 +197,16 @@ fn agent_routes() -> Vec<Route<Agent>> {
         Route::new(Get, "/v1/agent/health", Access::Public, Local, agent::health),
         Route::new(Get, "/v1/agent/members", Access::NodeRead, Server, agent::members),
         Route::new(Get, "/v1/agent/servers", Access::AgentRead, Local, agent::servers),
+        Route::new(Write, "/v1/agent/servers", Access::AgentWrite, Local, servers::set_servers).late(),
+        Route::new(Get, "/v1/agent/host", Access::AgentRead, Local, host::host).late(),
+        Route::new(Get, "/v1/agent/schedulers", Access::AgentRead, Local, servers::schedulers),
+        Route::new(Get, "/v1/agent/schedulers/config", Access::AgentRead, Local, servers::scheduler_workers),
+        Route::new(Write, "/v1/agent/schedulers/config", Access::AgentWrite, Local, servers::set_scheduler_workers),
+        Route::new(Write, "/v1/agent/join", Access::Public, Local, servers::join),
+        Route::new(Write, "/v1/agent/force-leave", Access::AgentWrite, Local, servers::force_leave).late(),
+        Route::new(Any, "/v1/agent/keyring/{operation}", Access::AgentWrite, Local, servers::gossip_keys).late(),
+        Route::new(Get, "/v1/agent/monitor/export", Access::AgentRead, Local, exported::export).late(),
+        Route::new(Get, "/v1/agent/pprof/{profile}", Access::AgentWrite, Local, servers::profile).late(),
         Route::new(Any, "/v1/agent/monitor", Access::AgentRead, Local, agent::monitor),
         Route::new(Write, "/v1/agent/reload", Access::AgentWrite, Local, agent::reload),
         Route::new(Get, "/v1/metrics", Access::Public, Local, agent::metrics),
@@ -206,4 +218,72 @@ fn agent_routes() -> Vec<Route<Agent>> {
         Route::new(Put, "/v1/system/gc", Access::Management, Leader, changes::collect_garbage),
         Route::new(Put, "/v1/system/reconcile/summaries", Access::Management, Leader, changes::reconcile_summaries),
     ]
+}
+
+fn operator_routes() -> Vec<Route<Agent>> {
+    use crate::access::OperatorCapability::SnapshotSave;
+    vec![
+        Route::new(Get, "/v1/operator/raft/configuration", Access::Management, Server, operator::raft_configuration),
+        Route::new(Any, "/v1/operator/raft/configuration", Access::Public, Local, operator::silently_not),
+        Route::new(Delete, "/v1/operator/raft/peer", Access::Management, Leader, operator::remove_peer).late(),
+        Route::new(Any, "/v1/operator/raft/peer", Access::Public, Local, operator::no_such_method),
+        Route::new(Write, "/v1/operator/raft/transfer-leadership", Access::Management, Leader, operator::transfer_leadership).late(),
+        Route::new(Get, "/v1/operator/autopilot/configuration", Access::OperatorRead, Server, operator::autopilot),
+        Route::new(Put, "/v1/operator/autopilot/configuration", Access::OperatorWrite, Leader, operator::set_autopilot),
+        Route::new(Any, "/v1/operator/autopilot/configuration", Access::Public, Local, operator::no_such_method),
+        Route::new(Get, "/v1/operator/autopilot/health", Access::OperatorRead, Leader, operator::autopilot_health),
+        Route::new(Any, "/v1/operator/autopilot/health", Access::Public, Local, operator::no_such_method),
+        Route::new(Get, "/v1/operator/snapshot", Access::Operator(SnapshotSave), Server, operator::save_snapshot).uncompressed(),
+        Route::new(Write, "/v1/operator/snapshot", Access::Management, Leader, operator::restore_snapshot),
+        Route::new(
+            Get,
+            "/v1/operator/upgrade-check/vault-workload-identity",
+            Access::OperatorRead,
+            Server,
+            operator::vault_upgrade_check,
+        ),
+    ]
+}
+
+/// What is not part of this version: a clear word instead of an unknown path.
+fn missing_routes() -> Vec<Route<Agent>> {
+    let paid = |pattern| Route::new(Any, pattern, Access::Public, Local, servers::paid_edition).without("the paid edition of upstream");
+    let mut routes = vec![
+        Route::new(Get, "/v1/operator/license", Access::Public, Local, servers::no_license).without("licenses"),
+        paid("/v1/operator/license"),
+        paid("/v1/operator/utilization"),
+    ];
+    let patterns = [
+        "/v1/quota",
+        "/v1/quotas",
+        "/v1/quota-usages",
+        "/v1/quota/{name}",
+        "/v1/quota/usage/{name}",
+        "/v1/recommendation",
+        "/v1/recommendations",
+        "/v1/recommendations/apply",
+        "/v1/recommendation/{id}",
+        "/v1/sentinel/policies",
+        "/v1/sentinel/policy/{name}",
+    ];
+    routes.extend(patterns.map(paid));
+    for (feature, patterns) in [
+        ("volumes", &["/v1/volumes", "/v1/volumes/{rest*}", "/v1/volume/{rest*}"][..]),
+        ("plugins", &["/v1/plugins", "/v1/plugin/{rest*}"]),
+        ("login with OIDC", &["/v1/acl/oidc/auth-url", "/v1/acl/oidc/complete-auth"]),
+        ("login", &["/v1/acl/login"]),
+        ("workload identity", &["/.well-known/jwks.json", "/.well-known/openid-configuration"]),
+        ("node introduction", &["/v1/acl/identity/client-introduction-token"]),
+        ("node identity", &["/v1/client/identity", "/v1/client/identity/renew"]),
+        ("pausing of tasks", &["/v1/client/allocation/{alloc_id}/pause"]),
+        ("migration of allocation data", &["/v1/client/allocation/{alloc_id}/snapshot"]),
+        ("the root keyring's operations", &["/v1/operator/keyring/keys", "/v1/operator/keyring/rotate", "/v1/operator/keyring/key/{key_id}"]),
+    ] {
+        let open = |pattern: &&str| pattern.starts_with("/v1/client/");
+        routes.extend(patterns.iter().map(|pattern| {
+            let route = Route::missing(pattern, feature);
+            if open(pattern) { route.cors() } else { route }
+        }));
+    }
+    routes
 }

@@ -16,12 +16,12 @@ use crate::job::{Job, JobId, VersionTag};
 use crate::namespace::Namespace;
 use crate::node::{DrainSpec, Node, NodeEvent, NodeStatus};
 use crate::plan::{DeploymentUpdate, Plan};
-use crate::scheduling::{NodePool, SchedulerConfig};
+use crate::scheduling::{AutopilotConfig, NodePool, SchedulerConfig};
 use crate::service::ServiceRegistration;
 use crate::variable::{RootKey, VariableChange};
 
 /// The highest format of commands and snapshots that this build reads and writes.
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
 
 /// The bit of a command's format that marks it as safe to skip for servers that do not know it (RFT-003).
 pub const IGNORABLE: u32 = 1 << 31;
@@ -466,6 +466,24 @@ pub enum Change {
         #[n(2)]
         tag: Option<VersionTag>,
     },
+    /// New settings for the care of servers.
+    #[n(80)]
+    Autopilot {
+        /// The settings; indexes are set in apply.
+        #[n(0)]
+        config: AutopilotConfig,
+        /// Refused unless the stored settings have this index.
+        #[n(1)]
+        enforce_index: Option<u64>,
+    },
+    /// Replaces the whole state by the one in an archive.
+    #[n(81)]
+    Restore {
+        /// The archive, as it was saved.
+        #[n(0)]
+        #[cbor(with = "minicbor::bytes")]
+        archive: Vec<u8>,
+    },
 }
 
 impl Change {
@@ -508,6 +526,7 @@ impl Change {
             | Self::UpsertRootKey(_)
             | Self::Variable(_)
             | Self::JobTag { .. } => 4,
+            Self::Autopilot { .. } | Self::Restore { .. } => 5,
         }
     }
 }

@@ -55,6 +55,56 @@ impl SchedulerConfig {
     }
 }
 
+/// How the servers of a region are looked after. [`AutopilotConfig::initial`] is what a new region starts with.
+#[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
+pub struct AutopilotConfig {
+    /// Whether servers that have failed are removed.
+    #[n(0)]
+    pub cleanup_dead_servers: bool,
+    /// A server that has not heard of the leader for longer is not healthy.
+    #[n(1)]
+    pub last_contact_threshold_ns: i64,
+    /// A server that is more entries behind is not healthy.
+    #[n(2)]
+    pub max_trailing_logs: u64,
+    /// Dead servers are kept while fewer than this would be left.
+    #[n(3)]
+    pub min_quorum: u64,
+    /// How long a server must be healthy before it votes.
+    #[n(4)]
+    pub server_stabilization_time_ns: i64,
+    /// Kept and shown.
+    #[n(5)]
+    pub enable_redundancy_zones: bool,
+    /// Kept and shown.
+    #[n(6)]
+    pub disable_upgrade_migration: bool,
+    /// Kept and shown.
+    #[n(7)]
+    pub enable_custom_upgrades: bool,
+    /// The log entry that made it.
+    #[n(8)]
+    #[cbor(default)]
+    pub create_index: Index,
+    /// The log entry that changed it last.
+    #[n(9)]
+    #[cbor(default)]
+    pub modify_index: Index,
+}
+
+impl AutopilotConfig {
+    /// What a new region starts with.
+    pub fn initial() -> Self {
+        Self {
+            cleanup_dead_servers: true,
+            last_contact_threshold_ns: 200_000_000,
+            max_trailing_logs: 250,
+            server_stabilization_time_ns: 10_000_000_000,
+            ..Self::default()
+        }
+    }
+}
+
 /// The pool that nodes and jobs without one belong to.
 pub const NODE_POOL_DEFAULT: &str = "default";
 /// The pool that stands for every node.

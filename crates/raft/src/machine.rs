@@ -28,6 +28,10 @@ pub trait Machine: Send + Sync + 'static {
     fn apply(&self, index: u64, command: &[u8]) -> Result<Result<(), Refusal>, MachineError>;
     /// Passes over an entry without a command.
     fn skip(&self, index: u64);
+    /// The index that callers are told for an entry that was applied last; a machine that was restored may count from elsewhere.
+    fn shown(&self, index: u64) -> u64 {
+        index
+    }
     /// The bytes of the state as it is now; may take its time.
     fn snapshot(&self) -> Box<dyn FnOnce() -> Vec<u8> + Send>;
     /// Replaces the state.
@@ -210,7 +214,7 @@ impl RaftStateMachine<Types> for Adapter {
             progress.last = Some(entry.log_id);
             drop(progress);
             if let Some(responder) = responder {
-                responder.send(Reply { index, result });
+                responder.send(Reply { index: self.machine.shown(index), result });
             }
         }
         Ok(())

@@ -40,12 +40,20 @@ pub struct Queues(u8);
 impl Queues {
     /// Evaluations of every type of job.
     pub const ALL_TYPES: Self = Self(0b1111);
+    /// None at all.
+    pub const NONE: Self = Self(0);
     /// Evaluations that were delivered too often.
     pub const FAILED: Self = Self(0b1_0000);
 
     /// Evaluations of one type of job.
     pub fn of(kind: JobType) -> Self {
         Self(1 << Self::position(kind))
+    }
+
+    /// Those and these.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 
     fn position(kind: JobType) -> usize {

@@ -153,6 +153,13 @@ impl Region {
         self.index.send_replace(index);
     }
 
+    /// Has every node that is followed be told everything again.
+    fn push_everything(&self) {
+        for watcher in lock(&self.pushes).values().flatten().filter_map(std::sync::Weak::upgrade) {
+            watcher.changed(Pending { everything: true, ..Pending::default() });
+        }
+    }
+
     fn tell(&self, touched: Touched) {
         let Touched { evals, deployments, freed, jobs, nodes, pushes, .. } = touched;
         if !(evals.is_empty() && deployments.is_empty() && freed.is_empty() && jobs.is_empty() && nodes.is_empty()) {
@@ -196,19 +203,28 @@ impl Machine for Region {
         };
         let applied = {
             let mut store = lock(&self.store);
+            let index = index + store.ahead_of_log();
             let applied = store.apply(index, command);
             self.publish(&store);
             applied
         };
-        self.events.push(index, applied.events);
+        self.events.push(applied.index, applied.events);
+        if applied.touched.everything {
+            self.push_everything();
+        }
         self.tell(applied.touched);
         Ok(applied.result.map_err(|error| refusal(&error)))
     }
 
     fn skip(&self, index: u64) {
         let mut store = lock(&self.store);
+        let index = index + store.ahead_of_log();
         store.skip(index);
         self.publish(&store);
+    }
+
+    fn shown(&self, index: u64) -> u64 {
+        index + lock(&self.store).ahead_of_log()
     }
 
     fn snapshot(&self) -> Box<dyn FnOnce() -> Vec<u8> + Send> {
@@ -222,9 +238,7 @@ impl Machine for Region {
         *store = Store::from_snapshot(state);
         self.publish(&store);
         drop(store);
-        for watcher in lock(&self.pushes).values().flatten().filter_map(std::sync::Weak::upgrade) {
-            watcher.changed(Pending { everything: true, ..Pending::default() });
-        }
+        self.push_everything();
         Ok(())
     }
 }

@@ -40,6 +40,7 @@ pub(crate) struct Inner {
     pub(crate) region: Arc<Region>,
     pub(crate) consensus: Consensus,
     pub(crate) leader: Leader,
+    pub(crate) crew: crate::leader::Crew,
     pub(crate) heartbeats: Mutex<Timers>,
     pub(crate) dispatches: Dispatches,
     pub(crate) reports: Reports,
@@ -89,6 +90,7 @@ impl Server {
         let (dispatches, asked) = Dispatches::new();
         let server = Self(Arc::new(Inner {
             leader: Leader::new(config.planted),
+            crew: crate::leader::Crew::default(),
             heartbeats: Mutex::default(),
             reports,
             keyring: crate::keyring::Keyring::default(),

@@ -11,7 +11,7 @@ use drover_model::acl::{AclObjects, PolicyRow};
 use drover_model::command::FORMAT;
 use drover_model::variable::{RootKey, Variable};
 use drover_model::{
-    AllocatedResources, Deployment, Evaluation, Job, JobId, Namespace, NodePool, PlacementMetrics, SchedulerConfig, ServiceRegistration,
+    AllocatedResources, AutopilotConfig, Deployment, Evaluation, Job, JobId, Namespace, NodePool, PlacementMetrics, SchedulerConfig, ServiceRegistration,
 };
 use minicbor::decode::Error as CborError;
 use minicbor::{Decoder, Encoder};
@@ -125,7 +125,7 @@ fn write_all(e: &mut Out<'_>, state: &Snapshot) -> Result<(), minicbor::encode::
     for (_, row) in &state.services {
         e.encode(row.as_ref())?;
     }
-    e.array(6)?;
+    e.array(8)?;
     e.array(2)?.u32(section::SCHEDULER_CONFIG)?.encode(state.scheduler_config.as_ref())?;
     e.array(2)?.u32(section::NODE_POOLS)?.array(state.node_pools.len() as u64)?;
     for (_, pool) in &state.node_pools {
@@ -153,6 +153,8 @@ fn write_all(e: &mut Out<'_>, state: &Snapshot) -> Result<(), minicbor::encode::
     for (_, variable) in &state.variables {
         e.encode(variable.as_ref())?;
     }
+    e.array(2)?.u32(section::AUTOPILOT)?.encode(state.autopilot.as_deref())?;
+    e.array(2)?.u32(section::AHEAD_OF_LOG)?.u64(state.ahead_of_log)?;
     Ok(())
 }
 
@@ -222,6 +224,8 @@ mod section {
     pub(super) const ACL: u32 = 4;
     pub(super) const ROOT_KEYS: u32 = 5;
     pub(super) const VARIABLES: u32 = 6;
+    pub(super) const AUTOPILOT: u32 = 7;
+    pub(super) const AHEAD_OF_LOG: u32 = 8;
 }
 
 /// Reads snapshots.
@@ -328,6 +332,8 @@ impl SnapshotReader {
                         state.variables.insert(key, Arc::new(variable));
                     }
                 }
+                section::AUTOPILOT => state.autopilot = d.decode::<Option<AutopilotConfig>>()?.map(Arc::new),
+                section::AHEAD_OF_LOG => state.ahead_of_log = d.u64()?,
                 section::ACL => {
                     length(d)?;
                     state.acl.bootstrap_index = d.u64()?;

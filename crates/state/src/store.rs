@@ -53,6 +53,8 @@ pub struct Touched {
     pub namespaces: BTreeSet<String>,
     /// Nodes that have more room, or more to offer, than before.
     pub freed: BTreeSet<NodeId>,
+    /// All of it: another state took the place of the old one.
+    pub everything: bool,
 }
 
 /// What an entry came to.
@@ -94,6 +96,11 @@ impl Store {
         Self { now }
     }
 
+    /// How far the index is ahead of the log's.
+    pub fn ahead_of_log(&self) -> Index {
+        self.now.ahead_of_log
+    }
+
     /// The state now.
     pub fn snapshot(&self) -> Snapshot {
         self.now.clone()
@@ -113,6 +120,8 @@ impl Store {
             touched = Touched::default();
             events.clear();
         }
+        // A restored state may be further than the log.
+        let index = self.now.index;
         for table in &touched.tables {
             self.now.table_index[*table as usize] = index;
         }
@@ -175,6 +184,8 @@ impl Transaction<'_> {
                 Ok(())
             }
             Change::Variable(change) => self.change_variable(*change),
+            Change::Autopilot { config, enforce_index } => self.autopilot(config, enforce_index),
+            Change::Restore { archive } => self.restore(&archive),
         }
     }
 

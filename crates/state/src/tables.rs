@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use drover_base::{AllocId, DeploymentId, EvalId, NodeId, WallTime};
 use drover_model::{
-    Deployment, Evaluation, Index, Job, JobId, JobType, NAMESPACE_DEFAULT, NODE_POOL_ALL, NODE_POOL_DEFAULT, Namespace, NodePool,
+    AutopilotConfig, Deployment, Evaluation, Index, Job, JobId, JobType, NAMESPACE_DEFAULT, NODE_POOL_ALL, NODE_POOL_DEFAULT, Namespace, NodePool,
     SchedulerConfig, ServiceRegistration, text_enum,
 };
 use imbl::OrdMap;
@@ -72,6 +72,10 @@ pub struct Snapshot {
     /// Allocations that leave with plans that are in flight; only in a state that anticipates plans.
     pub(crate) leaving: Set<AllocId>,
     pub(crate) scheduler_config: Arc<SchedulerConfig>,
+    /// None until somebody changed it.
+    pub(crate) autopilot: Option<Arc<AutopilotConfig>>,
+    /// How far the index is ahead of the log's: a restored state goes on after its own last entry.
+    pub(crate) ahead_of_log: Index,
     pub(crate) node_pools: OrdMap<Arc<str>, Arc<NodePool>>,
     pub(crate) namespaces: OrdMap<Arc<str>, Arc<Namespace>>,
     pub(crate) acl: crate::acl::AclTables,
@@ -91,6 +95,16 @@ impl Snapshot {
     /// The last entry that was applied.
     pub fn index(&self) -> Index {
         self.index
+    }
+
+    /// How far the index is ahead of the log's, since a state was restored that was further.
+    pub fn ahead_of_log(&self) -> Index {
+        self.ahead_of_log
+    }
+
+    /// How servers are looked after.
+    pub fn autopilot(&self) -> AutopilotConfig {
+        self.autopilot.as_deref().cloned().unwrap_or_else(AutopilotConfig::initial)
     }
 
     /// The time of that entry.

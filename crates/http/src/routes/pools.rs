@@ -193,6 +193,15 @@ pub async fn scheduler_config(agent: Arc<Agent>, _: Request) -> Result<Reply, Ap
     Ok(Reply::json(&response)?.meta(&crate::reply::Meta::at(index)))
 }
 
+/// The index that what is stored must have for a change to be made.
+pub(crate) fn check_and_set(request: &Request) -> Result<Option<u64>, ApiError> {
+    let wrong = |text: &str| {
+        let reason = crate::query::not_a_number("ParseUint", text);
+        ApiError::bad_request(format!("Error parsing cas value: {reason}"))
+    };
+    request.query.find("cas").map(|text| text.parse::<u64>().map_err(|_| wrong(text))).transpose()
+}
+
 /// `PUT /v1/operator/scheduler/configuration`.
 pub async fn set_scheduler_config(agent: Arc<Agent>, mut request: Request) -> Result<Reply, ApiError> {
     let wrong = |error: ApiError| ApiError::bad_request(format!("Error parsing scheduler config: {}", error.text));
@@ -201,13 +210,7 @@ pub async fn set_scheduler_config(agent: Arc<Agent>, mut request: Request) -> Re
     if !known {
         return Err(ApiError::bad_request(format!("invalid scheduler algorithm: {}", body.scheduler_algorithm)));
     }
-    let expected = match request.query.find("cas") {
-        None => None,
-        Some(text) => Some(text.parse::<u64>().map_err(|_| {
-            let reason = crate::query::not_a_number("ParseUint", text);
-            ApiError::bad_request(format!("Error parsing cas value: {reason}"))
-        })?),
-    };
+    let expected = check_and_set(&request)?;
     let (updated, index) = agent.server()?.set_scheduler_config(drover_model::SchedulerConfig::from_api(body), expected).await?;
     let response = api::SchedulerSetConfigurationResponse { updated, index };
     Ok(Reply::json(&response)?.index(index))

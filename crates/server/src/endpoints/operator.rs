@@ -1,8 +1,8 @@
-//! Settings of the scheduler, and node pools.
+//! Settings of the scheduler and for the care of servers, node pools, and the state as a whole.
 
 use drover_base::EvalId;
 use drover_model::command::Change;
-use drover_model::{NODE_POOL_ALL, NodePool, SchedulerConfig};
+use drover_model::{AutopilotConfig, NODE_POOL_ALL, NodePool, NodeStatus, SchedulerConfig};
 
 use crate::error::EndpointError;
 use crate::server::Server;
@@ -26,6 +26,56 @@ impl Server {
             self.0.leader.resume_broker(&self.snapshot(), self.moment());
         }
         Ok((true, index))
+    }
+
+    /// Replaces the settings for the care of servers; with `expected`, only those of that index. Returns whether they were
+    /// replaced.
+    ///
+    /// # Errors
+    /// When the change cannot be committed.
+    pub async fn set_autopilot(&self, config: AutopilotConfig, expected: Option<u64>) -> Result<bool, EndpointError> {
+        if expected.is_some_and(|expected| expected != self.snapshot().autopilot().modify_index) {
+            return Ok(false);
+        }
+        self.propose(Change::Autopilot { config, enforce_index: expected }).await?;
+        Ok(true)
+    }
+
+    /// The whole state as an archive, as it is now.
+    pub fn save_state(&self) -> Vec<u8> {
+        let (state, term) = (self.snapshot(), self.raft_status().term);
+        drover_state::write_archive(&drover_state::write_snapshot(&state), state.index(), term, self.0.clock.now())
+    }
+
+    /// Replaces the whole state by that of an archive, through the log. What was running and is not in it is stopped by its
+    /// nodes; what is in it and does not run is placed again.
+    ///
+    /// # Errors
+    /// When the archive is damaged, too large for one entry of the log, or the change cannot be committed.
+    pub async fn restore_state(&self, archive: Vec<u8>) -> Result<u64, EndpointError> {
+        let refused = |error: &dyn std::fmt::Display| EndpointError::internal(format!("failed to restore from snapshot: {error}"));
+        drover_state::read_archive(&archive).and_then(|archive| archive.state()).map_err(|error| refused(&error))?;
+        let index = self.propose(Change::Restore { archive }).await?;
+        // Whoever worked on the state before starts over with the one that is there now.
+        let state = self.snapshot();
+        self.0.leader.pause_broker();
+        if !state.scheduler_config().pause_eval_broker {
+            self.0.leader.resume_broker(&state, self.moment());
+        }
+        let grace = self.0.clock.monotonic() + self.0.config.failover_heartbeat;
+        {
+            let mut heartbeats = self.heartbeats();
+            for (_, row) in state.nodes().filter(|(_, row)| row.status != NodeStatus::Down) {
+                heartbeats.expect(row.node.id, grace);
+            }
+        }
+        self.forget_locks();
+        self.take_up_locks();
+        // The entry is as large as the state: the log is to be rid of it.
+        if let Err(error) = self.0.consensus.snapshot().await {
+            tracing::warn!(%error, "no snapshot was taken after a restore");
+        }
+        Ok(index)
     }
 
     /// Deletes evaluations that have ended, while the broker is paused. Returns how many there were, and the log entry.

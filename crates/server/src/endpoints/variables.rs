@@ -253,6 +253,11 @@ impl Server {
         self.0.lock_changed.notify_one();
     }
 
+    /// Forgets all locks: the state they were of is another one.
+    pub(crate) fn forget_locks(&self) {
+        self.locks().clear();
+    }
+
     /// Takes up all locks of the state: each lasts its whole time again.
     pub(crate) fn take_up_locks(&self) {
         let state = self.snapshot();

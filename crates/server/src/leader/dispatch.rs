@@ -136,11 +136,11 @@ impl Leader {
     }
 
     /// Waits for an evaluation.
-    pub(super) async fn dequeue(&self, now: Monotonic) -> Option<(Arc<Evaluation>, Token)> {
+    pub(super) async fn dequeue(&self, now: Monotonic, queues: Queues) -> Option<(Arc<Evaluation>, Token)> {
         let (give, take) = oneshot::channel();
         {
             let mut desk = self.desk();
-            desk.workers.push_back(Parked { queues: Queues::ALL_TYPES, give });
+            desk.workers.push_back(Parked { queues, give });
             // Nothing is taken in here, so the wall clock has no say.
             desk.deliver(Moment { wall: WallTime::ZERO, monotonic: now });
         }
@@ -149,9 +149,9 @@ impl Leader {
     }
 
     /// Evaluations that are ready now, at most so many: workers that wait have been served, so nobody goes short.
-    pub(super) fn dequeue_ready(&self, now: Monotonic, most: usize) -> Vec<(Arc<Evaluation>, Token)> {
+    pub(super) fn dequeue_ready(&self, now: Monotonic, most: usize, queues: Queues) -> Vec<(Arc<Evaluation>, Token)> {
         let mut desk = self.desk();
-        std::iter::from_fn(|| desk.broker.dequeue(now, Queues::ALL_TYPES)).take(most).collect()
+        std::iter::from_fn(|| desk.broker.dequeue(now, queues)).take(most).collect()
     }
 
     pub(super) fn answer(&self, moment: Moment, id: EvalId, token: Token, answer: &Answer) {

@@ -2,6 +2,7 @@
 
 mod ahead;
 mod applier;
+mod crew;
 mod dispatch;
 mod drains;
 mod periodic;
@@ -9,6 +10,8 @@ mod watch;
 mod worker;
 
 pub(crate) use applier::PlanRequest;
+pub(crate) use crew::Crew;
+pub use crew::{Activity, Worker, WorkerConfig};
 pub(crate) use dispatch::{Answer, Leader, Moment};
 
 use drover_rt::TaskScope;
@@ -37,9 +40,7 @@ impl Server {
         }
         scope.spawn_until_stop("leader dispatch", dispatch::run(self.clone()));
         scope.spawn_until_stop("plan applier", applier::run(self.clone(), waiting));
-        for _ in 0..self.0.config.workers {
-            scope.spawn_until_stop("scheduler worker", worker::run(self.clone(), plans.clone()));
-        }
+        self.start_crew(scope, plans);
         scope.spawn_until_stop("deployment watcher", watch::deployments(self.clone()));
         scope.spawn_until_stop("heartbeat watcher", watch::heartbeats(self.clone()));
         scope.spawn_until_stop("drains", drains::run(self.clone()));

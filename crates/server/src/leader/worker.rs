@@ -53,10 +53,10 @@ enum Next {
     Again(Box<Turn>),
 }
 
-pub(super) async fn run(server: Server, plans: mpsc::Sender<PlanRequest>) {
+pub(super) async fn run(server: Server, plans: mpsc::Sender<PlanRequest>, number: usize) {
     let mut finishing: FuturesUnordered<BoxFuture<'static, Next>> = FuturesUnordered::new();
     let mut again: Vec<Turn> = Vec::new();
-    let mut dequeued: BoxFuture<'_, _> = Box::pin(server.0.leader.dequeue(server.0.clock.monotonic()));
+    let mut dequeued: BoxFuture<'_, _> = Box::pin(next_turn(&server, number));
     let (pace, mut last) = (Pace::default(), None);
     loop {
         if again.is_empty() {
@@ -67,6 +67,7 @@ pub(super) async fn run(server: Server, plans: mpsc::Sender<PlanRequest>) {
                     continue;
                 }
                 first = &mut dequeued, if finishing.len() < IN_FLIGHT_MAX => {
+                    server.0.crew.works(number);
                     again.extend(first.map(|(eval, token)| Turn::new(eval, token)));
                     fill(&server, &mut again);
                     let now = server.0.clock.monotonic();
@@ -76,7 +77,7 @@ pub(super) async fn run(server: Server, plans: mpsc::Sender<PlanRequest>) {
                     }
                     last = Some(server.0.clock.monotonic());
                     pace.count(now, again.len());
-                    dequeued = Box::pin(server.0.leader.dequeue(server.0.clock.monotonic()));
+                    dequeued = Box::pin(next_turn(&server, number));
                 }
             }
         }
@@ -88,10 +89,16 @@ pub(super) async fn run(server: Server, plans: mpsc::Sender<PlanRequest>) {
     }
 }
 
+/// Waits for the worker's next evaluation.
+async fn next_turn(server: &Server, number: usize) -> Option<(Arc<Evaluation>, Token)> {
+    let queues = server.0.crew.admitted(number).await;
+    server.0.leader.dequeue(server.0.clock.monotonic(), queues).await
+}
+
 /// Takes what else is ready, as far as a batch has room for it.
 fn fill(server: &Server, batch: &mut Vec<Turn>) {
     let room = BATCH_EVALS_MAX.saturating_sub(batch.len());
-    let more = server.0.leader.dequeue_ready(server.0.clock.monotonic(), room);
+    let more = server.0.leader.dequeue_ready(server.0.clock.monotonic(), room, server.0.crew.queues());
     batch.extend(more.into_iter().map(|(eval, token)| Turn::new(eval, token)));
 }
 

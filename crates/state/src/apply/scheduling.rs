@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use drover_model::{NODE_POOL_ALL, NodePool, SchedulerConfig};
+use drover_model::{AutopilotConfig, NODE_POOL_ALL, NodePool, SchedulerConfig};
 
+use crate::archive::read_archive;
 use crate::store::{ApplyError, Transaction};
 use crate::tables::Table;
 
@@ -20,6 +21,35 @@ impl Transaction<'_> {
         config.modify_index = index;
         self.state.scheduler_config = Arc::new(config);
         self.touch(Table::SchedulerConfig);
+        Ok(())
+    }
+
+    pub(crate) fn autopilot(&mut self, mut config: AutopilotConfig, enforce_index: Option<u64>) -> Result<(), ApplyError> {
+        let (index, stored) = (self.index(), self.state.autopilot());
+        if enforce_index.is_some_and(|expected| expected != stored.modify_index) {
+            return Err(ApplyError::Refused("autopilot configuration was changed by somebody else in the meantime".to_owned()));
+        }
+        config.create_index = if stored.create_index == 0 { index } else { stored.create_index };
+        config.modify_index = index;
+        self.state.autopilot = Some(Arc::new(config));
+        Ok(())
+    }
+
+    /// Replaces the state by that of an archive. Its history is another one, so everybody reads it anew; indexes go on after
+    /// those of both.
+    pub(crate) fn restore(&mut self, archive: &[u8]) -> Result<(), ApplyError> {
+        let refused = |error: &dyn std::fmt::Display| ApplyError::Refused(format!("failed to restore from snapshot: {error}"));
+        let mut restored = read_archive(archive).and_then(|archive| archive.state()).map_err(|error| refused(&error))?;
+        let own = &*self.state;
+        let entry = own.index - own.ahead_of_log;
+        restored.index = own.index.max(restored.index + 1);
+        restored.ahead_of_log = restored.index - entry;
+        restored.time = restored.time.max(own.time);
+        restored.feature_level = own.feature_level;
+        restored.next_slot = restored.next_slot.max(own.next_slot);
+        *self.state = restored;
+        self.touched.tables.extend(Table::ALL);
+        self.touched.everything = true;
         Ok(())
     }
 
