@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use drover_api::{SearchRequest, SearchResponse};
 
 use crate::command::{Context, PROGRAM};
-use crate::commands::COMMANDS;
+use crate::commands::commands;
 use crate::flags::Takes;
 use crate::sdk::Query;
 
@@ -17,7 +17,7 @@ pub fn candidates(line: &str) -> Vec<String> {
     let typed = if line.ends_with(' ') { "" } else { words.pop().unwrap_or("") };
     let plain: Vec<&str> = words.iter().copied().filter(|word| !word.starts_with('-')).collect();
     let mut found = Vec::new();
-    let command = COMMANDS.iter().find(|command| {
+    let command = commands().find(|command| {
         let names = std::iter::once(command.path).chain(command.aliases.iter().copied());
         names.into_iter().any(|name| plain.join(" ").starts_with(name))
     });
@@ -27,7 +27,7 @@ pub fn candidates(line: &str) -> Vec<String> {
             found.push(format!("-{}{suffix}", flag.name));
         }
     } else {
-        for command in COMMANDS.iter().filter(|command| !command.hidden) {
+        for command in commands().filter(|command| !command.hidden) {
             for name in std::iter::once(&command.path).chain(command.aliases) {
                 let parts: Vec<&str> = name.split(' ').collect();
                 if parts.len() > plain.len() && parts[..plain.len()] == plain[..] {

@@ -3,7 +3,7 @@
 use drover_rt::Clock;
 
 use crate::command::{Command, Context, Failure, PROGRAM};
-use crate::commands::{AgentArgs, AgentArgsError, COMMANDS, DAILY, GROUPS};
+use crate::commands::{AgentArgs, AgentArgsError, DAILY, commands, groups};
 use crate::complete;
 use crate::environment::Environment;
 use crate::flags::{FlagError, Parsed, nearest};
@@ -69,7 +69,7 @@ impl Invocation {
             return Self::Say { out: top_help(), error, code: 1 };
         }
         let mut best: Option<(&'static Command, usize)> = None;
-        for command in COMMANDS {
+        for command in commands() {
             for name in std::iter::once(&command.path).chain(command.aliases) {
                 let parts: Vec<&str> = name.split(' ').collect();
                 let fits = parts.len() <= words.len() && parts.iter().zip(words).all(|(part, word)| part == word);
@@ -89,7 +89,7 @@ impl Invocation {
         match AgentArgs::parse(words) {
             Ok(arguments) => Self::Agent(Box::new(arguments)),
             Err(AgentArgsError::Help) => {
-                let command = COMMANDS.iter().find(|command| command.path == "agent");
+                let command = commands().find(|command| command.path == "agent");
                 Self::Say { out: command.map(Command::help).unwrap_or_default(), error: String::new(), code: 0 }
             }
             Err(error) => {
@@ -169,7 +169,7 @@ impl Invocation {
             Self::Complete(line) => {
                 let mut found = complete::candidates(&line);
                 if found.is_empty()
-                    && let Some(command) = COMMANDS.first()
+                    && let Some(command) = commands().next()
                 {
                     let context = context(command, Parsed::default(), ui.clone(), environment, clock);
                     found = complete::ids(&context, &line).await;
@@ -199,7 +199,7 @@ fn context(command: &'static Command, flags: Parsed, ui: Ui, environment: Enviro
 /// Prints what went wrong and returns the exit code.
 fn report(context: &Context, failure: &Failure) -> i32 {
     // The log monitor marks its own words, since log lines surround them.
-    let mark = if context.command.path == "monitor" && failure.usage { "==> " } else { "" };
+    let mark = if context.command.path.starts_with("monitor") && failure.usage { "==> " } else { "" };
     context.ui.error(format!("{mark}{}", failure.text));
     if failure.usage {
         let path = if context.command.path == "job status" { "status" } else { context.command.path };
@@ -215,13 +215,13 @@ fn report(context: &Context, failure: &Failure) -> i32 {
 
 fn is_group(words: &[String]) -> bool {
     let name = words.join(" ");
-    GROUPS.iter().any(|(group, _)| *group == name)
+    groups().any(|(group, _)| group == name)
 }
 
 /// The words that may follow these.
 fn next_words(words: &[String]) -> Vec<&'static str> {
     let mut next: Vec<&'static str> = Vec::new();
-    for command in COMMANDS {
+    for command in commands() {
         for name in std::iter::once(&command.path).chain(command.aliases) {
             let parts: Vec<&'static str> = name.split(' ').collect();
             if parts.len() > words.len() && parts.iter().zip(words).all(|(part, word)| part == word) {
@@ -239,7 +239,7 @@ fn top_help() -> String {
     }
     out.push_str("\nOther commands:\n");
     let mut others: Vec<&str> =
-        COMMANDS.iter().filter(|command| !command.hidden).filter_map(|command| command.path.split(' ').next()).collect();
+        commands().filter(|command| !command.hidden).filter_map(|command| command.path.split(' ').next()).collect();
     others.sort_unstable();
     others.dedup();
     for name in others.into_iter().filter(|name| !DAILY.contains(name)) {
@@ -250,8 +250,8 @@ fn top_help() -> String {
 }
 
 fn about(name: &str) -> &'static str {
-    let group = GROUPS.iter().find(|(group, _)| *group == name).map(|(_, about)| *about);
-    let command = || COMMANDS.iter().find(|command| command.path == name || command.aliases.contains(&name)).map(|command| command.about);
+    let group = groups().find(|(group, _)| *group == name).map(|(_, about)| about);
+    let command = || commands().find(|command| command.path == name || command.aliases.contains(&name)).map(|command| command.about);
     group.or_else(command).unwrap_or("")
 }
 
@@ -313,7 +313,7 @@ mod tests {
             let (out, error, code) = said(line);
             assert!(out.starts_with("Usage: drover") && error.is_empty() && code == 0, "{line}");
         }
-        for command in COMMANDS {
+        for command in commands() {
             assert!(command.help().contains(command.about) && !command.about.is_empty(), "{}", command.path);
         }
     }

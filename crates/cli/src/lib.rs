@@ -18,6 +18,7 @@ pub mod template;
 pub mod text;
 pub mod ui;
 pub mod websocket;
+pub mod x509;
 
 mod invocation;
 

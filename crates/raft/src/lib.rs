@@ -4,13 +4,15 @@
 //! memory and a durable one; the simulation runs the same code on virtual time.
 
 mod codec;
+mod inspect;
 mod log;
 mod machine;
 mod node;
 mod types;
 mod version;
 
-pub use log::{DiskLogOptions, LogError, PlantedBug};
+pub use inspect::{StoredLog, inspect};
+pub use log::{DiskLogOptions, LogError, PlantedBug, StoredContent, StoredEntry};
 pub use machine::{Machine, MachineError};
 pub use node::{Consensus, OpenError, Options, ProposeError, RaftStatus, Storage};
 pub use types::{Refusal, Reply};

@@ -84,6 +84,51 @@ pub enum LogError {
     },
 }
 
+/// An entry as it lies on disk.
+#[derive(Clone, Debug)]
+pub struct StoredEntry {
+    /// Its index.
+    pub index: u64,
+    /// Its term.
+    pub term: u64,
+    /// What it carries.
+    pub content: StoredContent,
+}
+
+/// What an entry carries.
+#[derive(Clone, Debug)]
+pub enum StoredContent {
+    /// Nothing.
+    Blank,
+    /// A command's bytes.
+    Command(Arc<[u8]>),
+    /// Who the servers are.
+    Members,
+}
+
+/// The entries of a log's directory, in order. What a crash left unfinished at the end is passed over.
+pub(crate) fn read_entries(directory: &Path) -> io::Result<Vec<StoredEntry>> {
+    let mut numbers = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let name = entry?.file_name();
+        numbers.extend(name.to_str().and_then(|name| u64::from_str_radix(name.strip_suffix(".log")?, 16).ok()));
+    }
+    numbers.sort_unstable();
+    let mut entries = BTreeMap::new();
+    for number in numbers {
+        let bytes = std::fs::read(directory.join(format!("{number:016x}.log")))?;
+        for (frame, ..) in frame::scan(&bytes, number).0 {
+            let content = match frame.kind {
+                Kind::Blank => StoredContent::Blank,
+                Kind::Command(bytes) => StoredContent::Command(bytes),
+                Kind::Members(_) => StoredContent::Members,
+            };
+            entries.insert(frame.index, StoredEntry { index: frame.index, term: frame.term, content });
+        }
+    }
+    Ok(entries.into_values().collect())
+}
+
 /// What is kept beside the segments.
 #[derive(Clone, Debug, Default, Encode, Decode)]
 struct StoredState {

@@ -130,6 +130,16 @@ impl SnapshotStore {
     }
 }
 
+/// The newest snapshot of a directory: its last entry, that one's term, and the bytes of the state.
+pub(crate) fn stored_snapshot(disk: Arc<dyn Disk>, directory: &Path) -> io::Result<Option<(u64, u64, Vec<u8>)>> {
+    let store = SnapshotStore { disk, directory: directory.to_owned() };
+    let found = store.load()?.map(|(meta, bytes)| {
+        let last = meta.last_log_id.map(StoredLogId::of);
+        (last.map_or(0, |last| last.index), last.map_or(0, |last| last.term), bytes)
+    });
+    Ok(found)
+}
+
 impl Adapter {
     pub(crate) fn in_memory(machine: Arc<dyn Machine>) -> Self {
         Self { machine, progress: Arc::default(), store: None }

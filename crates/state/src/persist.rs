@@ -516,6 +516,19 @@ pub(crate) fn recount(state: &mut Snapshot) {
 }
 
 impl Snapshot {
+    /// The same without the material of root keys: what they encrypted can be read no more.
+    #[must_use]
+    pub fn without_key_material(mut self) -> Self {
+        let bare = |key: &Arc<RootKey>| RootKey {
+            wrapping_key: Vec::new(),
+            wrapped_encryption_key: Vec::new(),
+            wrapped_signing_key: Vec::new(),
+            ..key.as_ref().clone()
+        };
+        self.root_keys = self.root_keys.iter().map(|(id, key)| (Arc::clone(id), Arc::new(bare(key)))).collect();
+        self
+    }
+
     /// A hash of everything in the state; equal states have equal hashes (FNV-1a over the snapshot's bytes).
     pub fn state_hash(&self) -> u64 {
         write_snapshot(self).iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))

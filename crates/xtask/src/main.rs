@@ -6,6 +6,7 @@ mod tidy;
 mod vendor;
 mod vendor_acl;
 mod vendor_clients;
+mod vendor_operators;
 mod vendor_replay;
 mod vendor_scheduler;
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::{vendor_acl, vendor_replay};
+use crate::{vendor_acl, vendor_operators, vendor_replay};
 
 /// The cluster whose records need no access control.
 const PLAIN_CLUSTER: &str = "one agent, server and client, no ACLs";
@@ -155,6 +155,7 @@ pub(crate) fn clients(records: &Path, target: &Path) -> Result<()> {
     answers(&records.join("http"), ANSWERS, &target.join("http-answers.jsonl"))?;
     answers(&records.join("http"), LEADER_ANSWERS, &target.join("http-leader-answers.jsonl"))?;
     answers(&records.join("http"), vendor_replay::FRESH, &target.join("http-fresh.jsonl"))?;
+    answers(&records.join("http"), vendor_operators::OPERATORS, &target.join("http-operators.jsonl"))?;
     answers(&records.join("http"), vendor_replay::FLOWS, &target.join("http-flows.jsonl"))?;
     answers(&records.join("http"), vendor_replay::LIVE, &target.join("http-live.jsonl"))?;
     command_line(&records.join("cli"), vendor_replay::COMMANDS_LIVE, &target.join("cli-live.jsonl"))?;

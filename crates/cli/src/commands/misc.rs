@@ -80,7 +80,7 @@ fn capitalised(word: &str) -> String {
 /// Runs another command with the same general flags.
 async fn redirect(context: &mut Context, path: &str, arguments: Vec<String>) -> Outcome {
     let command =
-        super::COMMANDS.iter().find(|command| command.path == path).ok_or_else(|| Failure::new(format!("no command {path:?}")))?;
+        super::commands().find(|command| command.path == path).ok_or_else(|| Failure::new(format!("no command {path:?}")))?;
     context.flags.arguments = arguments;
     context.command = command;
     (command.run)(context).await

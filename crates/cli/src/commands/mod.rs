@@ -7,6 +7,7 @@ pub(crate) mod alloc;
 mod alloc_act;
 mod alloc_files;
 mod config;
+mod debug;
 pub(crate) mod deployment;
 pub(crate) mod eval;
 mod exec;
@@ -25,8 +26,14 @@ mod namespace;
 mod node;
 mod node_drain;
 mod node_pool;
+mod offline;
 mod operator;
+mod operators;
+mod raft;
+mod servers;
 mod service;
+mod snapshot;
+mod tls;
 mod var;
 
 use std::future::Future;
@@ -115,8 +122,8 @@ const BASE: Command = Command {
 /// The commands of every day, in the order the help shows them.
 pub const DAILY: &[&str] = &["run", "stop", "status", "logs", "job", "alloc", "node", "agent"];
 
-/// What each group of commands is about.
-pub const GROUPS: &[(&str, &str)] = &[
+/// What each of their groups is about.
+const GROUPS: &[(&str, &str)] = &[
     ("acl", "Access control: tokens, policies, roles, ways to log in"),
     ("alloc", "Look at and act on allocations"),
     ("config", "Check configuration"),
@@ -146,7 +153,17 @@ pub const GROUPS: &[(&str, &str)] = &[
 ];
 
 /// Every command.
-pub static COMMANDS: &[Command] = &[
+pub fn commands() -> impl Iterator<Item = &'static Command> + Clone {
+    COMMANDS.iter().chain(operators::OPERATORS)
+}
+
+/// What each group of commands is about.
+pub fn groups() -> impl Iterator<Item = (&'static str, &'static str)> + Clone {
+    GROUPS.iter().chain(operators::GROUPS).copied()
+}
+
+/// The commands of every day and about objects.
+static COMMANDS: &[Command] = &[
     Command {
         path: "acl auth-method create",
         about: "Make a way to log in",

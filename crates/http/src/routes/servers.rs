@@ -9,6 +9,7 @@ use drover_server::{Activity, WorkerConfig};
 use http::StatusCode;
 use serde_json::json;
 
+use crate::access::Guard;
 use crate::agent::Agent;
 use crate::error::ApiError;
 use crate::query::parse_bool;
@@ -113,8 +114,9 @@ pub async fn join(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiError
     if addresses.is_empty() {
         return Err(ApiError::bad_request("missing address to join"));
     }
-    let caller = request.caller();
-    let warning = if caller.enforced && !caller.rights.agent_write() {
+    // Anybody may ask; who they are only decides about the warning.
+    let allowed = agent.identify(request.token()).is_ok_and(|caller| !caller.enforced || caller.rights.agent_write());
+    let warning = if !allowed {
         "anonymous server join is deprecated and will be removed in a future version of Nomad"
     } else {
         ""

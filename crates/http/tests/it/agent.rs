@@ -66,6 +66,7 @@ impl Whole {
             region: "global".into(),
             datacenter: "dc1".into(),
             version: "0.1.0".into(),
+            server_id: "5c3f4a41-0b4f-4a44-8f3c-3f1b1c2d9a11".into(),
             address: "127.0.0.1".into(),
             rpc_port: 4647,
             serf_port: 4648,

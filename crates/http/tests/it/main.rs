@@ -9,6 +9,7 @@ mod conventions;
 #[expect(unreachable_pub, reason = "the other crate that shares these functions needs them public")]
 #[path = "../../../e2e/src/golden.rs"]
 mod golden;
+mod operators;
 mod recorded;
 mod replay;
 

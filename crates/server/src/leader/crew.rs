@@ -77,7 +77,8 @@ impl Crew {
             let changed = self.changed.notified();
             {
                 let mut state = self.state();
-                let admitted = number < state.wanted && state.queues != Some(Queues::NONE);
+                let first = state.workers.len().saturating_sub(state.wanted);
+                let admitted = number >= first && state.queues != Some(Queues::NONE);
                 if let Some(worker) = state.workers.get_mut(number) {
                     worker.activity = if admitted { Activity::Waiting } else { Activity::Paused };
                 }
@@ -161,7 +162,8 @@ impl Server {
             state.wanted = config.count;
             state.types = config.types;
             state.queues = Some(queues);
-            for worker in state.workers.iter_mut().skip(config.count).filter(|worker| worker.activity == Activity::Waiting) {
+            let idle = state.workers.len().saturating_sub(config.count);
+            for worker in state.workers.iter_mut().take(idle).filter(|worker| worker.activity == Activity::Waiting) {
                 worker.activity = Activity::Paused;
             }
         }
