@@ -15,6 +15,8 @@ pub struct Environment {
     pub stdin_terminal: bool,
     /// Whether standard output is a terminal.
     pub stdout_terminal: bool,
+    /// The width of the terminal that standard output is, if it is one.
+    pub columns: Option<u16>,
 }
 
 impl Environment {
@@ -27,6 +29,7 @@ impl Environment {
             directory: std::env::current_dir().unwrap_or_default(),
             stdin_terminal: std::io::stdin().is_terminal(),
             stdout_terminal: std::io::stdout().is_terminal(),
+            columns: drover_linux::terminal::size(&std::io::stdout()).map(|(_, columns)| columns).filter(|columns| *columns > 0),
         }
     }
 

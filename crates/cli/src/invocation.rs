@@ -189,11 +189,20 @@ impl Invocation {
 }
 
 fn context(command: &'static Command, flags: Parsed, ui: Ui, environment: Environment, clock: Clock) -> Context {
-    let plain = flags.on("no-color") || environment.setting("CLI_NO_COLOR").is_some();
+    let plain = flags.on("no-color") || environment.setting("CLI_NO_COLOR").is_some() || environment.get("NO_COLOR").is_some();
+    if let Some(columns) = environment.columns {
+        crate::text::fit_tables(columns);
+    }
     let forced = flags.on("force-color") || environment.setting("CLI_FORCE_COLOR").is_some();
     let ui = ui.with_colours(!plain && (forced || environment.stdout_terminal));
     let zone = Zone::local(environment.get("TZ"));
     Context { ui, environment, flags, clock, zone, command }
+}
+
+/// Whether a text says that no connection came to be.
+fn lost(text: &str) -> bool {
+    [": dial tcp ", ": connect: ", "tcp connect error", "failed to lookup address"].iter().any(|part| text.contains(part))
+        && text.contains("://")
 }
 
 /// Prints what went wrong and returns the exit code.
@@ -201,6 +210,19 @@ fn report(context: &Context, failure: &Failure) -> i32 {
     // The log monitor marks its own words, since log lines surround them.
     let mark = if context.command.path.starts_with("monitor") && failure.usage { "==> " } else { "" };
     context.ui.error(format!("{mark}{}", failure.text));
+    if lost(&failure.text) {
+        let config = context.client_config();
+        let address = if config.address.is_empty() { crate::sdk::DEFAULT_ADDRESS } else { &config.address };
+        let source = match (
+            context.flags.value("address"),
+            ["DROVER_ADDR", "NOMAD_ADDR"].iter().find(|name| context.environment.get(name).is_some()),
+        ) {
+            (Some(_), _) => "which -address says".to_owned(),
+            (None, Some(name)) => format!("which {name} says"),
+            (None, None) => "the default".to_owned(),
+        };
+        context.ui.note(format!("No agent could be reached at {address}, {source}; set another address with -address or DROVER_ADDR."));
+    }
     if failure.usage {
         let path = if context.command.path == "job status" { "status" } else { context.command.path };
         context.ui.note(format!("{mark}For additional help try '{PROGRAM} {path} -help'"));
@@ -238,8 +260,7 @@ fn top_help() -> String {
         out.push_str(&help_line(name, about(name)));
     }
     out.push_str("\nOther commands:\n");
-    let mut others: Vec<&str> =
-        commands().filter(|command| !command.hidden).filter_map(|command| command.path.split(' ').next()).collect();
+    let mut others: Vec<&str> = commands().filter(|command| !command.hidden).filter_map(|command| command.path.split(' ').next()).collect();
     others.sort_unstable();
     others.dedup();
     for name in others.into_iter().filter(|name| !DAILY.contains(name)) {

@@ -338,6 +338,21 @@ impl Client {
         self.send(method, path, query, body).await.map(|(response, _)| response)
     }
 
+    /// The same with more headers.
+    ///
+    /// # Errors
+    /// When no answer comes.
+    pub async fn raw_with(
+        &self,
+        method: Method,
+        path: &str,
+        query: &Query,
+        body: Option<Vec<u8>>,
+        headers: &[(&str, &str)],
+    ) -> Result<reqwest::Response, SdkError> {
+        self.send_with(method, path, query, body, headers).await.map(|(response, _)| response)
+    }
+
     /// Asks for a conversation in WebSocket messages.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! How values look in the output: tables, blocks of key and value, sizes, times, durations.
 
+use std::sync::atomic::{AtomicU16, Ordering};
+
 use drover_base::WallTime;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -7,9 +9,28 @@ use jiff::tz::TimeZone;
 /// What an empty cell shows.
 const NONE: &str = "<none>";
 
+/// The width that tables have to fit; 0 for any.
+static WIDTH: AtomicU16 = AtomicU16::new(0);
+
+/// From now on tables are no wider than a terminal. In a pipe nothing is ever cut.
+pub fn fit_tables(columns: u16) {
+    WIDTH.store(columns, Ordering::Relaxed);
+}
+
+/// Lines that are too long, cut to a width.
+fn fitted(text: String, width: usize) -> String {
+    if width == 0 {
+        return text;
+    }
+    let cut = |line: &str| {
+        if line.chars().count() <= width { line.to_owned() } else { line.chars().take(width - 1).chain(['…']).collect() }
+    };
+    text.lines().map(cut).collect::<Vec<_>>().join("\n")
+}
+
 /// Columns of equal width, two spaces apart; an empty cell is `<none>`.
 pub fn table(rows: &[Vec<String>]) -> String {
-    columns(rows, "  ", NONE)
+    fitted(columns(rows, "  ", NONE), usize::from(WIDTH.load(Ordering::Relaxed)))
 }
 
 /// The same with empty cells left empty.
@@ -233,6 +254,13 @@ pub fn json_escaped<T: serde::Serialize + ?Sized>(value: &T) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_are_cut_for_a_terminal_alone() {
+        let text = "ID  Name\n1   a long one".to_owned();
+        assert_eq!(fitted(text.clone(), 8), "ID  Name\n1   a l…");
+        assert_eq!(fitted(text.clone(), 0), text);
+    }
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {

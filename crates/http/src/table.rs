@@ -235,13 +235,7 @@ fn operator_routes() -> Vec<Route<Agent>> {
         Route::new(Any, "/v1/operator/autopilot/health", Access::Public, Local, operator::no_such_method),
         Route::new(Get, "/v1/operator/snapshot", Access::Operator(SnapshotSave), Server, operator::save_snapshot).uncompressed(),
         Route::new(Write, "/v1/operator/snapshot", Access::Management, Leader, operator::restore_snapshot),
-        Route::new(
-            Get,
-            "/v1/operator/upgrade-check/vault-workload-identity",
-            Access::OperatorRead,
-            Server,
-            operator::vault_upgrade_check,
-        ),
+        Route::new(Get, "/v1/operator/upgrade-check/vault-workload-identity", Access::OperatorRead, Server, operator::vault_upgrade_check),
     ]
 }
 
@@ -277,7 +271,10 @@ fn missing_routes() -> Vec<Route<Agent>> {
         ("node identity", &["/v1/client/identity", "/v1/client/identity/renew"]),
         ("pausing of tasks", &["/v1/client/allocation/{alloc_id}/pause"]),
         ("migration of allocation data", &["/v1/client/allocation/{alloc_id}/snapshot"]),
-        ("the root keyring's operations", &["/v1/operator/keyring/keys", "/v1/operator/keyring/rotate", "/v1/operator/keyring/key/{key_id}"]),
+        (
+            "the root keyring's operations",
+            &["/v1/operator/keyring/keys", "/v1/operator/keyring/rotate", "/v1/operator/keyring/key/{key_id}"],
+        ),
     ] {
         let open = |pattern: &&str| pattern.starts_with("/v1/client/");
         routes.extend(patterns.iter().map(|pattern| {

@@ -18,8 +18,8 @@ mod tables;
 mod usage;
 mod variable;
 
-pub use archive::{Archive, ArchiveError, ArchiveMeta, read_archive, write_archive, write_files};
 pub use apply::namespace::NamespaceUse;
+pub use archive::{Archive, ArchiveError, ArchiveMeta, read_archive, write_archive, write_files};
 pub use capacity::{Asked, Capacity, Found, Position, Room, Shape, packing, packing_over};
 pub use event::{Event, EventKind, Payload, Topic};
 pub use fixture::Fixture;

@@ -11,7 +11,8 @@ use drover_model::acl::{AclObjects, PolicyRow};
 use drover_model::command::FORMAT;
 use drover_model::variable::{RootKey, Variable};
 use drover_model::{
-    AllocatedResources, AutopilotConfig, Deployment, Evaluation, Job, JobId, Namespace, NodePool, PlacementMetrics, SchedulerConfig, ServiceRegistration,
+    AllocatedResources, AutopilotConfig, Deployment, Evaluation, Job, JobId, Namespace, NodePool, PlacementMetrics, SchedulerConfig,
+    ServiceRegistration,
 };
 use minicbor::decode::Error as CborError;
 use minicbor::{Decoder, Encoder};

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use drover_base::{AllocId, DeploymentId, EvalId, NodeId, WallTime};
 use drover_model::{
-    AutopilotConfig, Deployment, Evaluation, Index, Job, JobId, JobType, NAMESPACE_DEFAULT, NODE_POOL_ALL, NODE_POOL_DEFAULT, Namespace, NodePool,
-    SchedulerConfig, ServiceRegistration, text_enum,
+    AutopilotConfig, Deployment, Evaluation, Index, Job, JobId, JobType, NAMESPACE_DEFAULT, NODE_POOL_ALL, NODE_POOL_DEFAULT, Namespace,
+    NodePool, SchedulerConfig, ServiceRegistration, text_enum,
 };
 use imbl::OrdMap;
 

@@ -170,6 +170,7 @@ pub(crate) fn clients(records: &Path, target: &Path) -> Result<()> {
     command_line(&records.join("cli"), vendor_replay::COMMANDS_FERRY, &target.join("cli-ferry.jsonl"))?;
     command_line(&records.join("cli"), vendor_acl::COMMANDS_ACL, &target.join("cli-acl.jsonl"))?;
     command_line(&records.join("cli"), vendor_acl::COMMANDS_VAR, &target.join("cli-var.jsonl"))?;
+    command_line(&records.join("cli"), vendor_operators::COMMANDS_FLOWS, &target.join("cli-flows.jsonl"))?;
     command_line(&records.join("cli"), LOCAL, &target.join("cli-local.jsonl"))?;
     command_line(&records.join("cli"), SCRIPTED, &target.join("cli-scripted.jsonl"))?;
     command_line(&records.join("cli"), LEADER, &target.join("cli-leader.jsonl"))

@@ -45,12 +45,19 @@ pub(super) async fn validate(context: &mut Context) -> Outcome {
     }
     if problems.is_empty() {
         match merged.typed() {
-            Ok(config) => problems.extend(config.problems()),
+            Ok(config) => {
+                // This version refuses a configuration with TLS.
+                context.ui.warn("WARNING: mTLS is not configured - Nomad is not secure without mTLS!");
+                if config.server.enabled && config.server.bootstrap_expect == 1 {
+                    context.ui.warn("WARNING: Bootstrap mode enabled! Potentially unsafe operation.");
+                }
+                problems.extend(config.problems());
+            }
             Err(found) => problems.extend(found.iter().map(|problem| format!("{}: {}", problem.summary, problem.detail))),
         }
     }
     if !problems.is_empty() {
-        return Err(Failure::new(format!("Configuration is invalid:\n{}", problems.join("\n"))));
+        return Err(Failure::new(format!("{}\nConfiguration is invalid", problems.join("\n"))));
     }
     context.ui.output(context.ui.paint(Paint::Green, "Configuration is valid!"));
     Ok(0)

@@ -42,8 +42,7 @@ type Files = Vec<(String, Vec<u8>)>;
 fn duration(context: &Context, flag: &str, default: u64) -> Result<Duration, Failure> {
     let wrong = |text: &str| Failure::new(format!("Error parsing {flag}: {text}: time: invalid duration {text:?}"));
     let text = context.flags.text(flag);
-    let nanoseconds =
-        text.map_or(Ok(default * 1_000_000_000), |text| crate::text::parse_duration(text).ok_or_else(|| wrong(text)))?;
+    let nanoseconds = text.map_or(Ok(default * 1_000_000_000), |text| crate::text::parse_duration(text).ok_or_else(|| wrong(text)))?;
     Ok(Duration::from_nanos(nanoseconds))
 }
 
@@ -147,9 +146,9 @@ pub(super) async fn debug(context: &mut Context) -> Outcome {
         files.push(("cluster/eventstream.json".to_owned(), Vec::new()));
     }
     let (shared, clock) = (&client, &context.clock);
-    let streams = futures::future::join_all(captures.into_iter().map(|(name, path, query)| async move {
-        (name, followed(shared, clock, path, query, end).await)
-    }));
+    let streams = futures::future::join_all(
+        captures.into_iter().map(|(name, path, query)| async move { (name, followed(shared, clock, path, query, end).await) }),
+    );
     let rounds = async {
         let mut files = hosts(context, &client, &servers, &nodes).await;
         for number in 0..ROUNDS_MAX {

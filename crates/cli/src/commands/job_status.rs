@@ -16,6 +16,7 @@ pub(super) const FLAGS: &[Flag] = &[
     Flag::switch("all-allocs", "Show allocations of jobs that had the same id before, too."),
     Flag::switch("evals", "Show the job's evaluations."),
     Flag::switch("short", "Show the job's own lines only."),
+    Flag::switch("watch", "Show it again whenever something changes, until interrupted."),
     Flag::switch("ui", ""),
     super::JSON,
     super::TEMPLATE,
@@ -25,7 +26,51 @@ pub(super) const FLAGS: &[Flag] = &[
 /// Groups whose placement failures are shown.
 const FAILURES_SHOWN: usize = 5;
 
+/// How long one question about changes is held.
+const WATCH_WAIT: std::time::Duration = std::time::Duration::from_secs(60);
+
 pub(super) async fn run(context: &mut Context) -> Outcome {
+    if !context.flags.on("watch") {
+        return shown(context).await;
+    }
+    let client = context.client()?;
+    let path = match context.arguments() {
+        [id] => format!("{}/allocations", resolve::job(context, &client, id).await?.path()),
+        _ => "/v1/jobs".to_owned(),
+    };
+    let watching = async {
+        let mut index = 0;
+        loop {
+            if context.ui.colours() {
+                // The terminal shows the newest alone.
+                context.ui.raw(b"\x1b[2J\x1b[H");
+            }
+            let code = shown(context).await?;
+            if code != 0 {
+                return Ok(code);
+            }
+            if !context.ui.colours() {
+                context.ui.output("");
+            }
+            let before = index;
+            while index <= before {
+                let query = Query::new().blocking(index.max(1), WATCH_WAIT);
+                let answer = client.get::<Value>(&path, &query).await.attempt("Error watching the job")?;
+                if before == 0 && index == 0 {
+                    index = answer.meta.index;
+                    break;
+                }
+                index = answer.meta.index.max(index);
+                if answer.meta.index > before {
+                    break;
+                }
+            }
+        }
+    };
+    super::until_interrupted(true, watching).await
+}
+
+async fn shown(context: &mut Context) -> Outcome {
     context.one_format()?;
     let client = context.client()?;
     match context.arguments() {

@@ -26,6 +26,8 @@ pub(super) const API_FLAGS: &[Flag] = &[
     Flag::value("X", "method", "The method. Default GET, or POST when there is a body on the input."),
     Flag::value("filter", "expression", "Only items that match."),
     Flag::switch("verbose", "Show the request and the headers of the answer."),
+    Flag::values("H", "name: value", "One more header."),
+    Flag::switch("dryrun", "Print a command of curl that does the same, and send nothing."),
 ];
 
 /// The version that is shown.
@@ -79,8 +81,7 @@ fn capitalised(word: &str) -> String {
 
 /// Runs another command with the same general flags.
 async fn redirect(context: &mut Context, path: &str, arguments: Vec<String>) -> Outcome {
-    let command =
-        super::commands().find(|command| command.path == path).ok_or_else(|| Failure::new(format!("no command {path:?}")))?;
+    let command = super::commands().find(|command| command.path == path).ok_or_else(|| Failure::new(format!("no command {path:?}")))?;
     context.flags.arguments = arguments;
     context.command = command;
     (command.run)(context).await
@@ -214,6 +215,31 @@ pub(super) async fn gc(context: &mut Context) -> Outcome {
 /// The largest body that is sent from the input.
 const BODY_MAX: usize = 64 * 1024 * 1024;
 
+/// Prints a command of curl that does the same; secrets are named by their variables.
+fn curl(context: &Context, client: &crate::sdk::Client, method: &reqwest::Method, path: &str, body: bool, headers: &[(&str, &str)]) -> i32 {
+    let mut parts = vec!["curl".to_owned(), format!("-X {method}")];
+    if body {
+        parts.push("--data-binary @-".to_owned());
+    }
+    parts.extend(headers.iter().map(|(name, value)| format!("-H '{name}: {value}'")));
+    let config = client.config();
+    if !config.token.is_empty() {
+        parts.push("-H \"X-Nomad-Token: ${NOMAD_TOKEN}\"".to_owned());
+    }
+    if !config.basic_auth.is_empty() {
+        parts.push("-u \"$NOMAD_HTTP_AUTH\"".to_owned());
+    }
+    let mut url = format!("{}{path}", client.address());
+    for (name, value) in [("namespace", &config.namespace), ("region", &config.region)] {
+        if !value.is_empty() {
+            url.push_str(&format!("{}{name}={}", if url.contains('?') { '&' } else { '?' }, crate::sdk::segment(value)));
+        }
+    }
+    parts.push(url);
+    context.ui.output(parts.join(" \\\n  "));
+    0
+}
+
 pub(super) async fn api(context: &mut Context) -> Outcome {
     let path = context.one_argument("<path>")?;
     let body = if context.environment.stdin_terminal {
@@ -224,13 +250,23 @@ pub(super) async fn api(context: &mut Context) -> Outcome {
     let default = if body.as_ref().is_some_and(|body| !body.is_empty()) { "POST" } else { "GET" };
     let method = context.flags.text("X").unwrap_or(default).to_ascii_uppercase();
     let method = method.parse().map_err(|_| Failure::usage(format!("Invalid method {method:?}")))?;
+    let mut headers = Vec::new();
+    for header in context.flags.values("H") {
+        let wrong = || Failure::usage(format!("Invalid header {header:?}: it has no colon"));
+        let (name, value) = header.split_once(':').ok_or_else(wrong)?;
+        headers.push((name.trim(), value.trim()));
+    }
     let client = context.client()?;
     let path = if path.starts_with('/') { path } else { format!("/v1/{path}") };
     let query = Query::new().set_some("filter", context.flags.value("filter").unwrap_or(""));
+    if context.flags.on("dryrun") {
+        return Ok(curl(context, &client, &method, &path, body.is_some_and(|body| !body.is_empty()), &headers));
+    }
     if context.verbose() {
         context.ui.note(format!("> {method} {}{path}", client.address()));
     }
-    let mut response = client.raw(method, &path, &query, body.filter(|body| !body.is_empty())).await.attempt("Error making request")?;
+    let mut response =
+        client.raw_with(method, &path, &query, body.filter(|body| !body.is_empty()), &headers).await.attempt("Error making request")?;
     if context.verbose() {
         context.ui.note(format!("< {:?} {}", response.version(), response.status()));
         for (name, value) in response.headers() {

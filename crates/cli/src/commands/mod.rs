@@ -14,6 +14,7 @@ mod exec;
 mod fmt;
 mod job_init;
 mod job_launch;
+mod job_logs;
 mod job_more;
 mod job_plan;
 mod job_restart;

@@ -53,13 +53,22 @@ pub(super) fn decoded<T: serde::de::DeserializeOwned>(value: Value, attempt: &st
     serde_json::from_value(value).map_err(|error| Failure::new(format!("{attempt}: {error}")))
 }
 
+/// Says how long identities last in words, as clients of the API print it.
+fn spell_ttl(pool: &mut Value) {
+    if let Some(ttl) = pool.get("NodeIdentityTTL").and_then(Value::as_i64) {
+        pool["NodeIdentityTTL"] = Value::String(drover_base::time::go_duration(ttl));
+    }
+}
+
 pub(super) async fn list(context: &mut Context) -> Outcome {
     context.no_arguments()?;
     context.one_format()?;
     let client = context.client()?;
     let answer = client.get::<Value>("/v1/node/pools", &super::paged(context)).await.attempt("Error querying node pools")?;
     if context.formatted() {
-        return context.print_formatted(&answer.value);
+        let mut value = answer.value;
+        value.as_array_mut().into_iter().flatten().for_each(spell_ttl);
+        return context.print_formatted(&value);
     }
     let pools: Vec<NodePool> = decoded(answer.value, "Error querying node pools")?;
     if pools.is_empty() {
@@ -95,6 +104,8 @@ pub(super) async fn info(context: &mut Context) -> Outcome {
     let client = context.client()?;
     let value = found(&client, &given, "Error retrieving node pool").await?;
     if context.formatted() {
+        let mut value = value;
+        spell_ttl(&mut value);
         return context.print_formatted(&value);
     }
     let pool: NodePool = decoded(value, "Error retrieving node pool")?;
@@ -264,10 +275,11 @@ pub(super) async fn init(context: &mut Context) -> Outcome {
         [path] => path.clone(),
         _ => return Err(Failure::usage("This command takes no arguments or one: <filename>")),
     };
-    if std::path::Path::new(&path).exists() {
+    let file = context.environment.directory.join(&path);
+    if file.exists() {
         return Err(Failure::new(format!("File {path:?} already exists")));
     }
-    std::fs::write(&path, content).map_err(|error| Failure::new(format!("Failed to write {path:?}: {error}")))?;
+    std::fs::write(&file, content).map_err(|error| Failure::new(format!("Failed to write {path:?}: {error}")))?;
     if !context.flags.on("quiet") {
         context.ui.output(format!("Example node pool specification written to {path}"));
     }

@@ -114,7 +114,9 @@ pub(super) async fn migrate(context: &mut Context) -> Outcome {
     let log = stored(&given, &path)?;
     let shown = log.path.strip_prefix(&context.environment.directory).unwrap_or(&log.path).display().to_string();
     if !context.flags.on("yes") {
-        context.ui.output(format!("The raft log in {shown} is checked for the form that this version writes.\nThe server must be stopped."));
+        context
+            .ui
+            .output(format!("The raft log in {shown} is checked for the form that this version writes.\nThe server must be stopped."));
         let answer = context.ui.ask("\nType 'yes' to confirm migration: ");
         let answer = answer.map_err(|error| Failure::new(format!("Failed to read the answer: {error}")))?;
         if answer.as_deref() != Some("yes") {

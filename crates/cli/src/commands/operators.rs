@@ -1,6 +1,6 @@
 //! The commands of operators, and those that are not part of this version: the rest of the table.
 
-use super::{BASE, debug, offline, raft, servers, snapshot, tls};
+use super::{BASE, debug, job_logs, offline, raft, servers, snapshot, tls};
 use crate::command::{Command, Context, Running};
 use crate::flags::Flag;
 
@@ -51,11 +51,20 @@ const ACCEPTED: &[Flag] = &[
 ];
 
 const fn missing(path: &'static str, arguments: &'static str, about: &'static str) -> Command {
-    Command { path, arguments, about, details: "Not part of this version of Drover: it says so.", hidden: true, flags: ACCEPTED, run: run!(servers::missing), ..BASE }
+    Command {
+        path,
+        arguments,
+        about,
+        details: "Not part of this version of Drover: it says so.",
+        hidden: true,
+        flags: ACCEPTED,
+        run: run!(servers::missing),
+        ..BASE
+    }
 }
 
 /// The commands.
-pub static OPERATORS: &[Command] = &[
+pub(super) static OPERATORS: &[Command] = &[
     Command {
         path: "alloc pause",
         arguments: "[options] <alloc> [<task>]",
@@ -65,12 +74,30 @@ pub static OPERATORS: &[Command] = &[
         ..BASE
     },
     Command {
+        path: "alloc port-forward",
+        arguments: "[options] <alloc> [<local port>:]<port>",
+        about: "Reach a port of an allocation at a local one",
+        details: "The port is named by its label or number. Connections go straight to the address of the allocation, which has to be reachable from here.",
+        flags: job_logs::FORWARD_FLAGS,
+        run: run!(job_logs::port_forward),
+        ..BASE
+    },
+    Command {
         path: "check",
         about: "Check an agent, for monitoring",
         details: "Says nothing and exits with 0 if the agent is well, with 1 for a warning and with 2 if it is not.",
         hidden: true,
         flags: servers::CHECK_FLAGS,
         run: run!(servers::check),
+        ..BASE
+    },
+    Command {
+        path: "job logs",
+        arguments: "[options] <job>",
+        about: "Show what all tasks of a job write, each line with whose it is",
+        details: "With -f it goes on, with tasks that start later, too.",
+        flags: job_logs::FLAGS,
+        run: run!(job_logs::logs),
         ..BASE
     },
     Command {
@@ -97,7 +124,13 @@ pub static OPERATORS: &[Command] = &[
         run: run!(raft::autopilot),
         ..BASE
     },
-    Command { path: "operator autopilot health", about: "Show how servers are", flags: raft::HEALTH_FLAGS, run: run!(raft::health), ..BASE },
+    Command {
+        path: "operator autopilot health",
+        about: "Show how servers are",
+        flags: raft::HEALTH_FLAGS,
+        run: run!(raft::health),
+        ..BASE
+    },
     Command {
         path: "operator autopilot set-config",
         about: "Change how servers are looked after",
@@ -144,7 +177,13 @@ pub static OPERATORS: &[Command] = &[
         run: run!(raft::gossip_use),
         ..BASE
     },
-    Command { path: "operator metrics", about: "Show measurements of an agent", flags: servers::METRICS_FLAGS, run: run!(servers::metrics), ..BASE },
+    Command {
+        path: "operator metrics",
+        about: "Show measurements of an agent",
+        flags: servers::METRICS_FLAGS,
+        run: run!(servers::metrics),
+        ..BASE
+    },
     Command {
         path: "operator raft info",
         arguments: "<path to data directory>",
@@ -152,7 +191,13 @@ pub static OPERATORS: &[Command] = &[
         run: run!(offline::info),
         ..BASE
     },
-    Command { path: "operator raft list-peers", about: "List the servers that vote", flags: raft::PEERS_FLAGS, run: run!(raft::list_peers), ..BASE },
+    Command {
+        path: "operator raft list-peers",
+        about: "List the servers that vote",
+        flags: raft::PEERS_FLAGS,
+        run: run!(raft::list_peers),
+        ..BASE
+    },
     Command {
         path: "operator raft logs",
         arguments: "[options] <path to data directory>",
@@ -200,7 +245,13 @@ pub static OPERATORS: &[Command] = &[
         run: run!(raft::root_remove),
         ..BASE
     },
-    Command { path: "operator root keyring rotate", about: "Make a new root key", flags: raft::ROTATE_FLAGS, run: run!(raft::root_rotate), ..BASE },
+    Command {
+        path: "operator root keyring rotate",
+        about: "Make a new root key",
+        flags: raft::ROTATE_FLAGS,
+        run: run!(raft::root_rotate),
+        ..BASE
+    },
     Command {
         path: "operator snapshot inspect",
         arguments: "[options] <file>",

@@ -176,14 +176,26 @@ pub(super) async fn health(context: &mut Context) -> Outcome {
     if !matches!(code, 200 | 429) {
         return Err(Failure::new(format!("Error querying Autopilot health: Unexpected response code: {code} ({body})")));
     }
-    let health: OperatorHealthReply = serde_json::from_str(&body).map_err(|error| Failure::new(format!("Error reading health: {error}")))?;
+    let health: OperatorHealthReply =
+        serde_json::from_str(&body).map_err(|error| Failure::new(format!("Error reading health: {error}")))?;
     if context.flags.on("json") {
         context.ui.output(body.trim_end());
         return Ok(0);
     }
     let voters = health.voters.unwrap_or_default().join("\n");
     let mut rows = vec![row![
-        "ID", "Name", "Address", "SerfStatus", "Version", "Leader", "Voter", "Healthy", "LastContact", "LastTerm", "LastIndex", "StableSince"
+        "ID",
+        "Name",
+        "Address",
+        "SerfStatus",
+        "Version",
+        "Leader",
+        "Voter",
+        "Healthy",
+        "LastContact",
+        "LastTerm",
+        "LastIndex",
+        "StableSince"
     ]];
     for one in health.servers.unwrap_or_default() {
         let since = crate::text::parse_time(one.stable_since.as_deref());

@@ -38,12 +38,8 @@ pub(super) const EXPORT_FLAGS: &[Flag] = &[
     Flag::switch("follow", "Go on with what is written."),
     Flag::switch("on-disk", "Show the agent's log file."),
 ];
-pub(super) const METRICS_FLAGS: &[Flag] = &[
-    Flag::switch("pretty", "Indent the JSON."),
-    Flag::value("format", "prometheus", "In another form."),
-    super::JSON,
-    super::TEMPLATE,
-];
+pub(super) const METRICS_FLAGS: &[Flag] =
+    &[Flag::switch("pretty", "Indent the JSON."), Flag::value("format", "prometheus", "In another form."), super::JSON, super::TEMPLATE];
 
 pub(super) async fn join(context: &mut Context) -> Outcome {
     if context.arguments().is_empty() {

@@ -15,10 +15,8 @@ use crate::row;
 use crate::sdk::Query;
 use crate::text::{bytes, pairs, table};
 
-pub(super) const SAVE_FLAGS: &[Flag] = &[
-    Flag::switch("stale", "Let a server answer that does not lead."),
-    Flag::switch("redact", "Take the secrets of the keyring out."),
-];
+pub(super) const SAVE_FLAGS: &[Flag] =
+    &[Flag::switch("stale", "Let a server answer that does not lead."), Flag::switch("redact", "Take the secrets of the keyring out.")];
 pub(super) const INSPECT_FLAGS: &[Flag] = &[super::JSON];
 pub(super) const STATE_FLAGS: &[Flag] = &[Flag::value("filter", "expression", "Only objects that match.")];
 
@@ -253,7 +251,9 @@ pub(super) fn tables(state: &Snapshot) -> BTreeMap<String, Value> {
             "CreateIndex": token.create_index, "ModifyIndex": token.modify_index,
         })
     });
-    let policies = state.acl_policies().map(|row| json!({ "Name": row.policy.name, "Description": row.policy.description, "Rules": row.policy.rules }));
+    let policies = state
+        .acl_policies()
+        .map(|row| json!({ "Name": row.policy.name, "Description": row.policy.description, "Rules": row.policy.rules }));
     let indexes = drover_state::Table::ALL.iter().map(|table| json!({ "Key": table.text(), "Value": state.table_index(*table) }));
     let services = state.services().map(|one| json!({ "ID": one.id, "Namespace": one.namespace, "ServiceName": one.service_name }));
     let pools = state.node_pools().map(|pool| json!({ "Name": pool.name, "Description": pool.description, "Meta": pool.meta }));
@@ -268,7 +268,15 @@ pub(super) fn tables(state: &Snapshot) -> BTreeMap<String, Value> {
         ("Deployments", list(deployments.collect())),
         ("Evals", list(evals.collect())),
         ("Indexes", list(indexes.collect())),
-        ("JobSummaries", list(state.jobs().map(|row| json!({ "JobID": row.id().id, "Namespace": row.id().namespace, "Summary": format!("{:?}", row.summary) })).collect())),
+        (
+            "JobSummaries",
+            list(
+                state
+                    .jobs()
+                    .map(|row| json!({ "JobID": row.id().id, "Namespace": row.id().namespace, "Summary": format!("{:?}", row.summary) }))
+                    .collect(),
+            ),
+        ),
         ("JobVersions", list(versions.collect())),
         ("Jobs", list(state.jobs().map(|row| job(row)).collect())),
         ("Namespaces", list(namespaces.collect())),

@@ -46,7 +46,10 @@ async fn an_agent_that_is_not_there_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let ran = drover("job status", directory.path(), &[("NOMAD_ADDR", &format!("http://{address}"))], "").await;
     let expected = format!("Error querying jobs: Get \"http://{address}/v1/jobs\": dial tcp {address}: connect: connection refused\n");
-    assert_eq!((ran.code, ran.error), (1, expected));
+    let hint = format!(
+        "No agent could be reached at http://{address}, which NOMAD_ADDR says; set another address with -address or DROVER_ADDR.\n"
+    );
+    assert_eq!((ran.code, ran.error), (1, expected + &hint));
 }
 
 #[tokio::test]

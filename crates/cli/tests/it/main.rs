@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set its scene has to fail")]
 
 mod local;
+mod reference;
 mod scripted;
 
 use std::collections::BTreeMap;

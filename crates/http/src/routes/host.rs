@@ -101,10 +101,7 @@ mod tests {
         let given = [("HOME", "/root"), ("AWS_SECRET_ACCESS_KEY", "x"), ("my_password", "y"), ("NOMAD_TOKEN", "")];
         let shown = environment(given.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
         let shown: Vec<_> = shown.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        assert_eq!(
-            shown,
-            [("AWS_SECRET_ACCESS_KEY", REDACTED), ("HOME", "/root"), ("NOMAD_TOKEN", ""), ("my_password", REDACTED)]
-        );
+        assert_eq!(shown, [("AWS_SECRET_ACCESS_KEY", REDACTED), ("HOME", "/root"), ("NOMAD_TOKEN", ""), ("my_password", REDACTED)]);
     }
 
     #[test]

@@ -208,9 +208,9 @@ pub async fn vault_upgrade_check(agent: Arc<Agent>, _: Request) -> Result<Reply,
     let state = agent.server()?.snapshot();
     let missing = |job: &api::Job| {
         let tasks = job.task_groups.iter().flatten().flat_map(|group| group.tasks.iter().flatten());
-        tasks.filter(|task| task.vault.is_some()).any(|task| {
-            !task.identities.iter().flatten().any(|identity| identity.name.starts_with("vault_"))
-        })
+        tasks
+            .filter(|task| task.vault.is_some())
+            .any(|task| !task.identities.iter().flatten().any(|identity| identity.name.starts_with("vault_")))
     };
     let jobs = state.jobs().filter(|row| !row.job().stop && missing(&view::job(row)));
     let response = api::VaultWorkloadIdentityUpgradeCheck {

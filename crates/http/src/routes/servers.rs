@@ -116,11 +116,7 @@ pub async fn join(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiError
     }
     // Anybody may ask; who they are only decides about the warning.
     let allowed = agent.identify(request.token()).is_ok_and(|caller| !caller.enforced || caller.rights.agent_write());
-    let warning = if !allowed {
-        "anonymous server join is deprecated and will be removed in a future version of Nomad"
-    } else {
-        ""
-    };
+    let warning = if !allowed { "anonymous server join is deprecated and will be removed in a future version of Nomad" } else { "" };
     let own = format!("{}:{}", agent.facts.address, agent.facts.serf_port);
     let (joined, others): (Vec<&String>, Vec<&String>) = addresses.iter().partition(|address| **address == own);
     let problems: Vec<String> = others

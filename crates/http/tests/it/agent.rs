@@ -68,8 +68,8 @@ impl Whole {
             version: "0.1.0".into(),
             server_id: "5c3f4a41-0b4f-4a44-8f3c-3f1b1c2d9a11".into(),
             address: "127.0.0.1".into(),
-            rpc_port: 4647,
-            serf_port: 4648,
+            rpc_port: 14_647,
+            serf_port: 14_648,
             bootstrap_expect: 1,
             ..Facts::default()
         };

@@ -22,15 +22,15 @@ const FERRY: &str = include_str!("../../../../testdata/golden/cli-ferry.jsonl");
 const ACL: &str = include_str!("../../../../testdata/golden/cli-acl.jsonl");
 const VAR: &str = include_str!("../../../../testdata/golden/cli-var.jsonl");
 /// A file beside the commands that holds the token they are run with.
-const TOKEN: &str = "token.secret";
+pub(crate) const TOKEN: &str = "token.secret";
 
-struct Ran {
-    code: i32,
-    out: String,
-    error: String,
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) error: String,
 }
 
-async fn drover(whole: &Whole, directory: &Path, line: &str, input: &str) -> Ran {
+pub(crate) async fn drover(whole: &Whole, directory: &Path, line: &str, input: &str) -> Ran {
     let words = split(line);
     let variables = [("TZ", "UTC".to_owned()), ("DROVER_ADDR", format!("http://{}", whole.address()))];
     let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value));
@@ -86,7 +86,7 @@ async fn commands_on_a_new_region_answer_as_recorded() {
 
 /// Does for every allocation what a client would: what is placed runs and is healthy, unless its version fails, and what is
 /// stopped ends.
-fn obedient(whole: &Whole, fails: u64) {
+pub(crate) fn obedient(whole: &Whole, fails: u64) {
     let (server, clock, node) = (whole.server.clone(), whole.clock.clone(), whole.node);
     whole.spawn("client", async move {
         loop {

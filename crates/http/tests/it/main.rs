@@ -6,6 +6,7 @@ mod acl;
 mod agent;
 mod cli;
 mod conventions;
+mod flows;
 #[expect(unreachable_pub, reason = "the other crate that shares these functions needs them public")]
 #[path = "../../../e2e/src/golden.rs"]
 mod golden;

@@ -15,7 +15,7 @@ const OPERATORS: &str = include_str!("../../../../testdata/golden/http-operators
 async fn requests_of_operators_are_answered_as_recorded() {
     let (all, differing) = (records(OPERATORS), differing("http"));
     let whole = Whole::start().await;
-    let ids = BTreeMap::from([("<port-serf>".to_owned(), "4648".to_owned())]);
+    let ids = BTreeMap::from([("<port-serf>".to_owned(), "14648".to_owned())]);
     let mut wrong = Vec::new();
     for line in OPERATORS.lines() {
         let name = serde_json::from_str::<Value>(line).unwrap()["name"].as_str().unwrap().to_owned();
@@ -110,7 +110,11 @@ async fn what_is_not_part_of_this_version_says_so() {
         let (status, text, _) = send(&whole, "PUT", &path.join("/"), b"{}").await;
         let text = String::from_utf8(text).unwrap();
         let feature = route.unsupported.unwrap();
-        assert!(status == 501 && (text.starts_with(feature) || text == "Nomad Enterprise only endpoint"), "{}: {status} {text}", route.pattern);
+        assert!(
+            status == 501 && (text.starts_with(feature) || text == "Nomad Enterprise only endpoint"),
+            "{}: {status} {text}",
+            route.pattern
+        );
         count += 1;
     }
     assert!(count > 25, "{count}");

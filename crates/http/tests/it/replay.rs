@@ -31,7 +31,10 @@ pub(crate) async fn replayed(whole: &Whole, record: &Value, ids: &BTreeMap<Strin
         out.push(format!("status {status} {text}, recorded {} {}", expected["status"], expected["body"]));
         return out;
     }
-    let answered = serde_json::from_str(&text).ok().filter(|_| !expected["body"].is_string() || expected["headers"]["Content-Type"] == "application/json").unwrap_or_else(|| json!(text));
+    let answered = serde_json::from_str(&text)
+        .ok()
+        .filter(|_| !expected["body"].is_string() || expected["headers"]["Content-Type"] == "application/json")
+        .unwrap_or_else(|| json!(text));
     compare("", &expected["body"], &answered, &mut out);
     for header in ["X-Nomad-Index", "X-Nomad-Knownleader", "X-Nomad-Lastcontact", "Content-Type"] {
         let recorded = expected["headers"].get(header).and_then(Value::as_str);
