@@ -258,7 +258,7 @@ impl SnapshotReader {
             if row.versions.is_empty() {
                 return Err(RestoreError::Malformed("a job without versions".to_owned()));
             }
-            state.job_ids.insert(row.id().clone(), slot);
+            state.job_ids.insert(Arc::new(row.id().clone()), slot);
             state.jobs.insert(slot, Arc::new(row));
         }
         for _ in 0..length(&mut d)? {
@@ -273,14 +273,14 @@ impl SnapshotReader {
             length(&mut d)?;
             let (slot, row): (_, Evaluation) = (d.decode()?, d.decode()?);
             state.eval_ids.insert(row.id, slot);
-            state.evals_by_job.insert((row.job_id.clone(), slot), ());
+            state.evals_by_job.insert(((&row.job_id).into(), slot), ());
             state.evals.insert(slot, Arc::new(row));
         }
         for _ in 0..length(&mut d)? {
             length(&mut d)?;
             let (slot, row): (_, Deployment) = (d.decode()?, d.decode()?);
             state.deployment_ids.insert(row.id, slot);
-            state.deployments_by_job.insert((row.job_id.clone(), slot), ());
+            state.deployments_by_job.insert(((&row.job_id).into(), slot), ());
             state.deployments.insert(slot, Arc::new(row));
         }
         for _ in 0..length(&mut d)? {

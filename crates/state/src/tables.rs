@@ -1,5 +1,6 @@
 //! The tables and their indexes, and reading from them.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use drover_base::{AllocId, DeploymentId, EvalId, NodeId, WallTime};
@@ -29,6 +30,26 @@ pub(crate) type ServiceKey = (Arc<str>, Arc<str>, Arc<str>);
 /// A set over a persistent map.
 pub(crate) type Set<K> = OrdMap<K, ()>;
 
+/// Stands for a job's id in indexes by job. Writing to a persistent map copies a leaf of up to 64 keys, so a key must be
+/// cheap to copy. Two ids may share a hash: who reads such an index looks at the rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct JobHash(u64);
+
+impl JobHash {
+    pub(crate) fn of(namespace: &str, id: &str) -> Self {
+        // The hasher has fixed keys: every run of a process counts the same.
+        let mut hasher = std::hash::DefaultHasher::new();
+        (namespace, id).hash(&mut hasher);
+        Self(hasher.finish())
+    }
+}
+
+impl From<&JobId> for JobHash {
+    fn from(id: &JobId) -> Self {
+        Self::of(&id.namespace, &id.id)
+    }
+}
+
 /// The state at one index; a clone is a pointer copy.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
@@ -38,9 +59,9 @@ pub struct Snapshot {
     pub(crate) next_slot: u32,
     pub(crate) table_index: [Index; Table::ALL.len()],
     pub(crate) jobs: OrdMap<JobSlot, Arc<JobRow>>,
-    pub(crate) job_ids: OrdMap<JobId, JobSlot>,
+    pub(crate) job_ids: OrdMap<Arc<JobId>, JobSlot>,
     /// Children by their parent.
-    pub(crate) children: Set<(JobId, JobSlot)>,
+    pub(crate) children: Set<(JobHash, JobSlot)>,
     /// Dispatched children by their parent and the token that makes them unique.
     pub(crate) dispatch_tokens: OrdMap<(JobId, Arc<str>), JobSlot>,
     /// Jobs that run on every node.
@@ -59,10 +80,10 @@ pub struct Snapshot {
     pub(crate) allocs_by_deployment: Set<(DeploymentId, AllocSlot)>,
     pub(crate) evals: OrdMap<EvalSlot, Arc<Evaluation>>,
     pub(crate) eval_ids: OrdMap<EvalId, EvalSlot>,
-    pub(crate) evals_by_job: Set<(JobId, EvalSlot)>,
+    pub(crate) evals_by_job: Set<(JobHash, EvalSlot)>,
     pub(crate) deployments: OrdMap<DeploymentSlot, Arc<Deployment>>,
     pub(crate) deployment_ids: OrdMap<DeploymentId, DeploymentSlot>,
-    pub(crate) deployments_by_job: Set<(JobId, DeploymentSlot)>,
+    pub(crate) deployments_by_job: Set<(JobHash, DeploymentSlot)>,
     /// By namespace, name, id.
     pub(crate) services: OrdMap<ServiceKey, Arc<ServiceRegistration>>,
     /// By namespace and id: the name.
@@ -129,8 +150,12 @@ impl Snapshot {
     }
 
     /// The children of a job in the order of their making.
-    pub fn children(&self, parent: &JobId) -> impl DoubleEndedIterator<Item = &Arc<JobRow>> {
-        self.children.range((parent.clone(), first())..=(parent.clone(), last())).filter_map(|((_, slot), ())| self.jobs.get(slot))
+    pub fn children<'a>(&'a self, parent: &JobId) -> impl DoubleEndedIterator<Item = &'a Arc<JobRow>> {
+        let hash = JobHash::from(parent);
+        self.children
+            .range((hash, first())..=(hash, last()))
+            .filter_map(|((_, slot), ())| self.jobs.get(slot))
+            .filter(move |row| row.id().namespace == parent.namespace && row.job().parent_id == parent.id)
     }
 
     /// The child that was dispatched with this token.
@@ -169,12 +194,11 @@ impl Snapshot {
             self.periodic_jobs.remove(&slot);
         }
         if !job.parent_id.is_empty() {
-            let parent = JobId { namespace: job.id.namespace.clone(), id: job.parent_id.clone() };
             if !job.dispatch_idempotency_token.is_empty() {
-                let token = Arc::from(job.dispatch_idempotency_token.as_str());
-                self.dispatch_tokens.insert((parent.clone(), token), slot);
+                let parent = JobId { namespace: job.id.namespace.clone(), id: job.parent_id.clone() };
+                self.dispatch_tokens.insert((parent, Arc::from(job.dispatch_idempotency_token.as_str())), slot);
             }
-            self.children.insert((parent, slot), ());
+            self.children.insert((JobHash::of(&job.id.namespace, &job.parent_id), slot), ());
         }
     }
 
@@ -183,11 +207,11 @@ impl Snapshot {
         self.system_jobs.remove(&slot);
         self.periodic_jobs.remove(&slot);
         if !job.parent_id.is_empty() {
-            let parent = JobId { namespace: job.id.namespace.clone(), id: job.parent_id.clone() };
             if !job.dispatch_idempotency_token.is_empty() {
-                self.dispatch_tokens.remove(&(parent.clone(), Arc::from(job.dispatch_idempotency_token.as_str())));
+                let parent = JobId { namespace: job.id.namespace.clone(), id: job.parent_id.clone() };
+                self.dispatch_tokens.remove(&(parent, Arc::from(job.dispatch_idempotency_token.as_str())));
             }
-            self.children.remove(&(parent, slot));
+            self.children.remove(&(JobHash::of(&job.id.namespace, &job.parent_id), slot));
         }
     }
 
@@ -267,8 +291,12 @@ impl Snapshot {
     }
 
     /// The evaluations of a job in the order of their creation.
-    pub fn evals_of_job(&self, id: &JobId) -> impl Iterator<Item = &Arc<Evaluation>> {
-        self.evals_by_job.range((id.clone(), first())..=(id.clone(), last())).filter_map(|((_, eval), ())| self.evals.get(eval))
+    pub fn evals_of_job<'a>(&'a self, id: &JobId) -> impl Iterator<Item = &'a Arc<Evaluation>> {
+        let hash = JobHash::from(id);
+        self.evals_by_job
+            .range((hash, first())..=(hash, last()))
+            .filter_map(|((_, eval), ())| self.evals.get(eval))
+            .filter(move |eval| eval.job_id == *id)
     }
 
     /// A deployment.
@@ -282,10 +310,12 @@ impl Snapshot {
     }
 
     /// The deployments of a job in the order of their creation.
-    pub fn deployments_of_job(&self, id: &JobId) -> impl DoubleEndedIterator<Item = &Arc<Deployment>> {
+    pub fn deployments_of_job<'a>(&'a self, id: &JobId) -> impl DoubleEndedIterator<Item = &'a Arc<Deployment>> {
+        let hash = JobHash::from(id);
         self.deployments_by_job
-            .range((id.clone(), first())..=(id.clone(), last()))
+            .range((hash, first())..=(hash, last()))
             .filter_map(|((_, deployment), ())| self.deployments.get(deployment))
+            .filter(move |deployment| deployment.job_id == *id)
     }
 
     /// The newest deployment of the job that is registered now.

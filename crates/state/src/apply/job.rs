@@ -107,7 +107,7 @@ impl Transaction<'_> {
         self.touch(Table::Summaries);
         self.touched.jobs.insert(job.id.clone());
         self.state.index_job(slot, &job);
-        self.state.job_ids.insert(job.id.clone(), slot);
+        self.state.job_ids.insert(Arc::new(job.id.clone()), slot);
         self.state.jobs.insert(slot, Arc::new(row));
         self.count_child(&job, None, Some(JobStatus::Pending));
         self.refresh_status(slot);
