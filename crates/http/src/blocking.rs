@@ -44,6 +44,38 @@ pub async fn blocking<S: Source, T>(
     options: &ReadOptions,
     read: impl Fn(&S::Snapshot) -> Result<At<T>, ApiError>,
 ) -> Result<At<T>, ApiError> {
+    hold(source, request, options, |snapshot, over| {
+        let found = read(snapshot)?;
+        Ok(over(found.index).then_some(found))
+    })
+    .await
+}
+
+/// The same for data whose index is known without reading it: it is read once.
+///
+/// # Errors
+/// As `read` has them, once the data is newer or the time is up.
+pub async fn blocking_at<S: Source, T>(
+    source: &S,
+    request: &Request,
+    options: &ReadOptions,
+    index: impl Fn(&S::Snapshot) -> u64,
+    read: impl Fn(&S::Snapshot) -> Result<T, ApiError>,
+) -> Result<At<T>, ApiError> {
+    hold(source, request, options, |snapshot, over| {
+        let index = index(snapshot);
+        if over(index) { Ok(Some(At { index, value: read(snapshot)? })) } else { Ok(None) }
+    })
+    .await
+}
+
+/// Looks until a look says that it is over; it asks with the index of its data.
+async fn hold<S: Source, T>(
+    source: &S,
+    request: &Request,
+    options: &ReadOptions,
+    look: impl Fn(&S::Snapshot, &dyn Fn(u64) -> bool) -> Result<Option<At<T>>, ApiError>,
+) -> Result<At<T>, ApiError> {
     let wait = options.wait + jitter(options.wait, request.entropy.seed());
     let deadline = request.clock.monotonic() + wait;
     let (mut window, mut looks) = (request.clock.monotonic(), 0);
@@ -57,8 +89,8 @@ pub async fn blocking<S: Source, T>(
         }
         looks += 1;
         let snapshot = source.snapshot();
-        let found = read(&snapshot)?;
-        if options.index == 0 || found.index > options.index || request.clock.monotonic() >= deadline {
+        let over = |index| options.index == 0 || index > options.index || request.clock.monotonic() >= deadline;
+        if let Some(found) = look(&snapshot, &over)? {
             return Ok(found);
         }
         let changed = source.changed(&snapshot);

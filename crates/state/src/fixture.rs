@@ -51,7 +51,7 @@ impl Fixture {
     /// Puts down a job with its versions.
     pub fn job(&mut self, row: JobRow) -> JobSlot {
         let slot = self.slot();
-        self.state.job_ids.insert(Arc::new(row.id().clone()), slot);
+        self.state.name_job(row.id(), slot);
         self.state.jobs.insert(slot, Arc::new(row));
         slot
     }

@@ -1,6 +1,7 @@
 //! The tables and their indexes, and reading from them.
 
 use std::hash::{Hash, Hasher};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use drover_base::{AllocId, DeploymentId, EvalId, NodeId, WallTime};
@@ -60,6 +61,10 @@ pub struct Snapshot {
     pub(crate) table_index: [Index; Table::ALL.len()],
     pub(crate) jobs: OrdMap<JobSlot, Arc<JobRow>>,
     pub(crate) job_ids: OrdMap<Arc<JobId>, JobSlot>,
+    /// The same for finding one: numbers are compared faster than texts with a long beginning in common.
+    pub(crate) job_hashes: OrdMap<JobHash, JobSlot>,
+    /// How many jobs have come whose hash was another's; while none did, [`Self::job_hashes`] has them all.
+    pub(crate) job_clashes: u32,
     /// Children by their parent.
     pub(crate) children: Set<(JobHash, JobSlot)>,
     /// Dispatched children by their parent and the token that makes them unique.
@@ -131,12 +136,37 @@ impl Snapshot {
 
     /// A job.
     pub fn job(&self, id: &JobId) -> Option<&Arc<JobRow>> {
-        self.jobs.get(self.job_ids.get(id)?)
+        self.jobs.get(&self.job_slot(id)?)
     }
 
     /// A job's slot.
     pub fn job_slot(&self, id: &JobId) -> Option<JobSlot> {
-        self.job_ids.get(id).copied()
+        let found = self.job_hashes.get(&JobHash::from(id)).copied();
+        let own = |slot: &JobSlot| self.jobs.get(slot).is_some_and(|row| row.id() == id);
+        match found.filter(own) {
+            None if self.job_clashes > 0 => self.job_ids.get(id).copied(),
+            slot => slot,
+        }
+    }
+
+    /// Enters a job's id.
+    pub(crate) fn name_job(&mut self, id: &JobId, slot: JobSlot) {
+        self.job_ids.insert(Arc::new(id.clone()), slot);
+        let hash = JobHash::from(id);
+        if self.job_hashes.contains_key(&hash) {
+            self.job_clashes += 1;
+        } else {
+            self.job_hashes.insert(hash, slot);
+        }
+    }
+
+    /// Takes a job's id out.
+    pub(crate) fn unname_job(&mut self, id: &JobId) {
+        let slot = self.job_ids.remove(id);
+        let hash = JobHash::from(id);
+        if slot.is_some() && self.job_hashes.get(&hash).copied() == slot {
+            self.job_hashes.remove(&hash);
+        }
     }
 
     /// A job by slot.
@@ -230,6 +260,11 @@ impl Snapshot {
         self.nodes.get(&slot)
     }
 
+    /// The nodes whose ids lie in a range, by id.
+    pub fn nodes_by_id(&self, ids: RangeInclusive<NodeId>) -> impl DoubleEndedIterator<Item = &Arc<NodeRow>> {
+        self.node_ids.range(ids).filter_map(|(_, slot)| self.nodes.get(slot))
+    }
+
     /// All nodes by id.
     pub fn nodes(&self) -> impl DoubleEndedIterator<Item = (NodeSlot, &Arc<NodeRow>)> {
         self.node_ids.iter().filter_map(|(_, slot)| self.nodes.get(slot).map(|row| (*slot, row)))
@@ -250,9 +285,37 @@ impl Snapshot {
         self.allocs.iter().map(|(_, row)| row)
     }
 
-    /// All allocations by id, for prefixes.
-    pub fn allocs_by_id(&self) -> impl DoubleEndedIterator<Item = &Arc<Alloc>> {
-        self.alloc_ids.iter().filter_map(|(_, slot)| self.allocs.get(slot))
+    /// The allocations whose ids lie in a range, by id.
+    pub fn allocs_by_id(&self, ids: RangeInclusive<AllocId>) -> impl DoubleEndedIterator<Item = &Arc<Alloc>> {
+        self.alloc_ids.range(ids).filter_map(|(_, slot)| self.allocs.get(slot))
+    }
+
+    /// The allocations that entries in a range made, in the order of their placement.
+    pub fn allocs_created(&self, indexes: RangeInclusive<Index>) -> impl DoubleEndedIterator<Item = &Arc<Alloc>> {
+        self.allocs.range(self.slots(&self.allocs, indexes, |alloc| alloc.create_index)).map(|(_, row)| row)
+    }
+
+    /// The slots of what entries in a range made. Slots are given out in the order of the log.
+    fn slots<K, R>(
+        &self,
+        table: &OrdMap<crate::rows::Slot<K>, Arc<R>>,
+        indexes: RangeInclusive<Index>,
+        created: impl Fn(&R) -> Index,
+    ) -> std::ops::Range<crate::rows::Slot<K>> {
+        let first = |index: Index| {
+            let (mut low, mut high) = (0, self.next_slot);
+            while low < high {
+                let middle = low + (high - low) / 2;
+                match table.range(crate::rows::Slot::new(middle)..).next() {
+                    Some((slot, row)) if created(row) < index => low = slot.get() + 1,
+                    _ => high = middle,
+                }
+            }
+            low
+        };
+        let from = first(*indexes.start());
+        let to = indexes.end().checked_add(1).map_or(self.next_slot, first);
+        crate::rows::Slot::new(from)..crate::rows::Slot::new(to.max(from))
     }
 
     /// The allocations of a job in the order of their placement.
@@ -285,9 +348,14 @@ impl Snapshot {
         self.evals.iter().map(|(_, row)| row)
     }
 
-    /// All evaluations by id, for prefixes.
-    pub fn evals_by_id(&self) -> impl DoubleEndedIterator<Item = &Arc<Evaluation>> {
-        self.eval_ids.iter().filter_map(|(_, slot)| self.evals.get(slot))
+    /// The evaluations whose ids lie in a range, by id.
+    pub fn evals_by_id(&self, ids: RangeInclusive<EvalId>) -> impl DoubleEndedIterator<Item = &Arc<Evaluation>> {
+        self.eval_ids.range(ids).filter_map(|(_, slot)| self.evals.get(slot))
+    }
+
+    /// The evaluations that entries in a range made, in that order.
+    pub fn evals_created(&self, indexes: RangeInclusive<Index>) -> impl DoubleEndedIterator<Item = &Arc<Evaluation>> {
+        self.evals.range(self.slots(&self.evals, indexes, |eval| eval.create_index)).map(|(_, row)| row)
     }
 
     /// The evaluations of a job in the order of their creation.
@@ -307,6 +375,16 @@ impl Snapshot {
     /// All deployments in the order of their creation.
     pub fn deployments(&self) -> impl DoubleEndedIterator<Item = &Arc<Deployment>> {
         self.deployments.iter().map(|(_, row)| row)
+    }
+
+    /// The deployments whose ids lie in a range, by id.
+    pub fn deployments_by_id(&self, ids: RangeInclusive<DeploymentId>) -> impl DoubleEndedIterator<Item = &Arc<Deployment>> {
+        self.deployment_ids.range(ids).filter_map(|(_, slot)| self.deployments.get(slot))
+    }
+
+    /// The deployments that entries in a range made, in that order.
+    pub fn deployments_created(&self, indexes: RangeInclusive<Index>) -> impl DoubleEndedIterator<Item = &Arc<Deployment>> {
+        self.deployments.range(self.slots(&self.deployments, indexes, |deployment| deployment.create_index)).map(|(_, row)| row)
     }
 
     /// The deployments of a job in the order of their creation.

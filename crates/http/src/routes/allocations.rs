@@ -6,11 +6,11 @@ use drover_base::AllocId;
 use drover_state::{Alloc, Snapshot, Table};
 use http::StatusCode;
 
-use super::{List, State, one};
+use super::ordered::Ordered;
+use super::{State, one};
 use crate::blocking::At;
 use crate::error::ApiError;
 use crate::filter::Kind;
-use crate::page::{CreateKey, IdKey};
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::{ids, view};
@@ -22,20 +22,14 @@ pub async fn list<S: State>(source: Arc<S>, request: Request) -> Result<Reply, A
     let states = request.query.boolean("task_states", status)?.unwrap_or(true);
     let prefix = ids::prefix(request.query.get("prefix"), "alloc")?;
     let scope = request.scope();
-    let rows = |snapshot: &Snapshot| {
-        let fits = |alloc: &&Arc<Alloc>| scope.includes(&alloc.job.id.namespace) && ids::starts_with(alloc.id, &prefix);
-        let value = snapshot.allocs().filter(fits).cloned().collect();
-        Ok(At { index: snapshot.table_index(Table::Allocs), value })
+    let list = Ordered {
+        prefix: &prefix,
+        fits: |alloc: &Alloc| scope.includes(&alloc.job.id.namespace),
+        full: |snapshot: &Snapshot, alloc: &Alloc| view::alloc(snapshot, alloc),
+        stub: |snapshot: &Snapshot, alloc: &Alloc| view::alloc_stub(snapshot, alloc, resources, states),
+        kind: Kind::Allocation,
     };
-    let full = |snapshot: &Snapshot, alloc: &Alloc| view::alloc(snapshot, alloc);
-    let stub = |snapshot: &Snapshot, alloc: &Alloc| view::alloc_stub(snapshot, alloc, resources, states);
-    if prefix.is_empty() {
-        List { rows, key: |alloc: &Alloc| CreateKey(alloc.create_index, alloc.id.to_string()), full, stub, kind: Kind::Allocation }
-            .answer(&*source, &request)
-            .await
-    } else {
-        List { rows, key: |alloc: &Alloc| IdKey(alloc.id.to_string()), full, stub, kind: Kind::Allocation }.answer(&*source, &request).await
-    }
+    list.by_creation(&*source, &request).await
 }
 
 /// The id in the path.

@@ -8,12 +8,12 @@ use drover_server::why;
 use drover_state::{NodeRow, Snapshot, Table};
 use http::StatusCode;
 
-use super::{List, State, one, value};
+use super::ordered::Ordered;
+use super::{State, one, value};
 use crate::access::Capability;
 use crate::blocking::At;
 use crate::error::ApiError;
 use crate::filter::Kind;
-use crate::page::IdKey;
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::{ids, view};
@@ -29,18 +29,14 @@ pub async fn list<S: State>(source: Arc<S>, mut request: Request) -> Result<Repl
     let prefix = ids::prefix(request.query.get("prefix"), "node")?;
     // The order of this list cannot be turned round.
     request.query.remove("reverse");
-    let list = List {
-        rows: |snapshot: &Snapshot| {
-            let fits = |row: &&Arc<NodeRow>| ids::starts_with(row.node.id, &prefix);
-            let value = snapshot.nodes().map(|(_, row)| row).filter(fits).cloned().collect();
-            Ok(At { index: snapshot.table_index(Table::Nodes), value })
-        },
-        key: |row: &NodeRow| IdKey(row.node.id.to_string()),
+    let list = Ordered {
+        prefix: &prefix,
+        fits: |_: &NodeRow| true,
         full: |_: &Snapshot, row: &NodeRow| view::node(row),
         stub: |_: &Snapshot, row: &NodeRow| view::node_stub(row, resources, os),
         kind: Kind::Full,
     };
-    list.answer(&*source, &request).await
+    list.by_id(&*source, &request).await
 }
 
 /// The id in the path.
