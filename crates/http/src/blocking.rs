@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use drover_server::Concern;
+
 use crate::error::ApiError;
 use crate::query::ReadOptions;
 use crate::request::Request;
@@ -13,8 +15,8 @@ pub trait Source: Send + Sync {
     type Snapshot: Send + Sync;
     /// The newest view.
     fn snapshot(&self) -> Arc<Self::Snapshot>;
-    /// Returns once there is a view newer than `seen`; may return early. Cancel-safe.
-    fn changed(&self, seen: &Self::Snapshot) -> impl Future<Output = ()> + Send;
+    /// Returns once there is a view newer than `seen` in what concerns the reader; may return early. Cancel-safe.
+    fn changed(&self, seen: &Self::Snapshot, concern: &Concern) -> impl Future<Output = ()> + Send;
 }
 
 /// Looks within [`PACE`] that follow a change at once; under a load of changes that are not the reader's, it looks once per [`PACE`].
@@ -93,7 +95,7 @@ async fn hold<S: Source, T>(
         if let Some(found) = look(&snapshot, &over)? {
             return Ok(found);
         }
-        let changed = source.changed(&snapshot);
+        let changed = source.changed(&snapshot, &request.concern);
         tokio::select! {
             () = changed => {}
             () = request.clock.sleep_until(Some(deadline)) => {}
@@ -120,7 +122,7 @@ mod tests {
         fn snapshot(&self) -> Arc<u64> {
             self.0.borrow().clone()
         }
-        async fn changed(&self, seen: &u64) {
+        async fn changed(&self, seen: &u64, _: &Concern) {
             let mut receiver = self.0.subscribe();
             let _ = receiver.wait_for(|newest| **newest > *seen).await;
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use drover_base::AllocId;
+use drover_server::Concern;
 use drover_state::{Alloc, Snapshot, Table};
 use http::StatusCode;
 
@@ -22,6 +23,7 @@ pub async fn list<S: State>(source: Arc<S>, request: Request) -> Result<Reply, A
     let states = request.query.boolean("task_states", status)?.unwrap_or(true);
     let prefix = ids::prefix(request.query.get("prefix"), "alloc")?;
     let scope = request.scope();
+    let request = request.about(Concern::Table(Table::Allocs));
     let list = Ordered {
         prefix: &prefix,
         fits: |alloc: &Alloc| scope.includes(&alloc.job.id.namespace),
@@ -40,6 +42,7 @@ pub(crate) fn id(request: &Request) -> Result<AllocId, ApiError> {
 /// `GET /v1/allocation/{alloc_id}`.
 pub async fn read<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     let id = id(&request)?;
+    let request = request.about(Concern::Alloc(id));
     one(&*source, &request, "alloc not found", |snapshot| {
         let found = snapshot.alloc(id);
         let index = found.map_or_else(|| snapshot.table_index(Table::Allocs), |alloc| alloc.modify_index);
@@ -51,6 +54,7 @@ pub async fn read<S: State>(source: Arc<S>, request: Request) -> Result<Reply, A
 /// `GET /v1/allocation/{alloc_id}/services`.
 pub async fn services<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     let id = id(&request)?;
+    let request = request.about(Concern::Table(Table::Services));
     one(&*source, &request, "allocation not found", |snapshot| {
         let found = snapshot.alloc(id).map(|_| {
             let services = snapshot.services_of_alloc(id).map(|service| view::service(service));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use drover_api as api;
 use drover_base::EvalId;
 use drover_model::Evaluation;
-use drover_server::why;
+use drover_server::{Concern, why};
 use drover_state::{Snapshot, Table};
 use http::StatusCode;
 
@@ -28,6 +28,7 @@ pub async fn list<S: State>(source: Arc<S>, request: Request) -> Result<Reply, A
     }
     let prefix = ids::prefix(request.query.get("prefix"), "eval")?;
     let scope = request.scope();
+    let request = request.about(Concern::Table(Table::Evals));
     let full = |_: &Snapshot, eval: &Evaluation| view::evaluation(eval);
     let fits = |eval: &Evaluation| {
         scope.includes(&eval.job_id.namespace)
@@ -69,6 +70,7 @@ fn id(request: &Request) -> Result<EvalId, ApiError> {
 pub async fn read<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     let id = id(&request)?;
     let related = request.query.boolean("related", StatusCode::INTERNAL_SERVER_ERROR)?.unwrap_or(false);
+    let request = if related { request } else { request.about(Concern::Eval(id)) };
     one(&*source, &request, "eval not found", |snapshot| {
         let Some(eval) = snapshot.eval(id) else {
             return Ok(At { index: snapshot.table_index(Table::Evals), value: None });
@@ -105,6 +107,7 @@ fn relatives(snapshot: &Snapshot, eval: &Evaluation) -> Vec<Arc<Evaluation>> {
 /// `GET /v1/evaluation/{eval_id}/allocations`.
 pub async fn allocations<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     let id = id(&request)?;
+    let request = request.about(Concern::Table(Table::Allocs));
     value(&*source, &request, |snapshot| {
         let found: Vec<_> = snapshot.allocs_of_eval(id).collect();
         let index = found.iter().map(|alloc| alloc.modify_index).max();
