@@ -17,6 +17,7 @@ pub mod jobs;
 pub mod namespaces;
 pub mod nodes;
 pub mod operator;
+mod ordered;
 pub mod pools;
 pub mod scaling;
 pub mod search;
