@@ -106,6 +106,13 @@ impl<S> Route<S> {
         Self { unsupported: Some(feature), ..Self::new(Methods::Any, pattern, Access::Public, Forward::Local, answer) }
     }
 
+    /// The same where upstream refuses callers who may not do it: they learn nothing else here either.
+    #[must_use]
+    pub fn held_to(mut self, access: Access) -> Self {
+        self.access = access;
+        self
+    }
+
     /// Marked as what is not part of this version.
     #[must_use]
     pub fn without(mut self, feature: &'static str) -> Self {

@@ -276,10 +276,14 @@ fn missing_routes() -> Vec<Route<Agent>> {
             &["/v1/operator/keyring/keys", "/v1/operator/keyring/rotate", "/v1/operator/keyring/key/{key_id}"],
         ),
     ] {
-        let open = |pattern: &&str| pattern.starts_with("/v1/client/");
         routes.extend(patterns.iter().map(|pattern| {
             let route = Route::missing(pattern, feature);
-            if open(pattern) { route.cors() } else { route }
+            let route = if pattern.starts_with("/v1/client/") { route.cors() } else { route };
+            match *pattern {
+                "/v1/acl/identity/client-introduction-token" | "/v1/client/identity/renew" => route.held_to(Access::NodeWrite),
+                "/v1/client/allocation/{alloc_id}/pause" => route.held_to(may(Capability::PauseAllocation)),
+                _ => route,
+            }
         }));
     }
     routes

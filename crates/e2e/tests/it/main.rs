@@ -6,4 +6,5 @@ mod first_steps;
 mod followed;
 mod hostile;
 mod live;
+mod operators;
 mod programs;

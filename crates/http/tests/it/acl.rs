@@ -139,6 +139,9 @@ const OTHERWISE: &[(&str, &str)] = &[
     ("jobs/GET-job-job-id-action-forbidden", "the permission is looked at before the protocol"),
     ("jobs/POST-job-job-id-versions-tag-name-tag-forbidden", "the route is not there yet"),
     ("jobs/PUT-job-job-id-versions-tag-name-tag-forbidden", "the route is not there yet"),
+    ("client/GET-client-allocation-alloc-id-snapshot-forbidden", "not part of this version, which is said to everybody"),
+    ("client/GET-client-identity-forbidden", "not part of this version, which is said to everybody"),
+    ("operator/PUT-operator-snapshot-forbidden", "somebody who may not restore is told so, whatever the archive"),
 ];
 
 #[proves("ACL-002", "ACL-005")]
@@ -287,6 +290,12 @@ async fn every_route_holds_every_kind_of_caller_to_its_rule() {
                 continue;
             }
             for method in methods {
+                // Another route of the same path answers some methods of one that answers all.
+                let parsed = method.parse().unwrap();
+                let answers = table.find(&parsed, &path);
+                if matches!(answers, drover_http::route::Found::Route(found, _) if !std::ptr::eq(found, route)) {
+                    continue;
+                }
                 let record =
                     json!({"request": {"method": method, "path": path, "headers": {"X-Nomad-Token": walker.secret}, "body": "{}"}});
                 let (status, _, text) = whole.ask(&record, &BTreeMap::new()).await;
@@ -294,7 +303,7 @@ async fn every_route_holds_every_kind_of_caller_to_its_rule() {
                 assert!(!text.contains("not checked against the access rules"), "{what}");
                 match passes {
                     // A route that looks at the request first may find it wrong before it finds it forbidden, but never does it.
-                    Some(false) if route.late && (400..=500).contains(&status) => {}
+                    Some(false) if route.late && (400..=501).contains(&status) => {}
                     Some(false) if !is_refusal(status) => wrong.push(what),
                     Some(true) if is_refusal(status) && route.pattern != "/v1/acl/token/onetime/exchange" => wrong.push(what),
                     _ => {}
