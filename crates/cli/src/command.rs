@@ -226,6 +226,14 @@ impl Context {
         Client::new(self.client_config()).attempt("Error initializing client")
     }
 
+    /// Who can tell what agents leave in files.
+    ///
+    /// # Errors
+    /// When nobody can.
+    pub fn files(&self) -> Result<&dyn crate::files::Files, Failure> {
+        self.environment.files.0.as_deref().ok_or_else(|| Failure::new("This program does not know the files of agents"))
+    }
+
     /// A title.
     pub fn title(&self, text: &str) -> String {
         self.ui.title(text)

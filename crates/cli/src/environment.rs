@@ -17,6 +17,8 @@ pub struct Environment {
     pub stdout_terminal: bool,
     /// The width of the terminal that standard output is, if it is one.
     pub columns: Option<u16>,
+    /// Who can tell what agents leave in files.
+    pub files: crate::files::KnownFiles,
 }
 
 impl Environment {
@@ -30,6 +32,7 @@ impl Environment {
             stdin_terminal: std::io::stdin().is_terminal(),
             stdout_terminal: std::io::stdout().is_terminal(),
             columns: drover_linux::terminal::size(&std::io::stdout()).map(|(_, columns)| columns).filter(|columns| *columns > 0),
+            files: crate::files::KnownFiles::default(),
         }
     }
 

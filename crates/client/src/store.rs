@@ -12,10 +12,13 @@ use drover_driver::TaskHandle;
 use drover_model::{AllocUpdate, Allocation, DeploymentHealth, TaskState};
 use minicbor::{Decode, Encode};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 const ALLOCS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("allocs");
 const STATES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("states");
+/// The file in the state directory.
+const FILE: &str = "state.redb";
 /// Writes waiting for the thread; a writer that finds it full waits.
 const WRITES_MAX: usize = 1024;
 
@@ -88,6 +91,37 @@ enum Table {
     States,
 }
 
+/// What the client remembers in a directory, for people.
+///
+/// # Errors
+/// When there is nothing, another agent uses it, or it cannot be read.
+pub fn told(directory: &Path) -> std::io::Result<Value> {
+    if !directory.join(FILE).is_file() {
+        return Err(std::io::Error::new(std::io::ErrorKind::NotFound, "there is no client state"));
+    }
+    let (store, remembered) = Store::open(directory).map_err(|error| std::io::Error::other(error.to_string()))?;
+    let mut allocs = serde_json::Map::new();
+    for one in remembered {
+        let state = one.state.unwrap_or_default();
+        let tasks: serde_json::Map<String, Value> = state
+            .tasks
+            .iter()
+            .map(|(name, task)| {
+                let handle = state.handles.get(name).map(|handle| format!("{handle:?}"));
+                (name.clone(), json!({ "State": task.status.text(), "Failed": task.failed, "Restarts": task.restarts, "Handle": handle }))
+            })
+            .collect();
+        let alloc = json!({
+            "ID": one.alloc.id.to_string(), "JobID": one.alloc.job.id.id, "Namespace": one.alloc.job.id.namespace,
+            "JobVersion": one.alloc.job.version,
+        });
+        let health = state.health.map(|health| json!({ "Healthy": health.healthy, "Timestamp": health.time.rfc3339() }));
+        allocs.insert(one.alloc.id.to_string(), json!({ "Alloc": alloc, "DeployStatus": health, "Tasks": tasks }));
+    }
+    drop(store);
+    Ok(json!({ "Allocations": allocs, "NodeIdentity": "" }))
+}
+
 /// The client's memory.
 #[derive(Clone)]
 pub struct Store {
@@ -111,7 +145,7 @@ impl Store {
 
     /// Opens the file in the state directory and reads what is in it.
     pub fn open(state_dir: &Path) -> Result<(Self, Vec<Remembered>), StoreError> {
-        let path = state_dir.join("state.redb");
+        let path = state_dir.join(FILE);
         let database = match Database::create(&path) {
             Ok(database) => database,
             Err(redb::DatabaseError::DatabaseAlreadyOpen) => return Err(StoreError::InUse { path }),

@@ -1,6 +1,7 @@
 //! The one program: server, client, command line and task shim.
 
 mod agent;
+mod files;
 
 use std::process::ExitCode;
 
@@ -21,7 +22,8 @@ fn main() -> ExitCode {
 }
 
 /// Runs a command on a small runtime of its own.
-fn command(invocation: Invocation, environment: Environment) -> ExitCode {
+fn command(invocation: Invocation, mut environment: Environment) -> ExitCode {
+    environment.files = drover_cli::files::KnownFiles(Some(std::sync::Arc::new(files::OwnFiles)));
     let colours = environment.stdout_terminal && environment.get("NO_COLOR").is_none();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

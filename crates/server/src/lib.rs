@@ -11,6 +11,7 @@ mod endpoints;
 mod error;
 mod events;
 mod feed;
+pub mod files;
 mod keyring;
 mod leader;
 mod link;

@@ -19,8 +19,6 @@ const STATE_MAX: u64 = 4 << 30;
 /// The version of the archive's form.
 const VERSION: u64 = 1;
 const BLOCK: usize = 512;
-/// Longer names have no place in a header.
-const NAME_MAX: usize = 100;
 const META: &str = "meta.json";
 const STATE: &str = "state.bin";
 const SUMS: &str = "SHA256SUMS";
@@ -95,18 +93,6 @@ pub fn write_archive(bytes: &[u8], index: u64, term: u64, created: WallTime) -> 
     let written = [(META, meta.as_slice()), (STATE, bytes), (SUMS, sums.as_bytes())]
         .into_iter()
         .try_for_each(|(name, part)| write_part(&mut out, name, part, created))
-        .and_then(|()| out.write_all(&[0; BLOCK * 2]));
-    assert!(written.is_ok(), "a vector takes every byte");
-    out.finish().expect("a vector takes every byte")
-}
-
-/// A compressed archive of files that have nothing to do with each other.
-pub fn write_files(files: &[(String, Vec<u8>)], time: WallTime) -> Vec<u8> {
-    let mut out = GzEncoder::new(Vec::new(), Compression::default());
-    let written = files
-        .iter()
-        .filter(|(name, _)| name.len() <= NAME_MAX)
-        .try_for_each(|(name, part)| write_part(&mut out, name, part, time))
         .and_then(|()| out.write_all(&[0; BLOCK * 2]));
     assert!(written.is_ok(), "a vector takes every byte");
     out.finish().expect("a vector takes every byte")

@@ -19,7 +19,7 @@ mod usage;
 mod variable;
 
 pub use apply::namespace::NamespaceUse;
-pub use archive::{Archive, ArchiveError, ArchiveMeta, read_archive, write_archive, write_files};
+pub use archive::{Archive, ArchiveError, ArchiveMeta, read_archive, write_archive};
 pub use capacity::{Asked, Capacity, Found, Position, Room, Shape, packing, packing_over};
 pub use event::{Event, EventKind, Payload, Topic};
 pub use fixture::Fixture;

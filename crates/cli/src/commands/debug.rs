@@ -276,8 +276,10 @@ fn write(context: &Context, name: &str, mut files: Files) -> Outcome {
     }
     let archive = format!("{name}.tar.gz");
     let files: Files = files.into_iter().map(|(file, bytes)| (format!("{name}/{file}"), bytes)).collect();
-    let bytes = drover_state::write_files(&files, context.clock.now());
-    std::fs::write(context.environment.directory.join(&archive), bytes).map_err(|error| failed("creating the archive", &error))?;
+    let bytes = crate::tar::archive(&files, context.clock.now());
+    bytes
+        .and_then(|bytes| std::fs::write(context.environment.directory.join(&archive), bytes))
+        .map_err(|error| failed("creating the archive", &error))?;
     context.ui.output(format!("Created debug archive: {archive}"));
     Ok(0)
 }

@@ -36,7 +36,8 @@ pub(crate) async fn drover(whole: &Whole, directory: &Path, line: &str, input: &
     let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value));
     let token = std::fs::read_to_string(directory.join(TOKEN)).ok().map(|token| ("DROVER_TOKEN".to_owned(), token));
     let variables = variables.chain(token).collect();
-    let environment = Environment { variables, directory: directory.to_owned(), ..Environment::default() };
+    let files = drover_cli::files::KnownFiles(Some(std::sync::Arc::new(crate::own_files::OwnFiles)));
+    let environment = Environment { variables, directory: directory.to_owned(), files, ..Environment::default() };
     let (out, error) = (Captured::default(), Captured::default());
     let input = Box::new(std::io::Cursor::new(input.as_bytes().to_vec()));
     let ui = Ui::new(Box::new(out.clone()), Box::new(error.clone()), input, false);

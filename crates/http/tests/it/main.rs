@@ -11,6 +11,7 @@ mod flows;
 #[path = "../../../e2e/src/golden.rs"]
 mod golden;
 mod operators;
+mod own_files;
 mod recorded;
 mod replay;
 

@@ -457,7 +457,7 @@ fn samples_of_level_4() -> Vec<(&'static str, Change)> {
 const LEVEL_5: &str = include_str!("../../../../testdata/golden/commands-level-5.hex");
 
 fn samples_of_level_5() -> Vec<(&'static str, Change)> {
-    let config = crate::AutopilotConfig { min_quorum: 3, create_index: 4, modify_index: 5, ..crate::AutopilotConfig::initial() };
+    let config = AutopilotConfig { min_quorum: 3, create_index: 4, modify_index: 5, ..AutopilotConfig::initial() };
     vec![("autopilot", Change::Autopilot { config, enforce_index: Some(5) }), ("restore", Change::Restore { archive: vec![0x1f, 0x8b, 8] })]
 }
 

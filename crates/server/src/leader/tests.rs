@@ -692,10 +692,11 @@ async fn a_worker_that_waits_in_vain_gets_nothing_and_loses_nothing() {
     let region = Region::with(Config { workers: 0, ..Config::new(Storage::Memory) }, Clock::simulated(EPOCH)).await;
     let leader = &region.server.0.leader;
     let now = || region.clock.monotonic();
-    let in_vain = region.clock.timeout(Duration::from_millis(500), leader.dequeue(now())).await;
+    let in_vain =
+        region.clock.timeout(Duration::from_millis(500), leader.dequeue(now(), drover_scheduler::broker::Queues::ALL_TYPES)).await;
     assert!(in_vain.is_none());
     region.register(job("web", "service", 1)).await;
-    let (eval, _) = leader.dequeue(now()).await.unwrap();
+    let (eval, _) = leader.dequeue(now(), drover_scheduler::broker::Queues::ALL_TYPES).await.unwrap();
     assert_eq!(eval.job_id, id("web"));
     region.stop().await;
 }

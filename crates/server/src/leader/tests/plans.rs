@@ -29,7 +29,8 @@ async fn held() -> (Region, mpsc::Sender<PlanRequest>, PlanRequest, oneshot::Rec
     region.register(job("web", "service", 2)).await;
     let (plans, waiting) = mpsc::channel(1);
     region.scope.spawn_until_stop("applier of the test", applier::run(region.server.clone(), waiting));
-    let (eval, token) = region.server.0.leader.dequeue(region.clock.monotonic()).await.unwrap();
+    let (eval, token) =
+        region.server.0.leader.dequeue(region.clock.monotonic(), drover_scheduler::broker::Queues::ALL_TYPES).await.unwrap();
     let mut plan = Plan::new(eval.id, id("web"), 50);
     plan.job_create_index = region.server.snapshot().job(&id("web")).unwrap().job().create_index;
     plan.placements.push(placement(99, 1));
