@@ -13,6 +13,7 @@ pub mod event;
 pub mod job;
 pub mod node;
 pub mod operator;
+pub mod schema;
 pub mod search;
 pub mod service;
 pub mod volume;
