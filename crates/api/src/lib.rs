@@ -10,6 +10,7 @@ pub mod client_form;
 pub mod deployment;
 pub mod evaluation;
 pub mod event;
+pub mod every;
 pub mod job;
 pub mod node;
 pub mod operator;

@@ -459,15 +459,13 @@ fn reload_configuration(settings: &Settings, logs: &LogHub, server: &Server) {
 /// The paths of the keys whose values differ.
 fn changed_keys(before: &Map<String, Value>, after: &Map<String, Value>) -> Vec<String> {
     fn walk(prefix: &str, before: &Map<String, Value>, after: &Map<String, Value>, out: &mut Vec<String>) {
-        let nothing = Map::new();
         for key in before.keys().chain(after.keys().filter(|key| !before.contains_key(*key))) {
             let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
             match (before.get(key), after.get(key)) {
                 (before, after) if before == after => {}
-                (None | Some(Value::Object(_)), None | Some(Value::Object(_))) => {
-                    let members = |value: Option<&Value>| value.and_then(Value::as_object).cloned();
-                    let (before, after) = (members(before), members(after));
-                    walk(&path, before.as_ref().unwrap_or(&nothing), after.as_ref().unwrap_or(&nothing), out);
+                (old @ (None | Some(Value::Object(_))), new @ (None | Some(Value::Object(_)))) => {
+                    let members = |value: Option<&Value>| value.and_then(Value::as_object).cloned().unwrap_or_default();
+                    walk(&path, &members(old), &members(new), out);
                 }
                 _ => out.push(path),
             }

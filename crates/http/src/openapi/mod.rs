@@ -202,7 +202,6 @@ fn responses(route: &Route<Agent>, operation: &Operation, all: &mut Definitions)
         (405, "The path has no such method.".to_owned()),
         (413, "The body is too large.".to_owned()),
         (429, "Too much at once: try again a little later.".to_owned()),
-        (500, "The request was understood and cannot be done, or the agent failed.".to_owned()),
     ];
     if !matches!(route.access, Access::Public) {
         failures.push((403, "The token may not do that.".to_owned()));

@@ -536,7 +536,8 @@ impl<'a> Evaluator<'a> {
             return None;
         }
         let entries = value.entries();
-        if entries.is_none() {
+        // What is not known is broken elsewhere, and that has been told.
+        if entries.is_none() && !value.has_unknown() {
             self.problem(expr.span, "Iteration over non-iterable value", format!("A {} cannot be iterated.", value.kind().friendly()));
         }
         entries
