@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use drover_api as api;
 use drover_client::ClientHandle;
-use drover_server::Server;
+use drover_server::{Concern, Server};
 use drover_state::Snapshot;
 
 use crate::blocking::Source;
@@ -129,9 +129,9 @@ impl Source for Agent {
         self.server.as_ref().map(Server::snapshot).unwrap_or_default()
     }
 
-    async fn changed(&self, seen: &Snapshot) {
+    async fn changed(&self, seen: &Snapshot, concern: &Concern) {
         match &self.server {
-            Some(server) => server.changed(seen.index()).await,
+            Some(server) => server.changed_in(seen.index(), concern).await,
             None => std::future::pending().await,
         }
     }

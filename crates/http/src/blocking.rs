@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use drover_server::Concern;
+
 use crate::error::ApiError;
 use crate::query::ReadOptions;
 use crate::request::Request;
@@ -13,8 +15,8 @@ pub trait Source: Send + Sync {
     type Snapshot: Send + Sync;
     /// The newest view.
     fn snapshot(&self) -> Arc<Self::Snapshot>;
-    /// Returns once there is a view newer than `seen`; may return early. Cancel-safe.
-    fn changed(&self, seen: &Self::Snapshot) -> impl Future<Output = ()> + Send;
+    /// Returns once there is a view newer than `seen` in what concerns the reader; may return early. Cancel-safe.
+    fn changed(&self, seen: &Self::Snapshot, concern: &Concern) -> impl Future<Output = ()> + Send;
 }
 
 /// Looks within [`PACE`] that follow a change at once; under a load of changes that are not the reader's, it looks once per [`PACE`].
@@ -44,6 +46,38 @@ pub async fn blocking<S: Source, T>(
     options: &ReadOptions,
     read: impl Fn(&S::Snapshot) -> Result<At<T>, ApiError>,
 ) -> Result<At<T>, ApiError> {
+    hold(source, request, options, |snapshot, over| {
+        let found = read(snapshot)?;
+        Ok(over(found.index).then_some(found))
+    })
+    .await
+}
+
+/// The same for data whose index is known without reading it: it is read once.
+///
+/// # Errors
+/// As `read` has them, once the data is newer or the time is up.
+pub async fn blocking_at<S: Source, T>(
+    source: &S,
+    request: &Request,
+    options: &ReadOptions,
+    index: impl Fn(&S::Snapshot) -> u64,
+    read: impl Fn(&S::Snapshot) -> Result<T, ApiError>,
+) -> Result<At<T>, ApiError> {
+    hold(source, request, options, |snapshot, over| {
+        let index = index(snapshot);
+        if over(index) { Ok(Some(At { index, value: read(snapshot)? })) } else { Ok(None) }
+    })
+    .await
+}
+
+/// Looks until a look says that it is over; it asks with the index of its data.
+async fn hold<S: Source, T>(
+    source: &S,
+    request: &Request,
+    options: &ReadOptions,
+    look: impl Fn(&S::Snapshot, &dyn Fn(u64) -> bool) -> Result<Option<At<T>>, ApiError>,
+) -> Result<At<T>, ApiError> {
     let wait = options.wait + jitter(options.wait, request.entropy.seed());
     let deadline = request.clock.monotonic() + wait;
     let (mut window, mut looks) = (request.clock.monotonic(), 0);
@@ -57,11 +91,11 @@ pub async fn blocking<S: Source, T>(
         }
         looks += 1;
         let snapshot = source.snapshot();
-        let found = read(&snapshot)?;
-        if options.index == 0 || found.index > options.index || request.clock.monotonic() >= deadline {
+        let over = |index| options.index == 0 || index > options.index || request.clock.monotonic() >= deadline;
+        if let Some(found) = look(&snapshot, &over)? {
             return Ok(found);
         }
-        let changed = source.changed(&snapshot);
+        let changed = source.changed(&snapshot, &request.concern);
         tokio::select! {
             () = changed => {}
             () = request.clock.sleep_until(Some(deadline)) => {}
@@ -88,7 +122,7 @@ mod tests {
         fn snapshot(&self) -> Arc<u64> {
             self.0.borrow().clone()
         }
-        async fn changed(&self, seen: &u64) {
+        async fn changed(&self, seen: &u64, _: &Concern) {
             let mut receiver = self.0.subscribe();
             let _ = receiver.wait_for(|newest| **newest > *seen).await;
         }

@@ -120,6 +120,7 @@ impl<S: Guard> Api<S> {
                         remote,
                         clock: self.inner.clock.clone(),
                         entropy: self.inner.entropy.clone(),
+                        concern: drover_server::Concern::All,
                         parameters,
                         gate: Gate::new(route.access, Caller::nobody()),
                         hidden: None,

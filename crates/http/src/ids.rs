@@ -1,5 +1,7 @@
 //! Ids in paths and prefixes in queries, with the texts that clients know for bad ones.
 
+use std::ops::RangeInclusive;
+
 use drover_base::Id;
 
 use crate::error::ApiError;
@@ -43,6 +45,20 @@ fn invalid(text: &str) -> String {
     }
 }
 
+/// The ids that start with digits from [`prefix`].
+pub fn range<K>(digits: &str) -> RangeInclusive<Id<K>> {
+    let end = |fill: u8| {
+        let mut bytes = [0; 16];
+        for (place, byte) in bytes.iter_mut().enumerate() {
+            let digit =
+                |at: usize| digits.as_bytes().get(at).and_then(|digit| char::from(*digit).to_digit(16)).map_or(fill, |digit| digit as u8);
+            *byte = digit(2 * place) << 4 | digit(2 * place + 1);
+        }
+        Id::from_bytes(bytes)
+    };
+    end(0)..=end(15)
+}
+
 /// Whether an id starts with digits from [`prefix`].
 pub fn starts_with<K>(id: Id<K>, digits: &str) -> bool {
     digits.is_empty() || id.to_string().replace('-', "").starts_with(digits)
@@ -71,5 +87,8 @@ mod tests {
         let starts = |text: &str| starts_with(id, &prefix(text, "x").unwrap());
         assert!(starts(""));
         assert!(starts("12345678-9A") && starts("123456789a") && !starts("13"));
+        let inside = |text: &str| range(&prefix(text, "x").unwrap()).contains(&id);
+        assert!(inside("") && inside("12345678-9A") && inside("12345678-9abc-4def-8000-000000000000"));
+        assert!(!inside("13") && !inside("11") && !inside("12345678-9abc-4def-8000-000000000001"));
     }
 }

@@ -141,6 +141,47 @@ pub fn page<T, K: Key>(
     Ok(page)
 }
 
+/// Cuts a page out of items that come in order, as far as `together` says: those that it puts together are ordered here. Looks no
+/// further than to the first item of the next page.
+///
+/// # Errors
+/// As the condition has them.
+pub fn page_in_order<T, K: Key>(
+    items: impl Iterator<Item = T>,
+    together: impl Fn(&T, &T) -> bool,
+    key: impl Fn(&T) -> K,
+    condition: Option<Condition<'_, T>>,
+    options: &PageOptions,
+) -> Result<Page<T>, ApiError> {
+    let mut items = items.peekable();
+    let mut cut = Page { items: Vec::new(), next_token: None };
+    let limit = match options.per_page {
+        0 => usize::MAX,
+        per_page => usize::try_from(per_page).unwrap_or(0),
+    };
+    while let Some(first) = items.next() {
+        let mut group = vec![first];
+        while let Some(next) = items.next_if(|next| together(&group[0], next)) {
+            group.push(next);
+        }
+        // What came before on the page is enough; only this group's order and tokens are still to be worked out.
+        let wanted = PageOptions { per_page: 0, filter: String::new(), ..options.clone() };
+        for item in page(group.into_iter(), &key, None, &wanted)?.items {
+            if let Some(condition) = condition
+                && !condition(&item)?
+            {
+                continue;
+            }
+            if cut.items.len() >= limit {
+                cut.next_token = Some(key(&item).token());
+                return Ok(cut);
+            }
+            cut.items.push(item);
+        }
+    }
+    Ok(cut)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,6 +205,28 @@ mod tests {
         assert_eq!(cut(&options(2, "5.gone", false)), (vec![8, 12], None));
         assert_eq!(cut(&options(2, "", true)), (vec![12, 8], Some("4.id4".into())));
         assert_eq!(cut(&options(2, "4.id4", true)), (vec![4, 2], None));
+    }
+
+    #[test]
+    fn what_comes_in_order_is_cut_alike_and_read_no_further_than_needed() {
+        let items = [2, 3, 4, 8, 12, 13];
+        let even: Condition<'_, u64> = &|index| Ok(index % 2 == 0);
+        let key = |index: &u64| CreateKey(*index / 4, format!("id{:02}", 20 - index));
+        let together = |left: &u64, right: &u64| left / 4 == right / 4;
+        for wanted in
+            [options(0, "", false), options(1, "", false), options(3, "", false), options(2, "1.id12", false), options(2, "x", false)]
+        {
+            let in_order = page_in_order(items.into_iter(), together, key, Some(even), &wanted).unwrap();
+            assert_eq!(in_order, page(items.into_iter(), key, Some(even), &wanted).unwrap(), "{wanted:?}");
+        }
+        for wanted in [options(0, "", true), options(2, "", true), options(2, "2.id12", true)] {
+            let in_order = page_in_order(items.into_iter().rev(), together, key, Some(even), &wanted).unwrap();
+            assert_eq!(in_order, page(items.into_iter(), key, Some(even), &wanted).unwrap(), "{wanted:?}");
+        }
+        let mut read = 0;
+        let counted = items.into_iter().inspect(|_| read += 1);
+        let cut = page_in_order(counted, together, key, None, &options(1, "", false)).unwrap();
+        assert_eq!((cut.items, cut.next_token.as_deref(), read), (vec![3], Some("0.id18"), 3));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use drover_rt::{Clock, Entropy};
+use drover_server::Concern;
 use http::{HeaderMap, Method, StatusCode};
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
@@ -40,6 +41,8 @@ pub struct Request {
     pub clock: Clock,
     /// Randomness, for jitter and ids.
     pub entropy: Entropy,
+    /// What a held read waits for; set by handlers that read less than everything.
+    pub(crate) concern: Concern,
     pub(crate) parameters: Vec<(&'static str, String)>,
     pub(crate) gate: Gate,
     /// A parameter as it was sent, where the handler is shown another one: the object is none of the caller's business.
@@ -62,12 +65,20 @@ impl Request {
             remote: IpAddr::V4(Ipv4Addr::LOCALHOST),
             clock: Clock::system(),
             entropy: Entropy::system(),
+            concern: Concern::All,
             parameters: Vec::new(),
             gate: Gate::new(Access::Public, Caller::unrestricted()),
             hidden: None,
             body: Mutex::new(None),
             upgrade: Mutex::new(None),
         }
+    }
+
+    /// The request as one that, when held, only waits for changes of this.
+    #[must_use]
+    pub fn about(mut self, concern: Concern) -> Self {
+        self.concern = concern;
+        self
     }
 
     /// A parameter of the path, decoded; "" if the pattern has none of that name.

@@ -4,6 +4,7 @@
 //! the push to clients, the event stream, the leader's services.
 
 mod channel;
+mod concern;
 mod config;
 mod dispatches;
 mod endpoints;
@@ -19,6 +20,7 @@ mod reports;
 mod server;
 
 pub use channel::AgentChannel;
+pub use concern::Concern;
 pub use config::{AclConfig, Config, Observer, PlantedBug, ResetFile};
 pub use dispatches::Dispatched;
 pub use drover_scheduler::dispatch::Request as DispatchRequest;

@@ -10,6 +10,7 @@ use drover_raft::{Machine, MachineError, Refusal};
 use drover_state::{Snapshot, SnapshotReader, Store, Touched, write_snapshot};
 use tokio::sync::{Notify, watch};
 
+use crate::concern::{Concern, Waiting};
 use crate::config::Observer;
 use crate::error::refusal;
 use crate::events::EventBuffer;
@@ -78,6 +79,7 @@ pub struct Region {
     /// How much is being pushed to all nodes.
     pub(crate) push_pace: Pace,
     pub(crate) events: EventBuffer,
+    waiting: Waiting,
     observer: Option<Observer>,
 }
 
@@ -99,6 +101,7 @@ impl Region {
             pushes: Mutex::default(),
             push_pace: Pace::default(),
             events: EventBuffer::new(event_buffer),
+            waiting: Waiting::default(),
         }
     }
 
@@ -112,6 +115,20 @@ impl Region {
         let mut newest = self.index.subscribe();
         // The sender lives in `self`, so the wait cannot fail while it is borrowed.
         let _ = newest.wait_for(|now| *now > index).await;
+    }
+
+    /// Returns once something it concerns changed after `index`; may return early. Cancel-safe.
+    pub async fn changed_in(&self, index: u64, concern: &Concern) {
+        if *concern == Concern::All {
+            return self.changed(index).await;
+        }
+        let ticket = self.waiting.join(concern);
+        let mut woken = std::pin::pin!(ticket.wake.notified());
+        woken.as_mut().enable();
+        // What changed before is not told again.
+        if self.snapshot().index() <= index {
+            woken.await;
+        }
     }
 
     /// Tells its holder which allocations of the node change in a way that the node must act on.
@@ -154,6 +171,7 @@ impl Region {
     }
 
     fn tell(&self, touched: Touched) {
+        self.waiting.tell(&touched, &self.snapshot());
         let Touched { evals, deployments, freed, jobs, nodes, pushes, .. } = touched;
         if !(evals.is_empty() && deployments.is_empty() && freed.is_empty() && jobs.is_empty() && nodes.is_empty()) {
             let mut changes = lock(&self.changes);
@@ -222,6 +240,7 @@ impl Machine for Region {
         *store = Store::from_snapshot(state);
         self.publish(&store);
         drop(store);
+        self.waiting.wake_all();
         for watcher in lock(&self.pushes).values().flatten().filter_map(std::sync::Weak::upgrade) {
             watcher.changed(Pending { everything: true, ..Pending::default() });
         }

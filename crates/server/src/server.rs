@@ -137,6 +137,11 @@ impl Server {
         self.0.region.changed(index).await;
     }
 
+    /// Returns once something it concerns changed after `index`; may return early. Cancel-safe.
+    pub async fn changed_in(&self, index: u64, concern: &crate::Concern) {
+        self.0.region.changed_in(index, concern).await;
+    }
+
     /// Returns whether the state reached an index within `limit`.
     pub(crate) async fn reached(&self, index: u64, limit: std::time::Duration) -> bool {
         let wait = async {

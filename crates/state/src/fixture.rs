@@ -51,7 +51,7 @@ impl Fixture {
     /// Puts down a job with its versions.
     pub fn job(&mut self, row: JobRow) -> JobSlot {
         let slot = self.slot();
-        self.state.job_ids.insert(row.id().clone(), slot);
+        self.state.name_job(row.id(), slot);
         self.state.jobs.insert(slot, Arc::new(row));
         slot
     }
@@ -75,7 +75,7 @@ impl Fixture {
     pub fn eval(&mut self, eval: Evaluation) {
         let slot: EvalSlot = self.slot();
         self.state.eval_ids.insert(eval.id, slot);
-        self.state.evals_by_job.insert((eval.job_id.clone(), slot), ());
+        self.state.evals_by_job.insert(((&eval.job_id).into(), slot), ());
         self.state.evals.insert(slot, Arc::new(eval));
     }
 
@@ -83,7 +83,7 @@ impl Fixture {
     pub fn deployment(&mut self, deployment: Deployment) {
         let slot: DeploymentSlot = self.slot();
         self.state.deployment_ids.insert(deployment.id, slot);
-        self.state.deployments_by_job.insert((deployment.job_id.clone(), slot), ());
+        self.state.deployments_by_job.insert(((&deployment.job_id).into(), slot), ());
         self.state.deployments.insert(slot, Arc::new(deployment));
     }
 

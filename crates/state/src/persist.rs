@@ -258,7 +258,7 @@ impl SnapshotReader {
             if row.versions.is_empty() {
                 return Err(RestoreError::Malformed("a job without versions".to_owned()));
             }
-            state.job_ids.insert(row.id().clone(), slot);
+            state.name_job(row.id(), slot);
             state.jobs.insert(slot, Arc::new(row));
         }
         for _ in 0..length(&mut d)? {
@@ -273,14 +273,14 @@ impl SnapshotReader {
             length(&mut d)?;
             let (slot, row): (_, Evaluation) = (d.decode()?, d.decode()?);
             state.eval_ids.insert(row.id, slot);
-            state.evals_by_job.insert((row.job_id.clone(), slot), ());
+            state.evals_by_job.insert(((&row.job_id).into(), slot), ());
             state.evals.insert(slot, Arc::new(row));
         }
         for _ in 0..length(&mut d)? {
             length(&mut d)?;
             let (slot, row): (_, Deployment) = (d.decode()?, d.decode()?);
             state.deployment_ids.insert(row.id, slot);
-            state.deployments_by_job.insert((row.job_id.clone(), slot), ());
+            state.deployments_by_job.insert(((&row.job_id).into(), slot), ());
             state.deployments.insert(slot, Arc::new(row));
         }
         for _ in 0..length(&mut d)? {
@@ -470,7 +470,7 @@ pub(crate) fn recount(state: &mut Snapshot) {
             continue;
         }
         let parent = JobId { namespace: job.id.namespace.clone(), id: job.parent_id.clone() };
-        let Some(parent) = state.job_ids.get(&parent).and_then(|slot| state.jobs.get_mut(slot)) else { continue };
+        let Some(parent) = state.job_slot(&parent).and_then(|slot| state.jobs.get_mut(&slot)) else { continue };
         let parent = Arc::make_mut(parent);
         *parent.children.of(row.status) += 1;
     }
@@ -501,8 +501,8 @@ pub(crate) fn recount(state: &mut Snapshot) {
     let evals = state.evals.clone();
     for (_, eval) in &evals {
         if !eval.status.is_terminal()
-            && let Some(slot) = state.job_ids.get(&eval.job_id)
-            && let Some(job) = state.jobs.get_mut(slot)
+            && let Some(slot) = state.job_slot(&eval.job_id)
+            && let Some(job) = state.jobs.get_mut(&slot)
         {
             Arc::make_mut(job).open_evals += 1;
         }

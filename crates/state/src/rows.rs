@@ -28,6 +28,11 @@ impl<K> Slot<K> {
         Self(number, PhantomData)
     }
 
+    /// The slot's number.
+    pub(crate) const fn get(self) -> u32 {
+        self.0
+    }
+
     /// The number.
     pub const fn number(self) -> u32 {
         self.0

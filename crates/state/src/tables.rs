@@ -1,5 +1,7 @@
 //! The tables and their indexes, and reading from them.
 
+use std::hash::{Hash, Hasher};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use drover_base::{AllocId, DeploymentId, EvalId, NodeId, WallTime};
@@ -29,6 +31,26 @@ pub(crate) type ServiceKey = (Arc<str>, Arc<str>, Arc<str>);
 /// A set over a persistent map.
 pub(crate) type Set<K> = OrdMap<K, ()>;
 
+/// Stands for a job's id in indexes by job. Writing to a persistent map copies a leaf of up to 64 keys, so a key must be
+/// cheap to copy. Two ids may share a hash: who reads such an index looks at the rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct JobHash(u64);
+
+impl JobHash {
+    pub(crate) fn of(namespace: &str, id: &str) -> Self {
+        // The hasher has fixed keys: every run of a process counts the same.
+        let mut hasher = std::hash::DefaultHasher::new();
+        (namespace, id).hash(&mut hasher);
+        Self(hasher.finish())
+    }
+}
+
+impl From<&JobId> for JobHash {
+    fn from(id: &JobId) -> Self {
+        Self::of(&id.namespace, &id.id)
+    }
+}
+
 /// The state at one index; a clone is a pointer copy.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
@@ -38,9 +60,13 @@ pub struct Snapshot {
     pub(crate) next_slot: u32,
     pub(crate) table_index: [Index; Table::ALL.len()],
     pub(crate) jobs: OrdMap<JobSlot, Arc<JobRow>>,
-    pub(crate) job_ids: OrdMap<JobId, JobSlot>,
+    pub(crate) job_ids: OrdMap<Arc<JobId>, JobSlot>,
+    /// The same for finding one: numbers are compared faster than texts with a long beginning in common.
+    pub(crate) job_hashes: OrdMap<JobHash, JobSlot>,
+    /// How many jobs have come whose hash was another's; while none did, [`Self::job_hashes`] has them all.
+    pub(crate) job_clashes: u32,
     /// Children by their parent.
-    pub(crate) children: Set<(JobId, JobSlot)>,
+    pub(crate) children: Set<(JobHash, JobSlot)>,
     /// Dispatched children by their parent and the token that makes them unique.
     pub(crate) dispatch_tokens: OrdMap<(JobId, Arc<str>), JobSlot>,
     /// Jobs that run on every node.
@@ -59,10 +85,10 @@ pub struct Snapshot {
     pub(crate) allocs_by_deployment: Set<(DeploymentId, AllocSlot)>,
     pub(crate) evals: OrdMap<EvalSlot, Arc<Evaluation>>,
     pub(crate) eval_ids: OrdMap<EvalId, EvalSlot>,
-    pub(crate) evals_by_job: Set<(JobId, EvalSlot)>,
+    pub(crate) evals_by_job: Set<(JobHash, EvalSlot)>,
     pub(crate) deployments: OrdMap<DeploymentSlot, Arc<Deployment>>,
     pub(crate) deployment_ids: OrdMap<DeploymentId, DeploymentSlot>,
-    pub(crate) deployments_by_job: Set<(JobId, DeploymentSlot)>,
+    pub(crate) deployments_by_job: Set<(JobHash, DeploymentSlot)>,
     /// By namespace, name, id.
     pub(crate) services: OrdMap<ServiceKey, Arc<ServiceRegistration>>,
     /// By namespace and id: the name.
@@ -110,12 +136,37 @@ impl Snapshot {
 
     /// A job.
     pub fn job(&self, id: &JobId) -> Option<&Arc<JobRow>> {
-        self.jobs.get(self.job_ids.get(id)?)
+        self.jobs.get(&self.job_slot(id)?)
     }
 
     /// A job's slot.
     pub fn job_slot(&self, id: &JobId) -> Option<JobSlot> {
-        self.job_ids.get(id).copied()
+        let found = self.job_hashes.get(&JobHash::from(id)).copied();
+        let own = |slot: &JobSlot| self.jobs.get(slot).is_some_and(|row| row.id() == id);
+        match found.filter(own) {
+            None if self.job_clashes > 0 => self.job_ids.get(id).copied(),
+            slot => slot,
+        }
+    }
+
+    /// Enters a job's id.
+    pub(crate) fn name_job(&mut self, id: &JobId, slot: JobSlot) {
+        self.job_ids.insert(Arc::new(id.clone()), slot);
+        let hash = JobHash::from(id);
+        if self.job_hashes.contains_key(&hash) {
+            self.job_clashes += 1;
+        } else {
+            self.job_hashes.insert(hash, slot);
+        }
+    }
+
+    /// Takes a job's id out.
+    pub(crate) fn unname_job(&mut self, id: &JobId) {
+        let slot = self.job_ids.remove(id);
+        let hash = JobHash::from(id);
+        if slot.is_some() && self.job_hashes.get(&hash).copied() == slot {
+            self.job_hashes.remove(&hash);
+        }
     }
 
     /// A job by slot.
@@ -129,8 +180,12 @@ impl Snapshot {
     }
 
     /// The children of a job in the order of their making.
-    pub fn children(&self, parent: &JobId) -> impl DoubleEndedIterator<Item = &Arc<JobRow>> {
-        self.children.range((parent.clone(), first())..=(parent.clone(), last())).filter_map(|((_, slot), ())| self.jobs.get(slot))
+    pub fn children<'a>(&'a self, parent: &JobId) -> impl DoubleEndedIterator<Item = &'a Arc<JobRow>> {
+        let hash = JobHash::from(parent);
+        self.children
+            .range((hash, first())..=(hash, last()))
+            .filter_map(|((_, slot), ())| self.jobs.get(slot))
+            .filter(move |row| row.id().namespace == parent.namespace && row.job().parent_id == parent.id)
     }
 
     /// The child that was dispatched with this token.
@@ -169,12 +224,11 @@ impl Snapshot {
             self.periodic_jobs.remove(&slot);
         }
         if !job.parent_id.is_empty() {
-            let parent = JobId { namespace: job.id.namespace.clone(), id: job.parent_id.clone() };
             if !job.dispatch_idempotency_token.is_empty() {
-                let token = Arc::from(job.dispatch_idempotency_token.as_str());
-                self.dispatch_tokens.insert((parent.clone(), token), slot);
+                let parent = JobId { namespace: job.id.namespace.clone(), id: job.parent_id.clone() };
+                self.dispatch_tokens.insert((parent, Arc::from(job.dispatch_idempotency_token.as_str())), slot);
             }
-            self.children.insert((parent, slot), ());
+            self.children.insert((JobHash::of(&job.id.namespace, &job.parent_id), slot), ());
         }
     }
 
@@ -183,11 +237,11 @@ impl Snapshot {
         self.system_jobs.remove(&slot);
         self.periodic_jobs.remove(&slot);
         if !job.parent_id.is_empty() {
-            let parent = JobId { namespace: job.id.namespace.clone(), id: job.parent_id.clone() };
             if !job.dispatch_idempotency_token.is_empty() {
-                self.dispatch_tokens.remove(&(parent.clone(), Arc::from(job.dispatch_idempotency_token.as_str())));
+                let parent = JobId { namespace: job.id.namespace.clone(), id: job.parent_id.clone() };
+                self.dispatch_tokens.remove(&(parent, Arc::from(job.dispatch_idempotency_token.as_str())));
             }
-            self.children.remove(&(parent, slot));
+            self.children.remove(&(JobHash::of(&job.id.namespace, &job.parent_id), slot));
         }
     }
 
@@ -204,6 +258,11 @@ impl Snapshot {
     /// A node by slot.
     pub fn node_at(&self, slot: NodeSlot) -> Option<&Arc<NodeRow>> {
         self.nodes.get(&slot)
+    }
+
+    /// The nodes whose ids lie in a range, by id.
+    pub fn nodes_by_id(&self, ids: RangeInclusive<NodeId>) -> impl DoubleEndedIterator<Item = &Arc<NodeRow>> {
+        self.node_ids.range(ids).filter_map(|(_, slot)| self.nodes.get(slot))
     }
 
     /// All nodes by id.
@@ -226,9 +285,37 @@ impl Snapshot {
         self.allocs.iter().map(|(_, row)| row)
     }
 
-    /// All allocations by id, for prefixes.
-    pub fn allocs_by_id(&self) -> impl DoubleEndedIterator<Item = &Arc<Alloc>> {
-        self.alloc_ids.iter().filter_map(|(_, slot)| self.allocs.get(slot))
+    /// The allocations whose ids lie in a range, by id.
+    pub fn allocs_by_id(&self, ids: RangeInclusive<AllocId>) -> impl DoubleEndedIterator<Item = &Arc<Alloc>> {
+        self.alloc_ids.range(ids).filter_map(|(_, slot)| self.allocs.get(slot))
+    }
+
+    /// The allocations that entries in a range made, in the order of their placement.
+    pub fn allocs_created(&self, indexes: RangeInclusive<Index>) -> impl DoubleEndedIterator<Item = &Arc<Alloc>> {
+        self.allocs.range(self.slots(&self.allocs, indexes, |alloc| alloc.create_index)).map(|(_, row)| row)
+    }
+
+    /// The slots of what entries in a range made. Slots are given out in the order of the log.
+    fn slots<K, R>(
+        &self,
+        table: &OrdMap<crate::rows::Slot<K>, Arc<R>>,
+        indexes: RangeInclusive<Index>,
+        created: impl Fn(&R) -> Index,
+    ) -> std::ops::Range<crate::rows::Slot<K>> {
+        let first = |index: Index| {
+            let (mut low, mut high) = (0, self.next_slot);
+            while low < high {
+                let middle = low + (high - low) / 2;
+                match table.range(crate::rows::Slot::new(middle)..).next() {
+                    Some((slot, row)) if created(row) < index => low = slot.get() + 1,
+                    _ => high = middle,
+                }
+            }
+            low
+        };
+        let from = first(*indexes.start());
+        let to = indexes.end().checked_add(1).map_or(self.next_slot, first);
+        crate::rows::Slot::new(from)..crate::rows::Slot::new(to.max(from))
     }
 
     /// The allocations of a job in the order of their placement.
@@ -261,14 +348,23 @@ impl Snapshot {
         self.evals.iter().map(|(_, row)| row)
     }
 
-    /// All evaluations by id, for prefixes.
-    pub fn evals_by_id(&self) -> impl DoubleEndedIterator<Item = &Arc<Evaluation>> {
-        self.eval_ids.iter().filter_map(|(_, slot)| self.evals.get(slot))
+    /// The evaluations whose ids lie in a range, by id.
+    pub fn evals_by_id(&self, ids: RangeInclusive<EvalId>) -> impl DoubleEndedIterator<Item = &Arc<Evaluation>> {
+        self.eval_ids.range(ids).filter_map(|(_, slot)| self.evals.get(slot))
+    }
+
+    /// The evaluations that entries in a range made, in that order.
+    pub fn evals_created(&self, indexes: RangeInclusive<Index>) -> impl DoubleEndedIterator<Item = &Arc<Evaluation>> {
+        self.evals.range(self.slots(&self.evals, indexes, |eval| eval.create_index)).map(|(_, row)| row)
     }
 
     /// The evaluations of a job in the order of their creation.
-    pub fn evals_of_job(&self, id: &JobId) -> impl Iterator<Item = &Arc<Evaluation>> {
-        self.evals_by_job.range((id.clone(), first())..=(id.clone(), last())).filter_map(|((_, eval), ())| self.evals.get(eval))
+    pub fn evals_of_job<'a>(&'a self, id: &JobId) -> impl Iterator<Item = &'a Arc<Evaluation>> {
+        let hash = JobHash::from(id);
+        self.evals_by_job
+            .range((hash, first())..=(hash, last()))
+            .filter_map(|((_, eval), ())| self.evals.get(eval))
+            .filter(move |eval| eval.job_id == *id)
     }
 
     /// A deployment.
@@ -281,11 +377,23 @@ impl Snapshot {
         self.deployments.iter().map(|(_, row)| row)
     }
 
+    /// The deployments whose ids lie in a range, by id.
+    pub fn deployments_by_id(&self, ids: RangeInclusive<DeploymentId>) -> impl DoubleEndedIterator<Item = &Arc<Deployment>> {
+        self.deployment_ids.range(ids).filter_map(|(_, slot)| self.deployments.get(slot))
+    }
+
+    /// The deployments that entries in a range made, in that order.
+    pub fn deployments_created(&self, indexes: RangeInclusive<Index>) -> impl DoubleEndedIterator<Item = &Arc<Deployment>> {
+        self.deployments.range(self.slots(&self.deployments, indexes, |deployment| deployment.create_index)).map(|(_, row)| row)
+    }
+
     /// The deployments of a job in the order of their creation.
-    pub fn deployments_of_job(&self, id: &JobId) -> impl DoubleEndedIterator<Item = &Arc<Deployment>> {
+    pub fn deployments_of_job<'a>(&'a self, id: &JobId) -> impl DoubleEndedIterator<Item = &'a Arc<Deployment>> {
+        let hash = JobHash::from(id);
         self.deployments_by_job
-            .range((id.clone(), first())..=(id.clone(), last()))
+            .range((hash, first())..=(hash, last()))
             .filter_map(|((_, deployment), ())| self.deployments.get(deployment))
+            .filter(move |deployment| deployment.job_id == *id)
     }
 
     /// The newest deployment of the job that is registered now.

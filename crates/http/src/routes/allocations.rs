@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use drover_base::AllocId;
+use drover_server::Concern;
 use drover_state::{Alloc, Snapshot, Table};
 use http::StatusCode;
 
-use super::{List, State, one};
+use super::ordered::Ordered;
+use super::{State, one};
 use crate::blocking::At;
 use crate::error::ApiError;
 use crate::filter::Kind;
-use crate::page::{CreateKey, IdKey};
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::{ids, view};
@@ -22,20 +23,15 @@ pub async fn list<S: State>(source: Arc<S>, request: Request) -> Result<Reply, A
     let states = request.query.boolean("task_states", status)?.unwrap_or(true);
     let prefix = ids::prefix(request.query.get("prefix"), "alloc")?;
     let scope = request.scope();
-    let rows = |snapshot: &Snapshot| {
-        let fits = |alloc: &&Arc<Alloc>| scope.includes(&alloc.job.id.namespace) && ids::starts_with(alloc.id, &prefix);
-        let value = snapshot.allocs().filter(fits).cloned().collect();
-        Ok(At { index: snapshot.table_index(Table::Allocs), value })
+    let request = request.about(Concern::Table(Table::Allocs));
+    let list = Ordered {
+        prefix: &prefix,
+        fits: |alloc: &Alloc| scope.includes(&alloc.job.id.namespace),
+        full: |snapshot: &Snapshot, alloc: &Alloc| view::alloc(snapshot, alloc),
+        stub: |snapshot: &Snapshot, alloc: &Alloc| view::alloc_stub(snapshot, alloc, resources, states),
+        kind: Kind::Allocation,
     };
-    let full = |snapshot: &Snapshot, alloc: &Alloc| view::alloc(snapshot, alloc);
-    let stub = |snapshot: &Snapshot, alloc: &Alloc| view::alloc_stub(snapshot, alloc, resources, states);
-    if prefix.is_empty() {
-        List { rows, key: |alloc: &Alloc| CreateKey(alloc.create_index, alloc.id.to_string()), full, stub, kind: Kind::Allocation }
-            .answer(&*source, &request)
-            .await
-    } else {
-        List { rows, key: |alloc: &Alloc| IdKey(alloc.id.to_string()), full, stub, kind: Kind::Allocation }.answer(&*source, &request).await
-    }
+    list.by_creation(&*source, &request).await
 }
 
 /// The id in the path.
@@ -46,6 +42,7 @@ pub(crate) fn id(request: &Request) -> Result<AllocId, ApiError> {
 /// `GET /v1/allocation/{alloc_id}`.
 pub async fn read<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     let id = id(&request)?;
+    let request = request.about(Concern::Alloc(id));
     one(&*source, &request, "alloc not found", |snapshot| {
         let found = snapshot.alloc(id);
         let index = found.map_or_else(|| snapshot.table_index(Table::Allocs), |alloc| alloc.modify_index);
@@ -57,6 +54,7 @@ pub async fn read<S: State>(source: Arc<S>, request: Request) -> Result<Reply, A
 /// `GET /v1/allocation/{alloc_id}/services`.
 pub async fn services<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     let id = id(&request)?;
+    let request = request.about(Concern::Table(Table::Services));
     one(&*source, &request, "allocation not found", |snapshot| {
         let found = snapshot.alloc(id).map(|_| {
             let services = snapshot.services_of_alloc(id).map(|service| view::service(service));

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use drover_api as api;
 use drover_base::DeploymentId;
 use drover_model::Deployment;
-use drover_server::why;
+use drover_server::{Concern, why};
 use drover_state::{Snapshot, Table};
 
-use super::{List, State, one, value};
+use super::ordered::Ordered;
+use super::{State, one, value};
 use crate::blocking::At;
 use crate::error::ApiError;
 use crate::filter::Kind;
-use crate::page::{CreateKey, IdKey};
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::{ids, view};
@@ -21,19 +21,10 @@ use crate::{ids, view};
 pub async fn list<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     let prefix = ids::prefix(request.query.get("prefix"), "")?;
     let scope = request.scope();
-    let rows = |snapshot: &Snapshot| {
-        let fits = |deployment: &&Arc<Deployment>| scope.includes(&deployment.job_id.namespace) && ids::starts_with(deployment.id, &prefix);
-        let value = snapshot.deployments().filter(fits).cloned().collect();
-        Ok(At { index: snapshot.table_index(Table::Deployments), value })
-    };
+    let request = request.about(Concern::Table(Table::Deployments));
     let full = |_: &Snapshot, deployment: &Deployment| view::deployment(deployment);
-    if prefix.is_empty() {
-        let key = |deployment: &Deployment| CreateKey(deployment.create_index, deployment.id.to_string());
-        List { rows, key, full, stub: full, kind: Kind::Full }.answer(&*source, &request).await
-    } else {
-        let key = |deployment: &Deployment| IdKey(deployment.id.to_string());
-        List { rows, key, full, stub: full, kind: Kind::Full }.answer(&*source, &request).await
-    }
+    let fits = |deployment: &Deployment| scope.includes(&deployment.job_id.namespace);
+    Ordered { prefix: &prefix, fits, full, stub: full, kind: Kind::Full }.by_creation(&*source, &request).await
 }
 
 /// The id in the path.
@@ -44,6 +35,7 @@ pub(crate) fn id(request: &Request) -> Result<DeploymentId, ApiError> {
 /// `GET /v1/deployment/{deployment_id}`.
 pub async fn read<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     let id = id(&request)?;
+    let request = request.about(Concern::Deployment(id));
     one(&*source, &request, "deployment not found", |snapshot| {
         let found = snapshot.deployment(id);
         let index = found.map_or_else(|| snapshot.table_index(Table::Deployments), |deployment| deployment.modify_index);
@@ -57,6 +49,7 @@ pub async fn read<S: State>(source: Arc<S>, request: Request) -> Result<Reply, A
 /// `GET /v1/deployment/allocations/{deployment_id}`.
 pub async fn allocations<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     let id = id(&request)?;
+    let request = request.about(Concern::Table(Table::Allocs));
     value(&*source, &request, |snapshot| {
         let found: Vec<_> = snapshot.allocs_of_deployment(id).collect();
         let index = found.iter().map(|alloc| alloc.modify_index).max();

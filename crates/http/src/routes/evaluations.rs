@@ -5,15 +5,15 @@ use std::sync::Arc;
 use drover_api as api;
 use drover_base::EvalId;
 use drover_model::Evaluation;
-use drover_server::why;
+use drover_server::{Concern, why};
 use drover_state::{Snapshot, Table};
 use http::StatusCode;
 
-use super::{List, State, one, value};
+use super::ordered::Ordered;
+use super::{State, one, value};
 use crate::blocking::{At, blocking};
 use crate::error::ApiError;
 use crate::filter::{Filter, Kind};
-use crate::page::{CreateKey, IdKey};
 use crate::reply::{Meta, Reply};
 use crate::request::Request;
 use crate::{ids, view};
@@ -28,24 +28,14 @@ pub async fn list<S: State>(source: Arc<S>, request: Request) -> Result<Reply, A
     }
     let prefix = ids::prefix(request.query.get("prefix"), "eval")?;
     let scope = request.scope();
-    let rows = |snapshot: &Snapshot| {
-        let fits = |eval: &&Arc<Evaluation>| {
-            scope.includes(&eval.job_id.namespace)
-                && (job.is_empty() || eval.job_id.id == job)
-                && (status.is_empty() || eval.status.text() == status)
-                && ids::starts_with(eval.id, &prefix)
-        };
-        Ok(At { index: snapshot.table_index(Table::Evals), value: snapshot.evals().filter(fits).cloned().collect() })
-    };
+    let request = request.about(Concern::Table(Table::Evals));
     let full = |_: &Snapshot, eval: &Evaluation| view::evaluation(eval);
-    if prefix.is_empty() {
-        let key = |eval: &Evaluation| CreateKey(eval.create_index, eval.id.to_string());
-        List { rows, key, full, stub: full, kind: Kind::Evaluation }.answer(&*source, &request).await
-    } else {
-        List { rows, key: |eval: &Evaluation| IdKey(eval.id.to_string()), full, stub: full, kind: Kind::Evaluation }
-            .answer(&*source, &request)
-            .await
-    }
+    let fits = |eval: &Evaluation| {
+        scope.includes(&eval.job_id.namespace)
+            && (job.is_empty() || eval.job_id.id == job)
+            && (status.is_empty() || eval.status.text() == status)
+    };
+    Ordered { prefix: &prefix, fits, full, stub: full, kind: Kind::Evaluation }.by_creation(&*source, &request).await
 }
 
 /// `GET /v1/evaluations/count`.
@@ -80,6 +70,7 @@ fn id(request: &Request) -> Result<EvalId, ApiError> {
 pub async fn read<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     let id = id(&request)?;
     let related = request.query.boolean("related", StatusCode::INTERNAL_SERVER_ERROR)?.unwrap_or(false);
+    let request = if related { request } else { request.about(Concern::Eval(id)) };
     one(&*source, &request, "eval not found", |snapshot| {
         let Some(eval) = snapshot.eval(id) else {
             return Ok(At { index: snapshot.table_index(Table::Evals), value: None });
@@ -116,6 +107,7 @@ fn relatives(snapshot: &Snapshot, eval: &Evaluation) -> Vec<Arc<Evaluation>> {
 /// `GET /v1/evaluation/{eval_id}/allocations`.
 pub async fn allocations<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     let id = id(&request)?;
+    let request = request.about(Concern::Table(Table::Allocs));
     value(&*source, &request, |snapshot| {
         let found: Vec<_> = snapshot.allocs_of_eval(id).collect();
         let index = found.iter().map(|alloc| alloc.modify_index).max();

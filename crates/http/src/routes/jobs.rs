@@ -5,6 +5,7 @@ use std::sync::Arc;
 use drover_api as api;
 use drover_model::JobId;
 use drover_server::why;
+use drover_server::Concern;
 use drover_state::{JobRow, Snapshot, Table};
 use http::StatusCode;
 
@@ -46,6 +47,7 @@ fn row<'a>(snapshot: &'a Snapshot, id: &JobId) -> Option<&'a Arc<JobRow>> {
 /// `GET /v1/job/{job_id}`.
 pub async fn read<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     let id = job_id(&request);
+    let request = request.about(Concern::Job(id.clone()));
     one(&*source, &request, "job not found", |snapshot| {
         let found = row(snapshot, &id);
         let index = found.map_or_else(|| snapshot.table_index(Table::Jobs), |row| row.modify_index);
@@ -57,6 +59,7 @@ pub async fn read<S: State>(source: Arc<S>, request: Request) -> Result<Reply, A
 /// `GET /v1/job/{job_id}/summary`.
 pub async fn summary<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     let id = job_id(&request);
+    let request = request.about(Concern::Job(id.clone()));
     one(&*source, &request, "job not found", |snapshot| {
         let found = row(snapshot, &id);
         let index = found.map_or_else(|| snapshot.table_index(Table::Summaries), |row| row.summary_index);
@@ -69,6 +72,7 @@ pub async fn summary<S: State>(source: Arc<S>, request: Request) -> Result<Reply
 /// `GET /v1/job/{job_id}/scale`.
 pub async fn scale_status<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     let id = job_id(&request);
+    let request = request.about(Concern::Job(id.clone()));
     one(&*source, &request, "job not found", |snapshot| {
         let found = row(snapshot, &id);
         let own = found.map_or(0, |row| row.modify_index.max(row.summary_index));
@@ -81,6 +85,7 @@ pub async fn scale_status<S: State>(source: Arc<S>, request: Request) -> Result<
 /// `GET /v1/job/{job_id}/versions`.
 pub async fn versions<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     let id = job_id(&request);
+    let request = request.about(Concern::Job(id.clone()));
     let wants_diffs = request.query.boolean("diffs", StatusCode::INTERNAL_SERVER_ERROR)?.unwrap_or(false);
     let tag = request.query.find("diff_tag").filter(|tag| !tag.is_empty()).map(str::to_owned);
     let version = match request.query.get("diff_version") {
@@ -123,6 +128,7 @@ fn diffs(row: &JobRow, all: &[api::Job], tag: Option<&str>, version: Option<u64>
 /// `GET /v1/job/{job_id}/submission`.
 pub async fn submission<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     let id = job_id(&request);
+    let request = request.about(Concern::Job(id.clone()));
     let version: u64 =
         request.query.get("version").parse().map_err(|_| ApiError::bad_request("Unable to parse job submission version parameter"))?;
     request.permit(&id.namespace)?;
@@ -140,6 +146,7 @@ pub async fn submission<S: State>(source: Arc<S>, request: Request) -> Result<Re
 /// `GET /v1/job/{job_id}/allocations`.
 pub async fn allocations<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     let id = job_id(&request);
+    let request = request.about(Concern::Job(id.clone()));
     let all = request.query.boolean("all", StatusCode::INTERNAL_SERVER_ERROR)?.unwrap_or(false);
     value(&*source, &request, |snapshot| {
         let mut index = 0;
@@ -165,6 +172,7 @@ pub async fn allocations<S: State>(source: Arc<S>, request: Request) -> Result<R
 /// `GET /v1/job/{job_id}/evaluations`.
 pub async fn evaluations<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     let id = job_id(&request);
+    let request = request.about(Concern::Job(id.clone()));
     value(&*source, &request, |snapshot| {
         let mut evals: Vec<_> = snapshot.evals_of_job(&id).collect();
         evals.reverse();
@@ -178,6 +186,7 @@ pub async fn evaluations<S: State>(source: Arc<S>, request: Request) -> Result<R
 /// `GET /v1/job/{job_id}/deployments`.
 pub async fn deployments<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     let id = job_id(&request);
+    let request = request.about(Concern::Job(id.clone()));
     let all = request.query.boolean("all", StatusCode::INTERNAL_SERVER_ERROR)?.unwrap_or(false);
     value(&*source, &request, |snapshot| {
         let created = row(snapshot, &id).map(|row| row.job().create_index);
@@ -193,6 +202,7 @@ pub async fn deployments<S: State>(source: Arc<S>, request: Request) -> Result<R
 /// `GET /v1/job/{job_id}/deployment`: the newest, or null.
 pub async fn deployment<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     let id = job_id(&request);
+    let request = request.about(Concern::Job(id.clone()));
     value(&*source, &request, |snapshot| {
         let found = snapshot.latest_deployment(&id);
         let index = found.map_or_else(|| snapshot.table_index(Table::Deployments), |deployment| deployment.modify_index);
@@ -206,6 +216,7 @@ pub async fn deployment<S: State>(source: Arc<S>, request: Request) -> Result<Re
 /// `GET /v1/job/{job_id}/services`.
 pub async fn services<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     let id = job_id(&request);
+    let request = request.about(Concern::Table(Table::Services));
     one(&*source, &request, "job not found", |snapshot| {
         let own = |service: &&Arc<drover_model::ServiceRegistration>| service.job_id == id.id && service.namespace == id.namespace;
         let found = row(snapshot, &id)

@@ -14,6 +14,7 @@ pub mod job_changes;
 pub mod jobs;
 pub mod namespaces;
 pub mod nodes;
+mod ordered;
 pub mod pools;
 pub mod scaling;
 pub mod search;

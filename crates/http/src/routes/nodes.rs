@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use drover_api as api;
 use drover_base::NodeId;
-use drover_server::why;
+use drover_server::{Concern, why};
 use drover_state::{NodeRow, Snapshot, Table};
 use http::StatusCode;
 
-use super::{List, State, one, value};
+use super::ordered::Ordered;
+use super::{State, one, value};
 use crate::access::Capability;
 use crate::blocking::At;
 use crate::error::ApiError;
 use crate::filter::Kind;
-use crate::page::IdKey;
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::{ids, view};
@@ -29,18 +29,15 @@ pub async fn list<S: State>(source: Arc<S>, mut request: Request) -> Result<Repl
     let prefix = ids::prefix(request.query.get("prefix"), "node")?;
     // The order of this list cannot be turned round.
     request.query.remove("reverse");
-    let list = List {
-        rows: |snapshot: &Snapshot| {
-            let fits = |row: &&Arc<NodeRow>| ids::starts_with(row.node.id, &prefix);
-            let value = snapshot.nodes().map(|(_, row)| row).filter(fits).cloned().collect();
-            Ok(At { index: snapshot.table_index(Table::Nodes), value })
-        },
-        key: |row: &NodeRow| IdKey(row.node.id.to_string()),
+    let request = request.about(Concern::Table(Table::Nodes));
+    let list = Ordered {
+        prefix: &prefix,
+        fits: |_: &NodeRow| true,
         full: |_: &Snapshot, row: &NodeRow| view::node(row),
         stub: |_: &Snapshot, row: &NodeRow| view::node_stub(row, resources, os),
         kind: Kind::Full,
     };
-    list.answer(&*source, &request).await
+    list.by_id(&*source, &request).await
 }
 
 /// The id in the path.
@@ -51,6 +48,7 @@ pub(crate) fn id(request: &Request) -> Result<NodeId, ApiError> {
 /// `GET /v1/node/{node_id}`.
 pub async fn read<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     let id = id(&request)?;
+    let request = request.about(Concern::Node(id));
     one(&*source, &request, "node not found", |snapshot| {
         let found = snapshot.node(id);
         let index = found.map_or_else(|| snapshot.table_index(Table::Nodes), |row| row.modify_index);
@@ -64,6 +62,7 @@ pub async fn read<S: State>(source: Arc<S>, request: Request) -> Result<Reply, A
 pub async fn allocations<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     let id = id(&request)?;
     let rights = Arc::clone(&request.caller().rights);
+    let request = request.about(Concern::Node(id));
     value(&*source, &request, |snapshot| {
         let found: Vec<_> = snapshot.node_slot(id).into_iter().flat_map(|slot| snapshot.allocs_of_node(slot)).collect();
         let index = found.iter().map(|alloc| alloc.modify_index).max();

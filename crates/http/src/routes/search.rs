@@ -10,6 +10,7 @@ use drover_state::{Snapshot, Table};
 use super::State;
 use crate::access::{Capability, NodePoolCapability, Scope, VariableCapability, require};
 use crate::error::ApiError;
+use crate::ids;
 use crate::reply::{Meta, Reply};
 use crate::request::Request;
 
@@ -78,6 +79,9 @@ pub(super) fn unknown_context(given: &str) -> ApiError {
     ApiError::by_text(format!("context must be one of [{known}] or 'all' for all contexts; got {given:?}"))
 }
 
+/// Digits of a full id.
+const ID_DIGITS: usize = 32;
+
 /// Whether objects of a kind are known by ids. Prefixes of ids are digits; other texts match none of these.
 fn is_id(context: &str) -> bool {
     matches!(context, "allocs" | "nodes" | "evals" | "deployment")
@@ -89,10 +93,10 @@ fn is_digits(text: &str) -> bool {
 
 /// What starts with a text, and whether there is more of it than is sent.
 pub(super) fn prefix_matches(snapshot: &Snapshot, context: &str, scope: &Scope, prefix: &str) -> (Vec<String>, bool) {
-    if is_id(context) && !is_digits(prefix) {
+    let wanted = if is_id(context) { prefix.replace('-', "").to_ascii_lowercase() } else { prefix.to_owned() };
+    if is_id(context) && (!is_digits(prefix) || wanted.len() > ID_DIGITS) {
         return (Vec::new(), false);
     }
-    let wanted = if is_id(context) { prefix.replace('-', "").to_ascii_lowercase() } else { prefix.to_owned() };
     let mut found = candidates(snapshot, context, scope, &wanted);
     let more = found.len() > MATCHES_MAX;
     found.truncate(MATCHES_MAX);
@@ -137,26 +141,23 @@ pub(super) fn table(context: &str) -> Option<Table> {
 fn candidates(snapshot: &Snapshot, context: &str, scope: &Scope, wanted: &str) -> Vec<String> {
     let limit = MATCHES_MAX + 1;
     let own = |other: &str| scope.includes(other);
-    let starts = |id: String| id.replace('-', "").starts_with(wanted).then_some(id);
     match context {
         "jobs" => {
             let jobs = snapshot.jobs().filter(|row| own(&row.id().namespace) && row.id().id.starts_with(wanted));
             jobs.map(|row| row.id().id.clone()).take(limit).collect()
         }
-        "nodes" => snapshot.nodes().filter_map(|(_, row)| starts(row.node.id.to_string())).take(limit).collect(),
+        "nodes" => snapshot.nodes_by_id(ids::range(wanted)).map(|row| row.node.id.to_string()).take(limit).collect(),
         "allocs" => {
-            let allocs = snapshot.allocs_by_id().filter(|alloc| own(&alloc.job.id.namespace));
-            allocs.filter_map(|alloc| starts(alloc.id.to_string())).take(limit).collect()
+            let allocs = snapshot.allocs_by_id(ids::range(wanted)).filter(|alloc| own(&alloc.job.id.namespace));
+            allocs.map(|alloc| alloc.id.to_string()).take(limit).collect()
         }
         "evals" => {
-            let evals = snapshot.evals_by_id().filter(|eval| own(&eval.job_id.namespace));
-            evals.filter_map(|eval| starts(eval.id.to_string())).take(limit).collect()
+            let evals = snapshot.evals_by_id(ids::range(wanted)).filter(|eval| own(&eval.job_id.namespace));
+            evals.map(|eval| eval.id.to_string()).take(limit).collect()
         }
         "deployment" => {
-            let deployments = snapshot.deployments().filter(|deployment| own(&deployment.job_id.namespace));
-            let mut found: Vec<String> = deployments.filter_map(|deployment| starts(deployment.id.to_string())).collect();
-            found.sort();
-            found
+            let deployments = snapshot.deployments_by_id(ids::range(wanted)).filter(|deployment| own(&deployment.job_id.namespace));
+            deployments.map(|deployment| deployment.id.to_string()).take(limit).collect()
         }
         "vars" => {
             let may = |variable: &Variable| scope.rights.variable(&variable.namespace, &variable.path, VariableCapability::List);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use drover_model::ServiceRegistration;
+use drover_server::Concern;
 use drover_state::{Snapshot, Table};
 
 use super::{List, State, value};
@@ -17,6 +18,7 @@ use crate::view;
 /// `GET /v1/services`.
 pub async fn list<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     let scope = request.scope();
+    let request = request.about(Concern::Table(Table::Services));
     value(&*source, &request, |snapshot| {
         let own = snapshot.services().filter(|service| scope.includes(&service.namespace));
         let value = view::service_stubs(own.map(|service| &**service));
@@ -33,6 +35,7 @@ pub async fn read<S: State>(source: Arc<S>, request: Request) -> Result<Reply, A
     }
     let choice = choice(request.query.get("choose"))?;
     let namespace = request.namespace().to_owned();
+    let request = request.about(Concern::Service(namespace.clone(), name.clone()));
     let list = List {
         rows: |snapshot: &Snapshot| {
             let mut found: Vec<Arc<ServiceRegistration>> = snapshot.services_named(&namespace, &name).cloned().collect();

@@ -39,7 +39,7 @@ impl Transaction<'_> {
                 deployment.create_time = time;
                 let slot: DeploymentSlot = self.slot();
                 self.state.deployment_ids.insert(id, slot);
-                self.state.deployments_by_job.insert((deployment.job_id.clone(), slot), ());
+                self.state.deployments_by_job.insert(((&deployment.job_id).into(), slot), ());
             }
         }
         self.write_deployment(deployment, EventKind::DeploymentStatusUpdate);
@@ -235,7 +235,7 @@ impl Transaction<'_> {
         {
             self.touch(Table::Deployments);
             self.touched.deployments.insert(id);
-            self.state.deployments_by_job.remove(&(row.job_id.clone(), slot));
+            self.state.deployments_by_job.remove(&((&row.job_id).into(), slot));
         }
     }
 }

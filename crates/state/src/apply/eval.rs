@@ -37,7 +37,7 @@ impl Transaction<'_> {
                 eval.create_index = index;
                 let slot: EvalSlot = self.slot();
                 self.state.eval_ids.insert(eval.id, slot);
-                self.state.evals_by_job.insert((eval.job_id.clone(), slot), ());
+                self.state.evals_by_job.insert(((&eval.job_id).into(), slot), ());
                 slot
             }
         };
@@ -85,7 +85,7 @@ impl Transaction<'_> {
         {
             self.touch(Table::Evals);
             self.touched.evals.insert(id);
-            self.state.evals_by_job.remove(&(eval.job_id.clone(), slot));
+            self.state.evals_by_job.remove(&((&eval.job_id).into(), slot));
             if let Some(job) = self.state.job_slot(&eval.job_id) {
                 self.count_open(job, is_open(&eval), false);
             }

@@ -107,7 +107,7 @@ impl Transaction<'_> {
         self.touch(Table::Summaries);
         self.touched.jobs.insert(job.id.clone());
         self.state.index_job(slot, &job);
-        self.state.job_ids.insert(job.id.clone(), slot);
+        self.state.name_job(&job.id, slot);
         self.state.jobs.insert(slot, Arc::new(row));
         self.count_child(&job, None, Some(JobStatus::Pending));
         self.refresh_status(slot);
@@ -161,7 +161,7 @@ impl Transaction<'_> {
             self.state.unindex_job(slot, row.job());
             self.count_child(row.job(), Some(row.status), None);
         }
-        self.state.job_ids.remove(id);
+        self.state.unname_job(id);
     }
 
     pub(crate) fn job_stability(&mut self, id: &JobId, version: u64, stable: bool) -> Result<(), ApplyError> {
