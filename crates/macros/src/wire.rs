@@ -72,7 +72,7 @@ fn options(attributes: &[Attribute]) -> Result<Options> {
     Ok(options)
 }
 
-fn pascal_case(snake: &str) -> String {
+pub(crate) fn pascal_case(snake: &str) -> String {
     snake
         .split('_')
         .map(|word| match word {
