@@ -3,6 +3,7 @@
 
 mod operation;
 mod operations;
+pub mod pages;
 
 use std::sync::LazyLock;
 

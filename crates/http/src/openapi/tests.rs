@@ -110,3 +110,23 @@ fn every_row_of_the_ledger_that_is_served_is_described_with_its_parameters() {
     }
     assert!(compared > 150, "{compared}");
 }
+
+/// What stands between the opening that a person wrote and what is made from the definitions.
+const MARK: &str = "<!-- From here on made from the definitions: `cargo xtask reference` writes it anew. -->\n";
+
+#[test]
+fn the_pages_of_the_api_are_what_the_definitions_say() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/api");
+    let pages = pages::pages(&whole());
+    assert!(pages.len() > 15, "{}", pages.len());
+    for (area, text) in pages {
+        let path = folder.join(format!("{area}.md"));
+        let found = std::fs::read_to_string(&path).unwrap_or_default();
+        let (opening, made) = found.split_once(MARK).unwrap_or_else(|| panic!("{} needs an opening and the mark", path.display()));
+        if std::env::var_os("DROVER_WRITE_REFERENCE").is_some() {
+            std::fs::write(&path, format!("{opening}{MARK}{text}")).unwrap();
+        } else {
+            assert!(made == text, "docs/reference/api/{area}.md is not what the definitions say: cargo xtask reference");
+        }
+    }
+}

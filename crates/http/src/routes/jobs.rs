@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use drover_api as api;
 use drover_model::JobId;
-use drover_server::why;
 use drover_server::Concern;
+use drover_server::why;
 use drover_state::{JobRow, Snapshot, Table};
 use http::StatusCode;
 
