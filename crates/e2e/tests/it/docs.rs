@@ -94,7 +94,7 @@ fn run(directory: &Path, agent: &Agent, command: &str) -> Vec<String> {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    String::from_utf8_lossy(&output.stdout).trim_end().lines().map(plain).collect()
+    String::from_utf8_lossy(&output.stdout).trim_matches('\n').lines().map(plain).collect()
 }
 
 fn pages(folder: &Path, out: &mut Vec<PathBuf>) {
