@@ -17,9 +17,6 @@ use crate::agent::Agent;
 use crate::route::{Methods, Route};
 use operation::{Gives, Operation, Takes};
 
-/// Routes that only say what does not exist.
-const NOT_TOLD: &[&str] = &["/v1/client/fs/{verb}/{alloc_id}"];
-
 /// Parameters that many routes heed: the name, its schema and what it does.
 const COMMON: &[(&str, &str, &str)] = &[
     ("index", "integer", "Answers once what is asked for is newer than this index, or when `wait` is over."),
@@ -46,16 +43,24 @@ pub fn document(routes: &[Route<Agent>]) -> Value {
     let mut all = Definitions::default();
     let told = operations::all();
     let mut paths: Map<String, Value> = Map::new();
-    for route in routes.iter().filter(|route| !NOT_TOLD.contains(&route.pattern)) {
+    for route in routes {
         let path = route.pattern.replace("*}", "}");
         let known = told.iter().find_map(|(area, operations)| {
             let operation = operations.iter().find(|operation| operation.path == path && same(operation.methods, route.methods))?;
             Some((*area, operation))
         });
+        // What answers any method and is not told of only says what does not exist.
+        if known.is_none() && route.methods == Methods::Any {
+            continue;
+        }
         let plain = operation::op(route.methods, "", "", "");
         let (area, operation) = known.unwrap_or((route.pattern.split('/').nth(2).unwrap_or("agent"), &plain));
         for (method, suffix) in methods(operation.methods) {
-            let mut described = describe(route, operation, area, *method, &mut all);
+            // The first route of a path and method is the one that answers.
+            if paths.get(&path).is_some_and(|entry| entry.get(method).is_some()) {
+                continue;
+            }
+            let mut described = describe(route, operation, area, method, &mut all);
             let id = if operation.id.is_empty() { spelt(&path) } else { operation.id.to_owned() };
             described["operationId"] = json!(format!("{id}{suffix}"));
             let entry = paths.entry(path.clone()).or_insert_with(|| json!({ "parameters": path_parameters(&path) }));

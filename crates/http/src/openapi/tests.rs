@@ -77,7 +77,7 @@ fn operations_have_names_of_their_own_summaries_and_all_their_parameters() {
 fn every_route_of_the_table_is_described() {
     let document = whole();
     let described: BTreeSet<String> = operations(&document).into_iter().map(|(path, _, _)| path).collect();
-    for route in crate::table::table().routes().iter().filter(|route| !NOT_TOLD.contains(&route.pattern)) {
+    for route in crate::table::table().routes().iter().filter(|route| route.methods != Methods::Any) {
         assert!(described.contains(&route.pattern.replace("*}", "}")), "{}", route.pattern);
     }
 }

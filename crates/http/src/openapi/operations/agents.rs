@@ -142,27 +142,44 @@ pub(super) fn client() -> Vec<Operation> {
             .fails(400, "no node")
             .fails(403, "")
             .fails(404, "no path to node"),
-        op(Get, "/v1/client/identity", "readClientIdentity", "What the node's own token says.")
-            .query("stale region namespace pretty")
-            .text("node_id", "The node whose client answers.")
-            .gives::<api::NodeIdentityGetResponse>()
-            .fails(400, "'no local Node and node_id not provided'")
-            .fails(403, "")
-            .fails(404, ""),
-        op(Write, "/v1/client/identity/renew", "renewClientIdentity", "Renews the node's own token.")
-            .query("stale region namespace pretty")
-            .text("node_id", "The node whose client answers.")
-            .takes::<api::NodeIdentityRenewRequest>()
-            .body_optional()
-            .gives::<api::NodeIdentityRenewResponse>()
-            .fails(400, "")
-            .fails(403, "")
-            .fails(404, ""),
     ]
 }
 
 pub(super) fn agent() -> Vec<Operation> {
     vec![
+        op(Write, "/v1/agent/join", "joinAgents", "Has the agent's server join others.")
+            .query("pretty")
+            .texts("address", "A server to join. May be repeated.")
+            .gives::<api::JoinResponse>(),
+        op(Write, "/v1/agent/force-leave", "forceLeave", "Takes a server for gone that does not answer any more.")
+            .query("pretty")
+            .text("node", "The name of the server.")
+            .required()
+            .flag("prune", "Whether it is forgotten at once.")
+            .fails(501, "on an agent without a server"),
+        op(Get, "/v1/agent/monitor/export", "exportLog", "The agent's log of the past, in frames or plain.")
+            .query("region")
+            .flag("on_disk", "Whether the log file is read instead of the journal.")
+            .text("service_name", "The unit whose journal is read.")
+            .text("logs_since", "How far back, as a duration.")
+            .flag("follow", "Whether the answer goes on as the log grows.")
+            .flag("plain", "Whether the text comes without frames.")
+            .text("node_id", "The node whose client answers.")
+            .text("server_id", "The server that answers.")
+            .streams()
+            .fails(404, "")
+            .fails(422, "bad service_name")
+            .fails(500, "")
+            .fails(501, ""),
+        op(Get, "/v1/agent/pprof/{profile}", "readProfile", "A profile of the agent, where `enable_debug` is on.")
+            .query("region")
+            .number("seconds", "How long it is taken.")
+            .text("node_id", "The node whose client answers.")
+            .text("server_id", "The server that answers.")
+            .gives_bytes()
+            .fails(404, "")
+            .fails(500, "")
+            .fails(501, ""),
         op(Get, "/v1/agent/self", "readAgent", "What the agent is and how it is configured.")
             .query("pretty")
             .gives::<api::AgentSelf>()
@@ -266,6 +283,9 @@ pub(super) fn status() -> Vec<Operation> {
 
 pub(super) fn operator() -> Vec<Operation> {
     vec![
+        op(Get, "/v1/operator/license", "readLicense", "There are no licenses: everything is open to everyone.")
+            .query("pretty")
+            .fails(501, "always"),
         op(Get, "/v1/operator/scheduler/configuration", "readSchedulerConfiguration", "How the scheduler is set.")
             .query("stale region pretty")
             .gives::<api::SchedulerConfigurationResponse>()
