@@ -213,7 +213,9 @@ impl Server {
             )));
         }
         let command = Command { time: self.stamp(), change };
-        let reply = self.0.consensus.propose(Arc::from(command.to_bytes())).await?;
+        let bytes: Arc<[u8]> = Arc::from(command.to_bytes());
+        let _carrying = self.0.region.carry(&bytes, command);
+        let reply = self.0.consensus.propose(bytes).await?;
         reply.result.map_err(EndpointError::from)?;
         Ok(reply.index)
     }
