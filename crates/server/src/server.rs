@@ -48,6 +48,8 @@ pub(crate) struct Inner {
     /// Locks on variables, and when they end.
     pub(crate) locks: Mutex<crate::endpoints::Locks>,
     pub(crate) lock_changed: tokio::sync::Notify,
+    /// How many scheduler workers are wanted.
+    pub(crate) workers: tokio::sync::watch::Sender<usize>,
     last_stamp: AtomicI64,
     ready: AtomicBool,
 }
@@ -96,6 +98,7 @@ impl Server {
             keyring: crate::keyring::Keyring::default(),
             locks: Mutex::default(),
             lock_changed: tokio::sync::Notify::new(),
+            workers: tokio::sync::watch::Sender::new(config.workers),
             dispatches,
             last_stamp: AtomicI64::new(region.snapshot().time().0),
             ready: AtomicBool::new(false),
@@ -119,6 +122,11 @@ impl Server {
             self.propose(Change::FeatureLevel(FORMAT)).await.map_err(|error| OpenError::Start(error.to_string()))?;
         }
         Ok(())
+    }
+
+    /// Has so many scheduler workers from now on. One that is too many ends once its plans are committed.
+    pub fn set_workers(&self, count: usize) {
+        self.0.workers.send_if_modified(|wanted| std::mem::replace(wanted, count) != count);
     }
 
     /// The newest state.

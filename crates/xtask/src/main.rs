@@ -20,7 +20,7 @@ check                             what must hold before a change is taken: forma
 fix                               mends what can be mended: format and lints
 tidy                              the rules of the workspace that no compiler checks
 parity [--issue NAME] [--log FILE]   which ids of the ledger are proven by tests, and which are open
-reference                         writes docs/reference anew from the tables of parsers and commands
+reference                         writes docs/reference anew from the tables of parsers, commands and the API
 vendor FOLDER                     packs recorded results into testdata/golden, and the ledgers beside FOLDER into testdata/parity";
 
 fn main() -> ExitCode {
@@ -41,7 +41,9 @@ fn run() -> Result<()> {
         Some("fix") => check::fix(&root),
         Some("tidy") => tidy::tidy(&root),
         Some("reference") => {
-            let arguments = ["test", "-p", "drover-lang", "-p", "drover-cli", "--test", "it", "reference"];
+            let arguments = ["test", "-p", "drover-cli", "--test", "it", "reference"];
+            check::cargo(&root, &arguments, &[("DROVER_WRITE_REFERENCE", "1")])?;
+            let arguments = ["test", "-p", "drover-lang", "-p", "drover-http", "--", "reference", "the_pages_of_the_api"];
             check::cargo(&root, &arguments, &[("DROVER_WRITE_REFERENCE", "1")])
         }
         Some("parity") => parity::parity(&root, &arguments[1..]),

@@ -1,16 +1,13 @@
 //! How many scheduler workers work, and on what: set at the start, and by operators while the server runs. Nothing of it is kept.
 //!
-//! A worker that is one too many, or that is to leave a kind of evaluations alone, ends what it waits for first.
+//! A worker that is to leave a kind of evaluations alone ends what it waits for first.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use drover_base::WallTime;
 use drover_model::JobType;
-use drover_rt::TaskScope;
 use drover_scheduler::broker::Queues;
-use tokio::sync::{Notify, mpsc};
 
-use super::PlanRequest;
 use crate::error::EndpointError;
 use crate::server::Server;
 
@@ -52,18 +49,15 @@ pub struct WorkerConfig {
 
 #[derive(Default)]
 struct State {
-    wanted: usize,
-    types: Vec<String>,
+    types: Option<Vec<String>>,
     queues: Option<Queues>,
     workers: Vec<Worker>,
-    started_with: Option<(TaskScope, mpsc::Sender<PlanRequest>)>,
 }
 
 /// The scheduler workers.
 #[derive(Default)]
 pub(crate) struct Crew {
     state: Mutex<State>,
-    changed: Notify,
 }
 
 impl Crew {
@@ -71,23 +65,16 @@ impl Crew {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until the worker is one of those that work, and returns what it may take.
-    pub(crate) async fn admitted(&self, number: usize) -> Queues {
-        loop {
-            let changed = self.changed.notified();
-            {
-                let mut state = self.state();
-                let first = state.workers.len().saturating_sub(state.wanted);
-                let admitted = number >= first && state.queues != Some(Queues::NONE);
-                if let Some(worker) = state.workers.get_mut(number) {
-                    worker.activity = if admitted { Activity::Waiting } else { Activity::Paused };
-                }
-                if admitted {
-                    return state.queues.unwrap_or(Queues::ALL_TYPES);
-                }
-            }
-            changed.await;
+    /// Notes that a worker waits, and returns what it may take.
+    pub(crate) fn waits(&self, number: usize, now: WallTime) -> Queues {
+        let mut state = self.state();
+        while state.workers.len() <= number {
+            state.workers.push(Worker { id: String::new(), started: now, activity: Activity::Waiting });
         }
+        if let Some(worker) = state.workers.get_mut(number) {
+            worker.activity = Activity::Waiting;
+        }
+        state.queues.unwrap_or(Queues::ALL_TYPES)
     }
 
     /// What may be taken beside what a worker waited for.
@@ -109,42 +96,26 @@ fn queues(types: &[String]) -> Option<Queues> {
 }
 
 impl Server {
-    /// Starts the workers that the settings ask for.
-    pub(super) fn start_crew(&self, scope: &TaskScope, plans: mpsc::Sender<PlanRequest>) {
-        {
-            let mut state = self.0.crew.state();
-            let kinds = [JobType::Service, JobType::Batch, JobType::System, JobType::Sysbatch];
-            state.types = kinds.iter().map(|kind| kind.text().to_owned()).chain([CORE.to_owned()]).collect();
-            state.wanted = self.0.config.workers;
-            state.started_with = Some((scope.clone(), plans));
-        }
-        self.fill_crew();
-    }
-
-    /// Starts workers until there are as many as are wanted; those that are too many are kept, and wait.
-    fn fill_crew(&self) {
-        let mut state = self.0.crew.state();
-        let Some((scope, plans)) = state.started_with.clone() else { return };
-        while state.workers.len() < state.wanted {
-            let number = state.workers.len();
-            state.workers.push(Worker { id: String::new(), started: self.0.clock.now(), activity: Activity::Waiting });
-            scope.spawn_until_stop("scheduler worker", super::worker::run(self.clone(), plans.clone(), number));
-        }
-    }
-
-    /// The workers of this server.
+    /// The workers of this server, those that are at rest first.
     pub fn workers(&self) -> Vec<Worker> {
+        let wanted = *self.0.workers.borrow();
         let mut state = self.0.crew.state();
-        for worker in state.workers.iter_mut().filter(|worker| worker.id.is_empty()) {
-            worker.id = self.0.entropy.id::<drover_base::id::Node>().to_string();
+        for (number, worker) in state.workers.iter_mut().enumerate() {
+            if worker.id.is_empty() {
+                worker.id = self.0.entropy.id::<drover_base::id::Node>().to_string();
+            }
+            if number >= wanted {
+                worker.activity = Activity::Paused;
+            }
         }
-        state.workers.clone()
+        state.workers.iter().rev().cloned().collect()
     }
 
     /// What they are to do.
     pub fn worker_config(&self) -> WorkerConfig {
-        let state = self.0.crew.state();
-        WorkerConfig { count: state.wanted, types: state.types.clone() }
+        let kinds = [JobType::Service, JobType::Batch, JobType::System, JobType::Sysbatch];
+        let all = || kinds.iter().map(|kind| kind.text().to_owned()).chain([CORE.to_owned()]).collect();
+        WorkerConfig { count: *self.0.workers.borrow(), types: self.0.crew.state().types.clone().unwrap_or_else(all) }
     }
 
     /// Has so many workers work on these types from now on, until this server ends.
@@ -159,16 +130,10 @@ impl Server {
         }
         {
             let mut state = self.0.crew.state();
-            state.wanted = config.count;
-            state.types = config.types;
+            state.types = Some(config.types);
             state.queues = Some(queues);
-            let idle = state.workers.len().saturating_sub(config.count);
-            for worker in state.workers.iter_mut().take(idle).filter(|worker| worker.activity == Activity::Waiting) {
-                worker.activity = Activity::Paused;
-            }
         }
-        self.fill_crew();
-        self.0.crew.changed.notify_waiters();
+        self.set_workers(config.count);
         Ok(())
     }
 }
