@@ -4,8 +4,8 @@ use crate::access::{Access, Capability, Forward};
 use crate::agent::Agent;
 use crate::route::{Methods, Route, Table};
 use crate::routes::{
-    acl, agent, allocations, changes, client, deployments, evaluations, events, exec, fuzzy, job_changes, jobs, namespaces, nodes, pools,
-    scaling, search, services, statuses, variables,
+    absent, acl, agent, allocations, changes, client, deployments, evaluations, events, exec, fuzzy, job_changes, jobs, namespaces, nodes,
+    pools, scaling, search, services, statuses, variables,
 };
 
 use Capability::{
@@ -14,7 +14,7 @@ use Capability::{
     ReadLogs, ReadScalingPolicy, RegisterJob, RevertJob, ScaleJob, SetAllocHealthDeployment, StableJob, TagJobVersion, UnblockDeployment,
 };
 use Forward::{Client, Leader, Local, Server};
-use Methods::{Any, Delete, Get, Post, Put, Write};
+use Methods::{Any, Delete, Get, GetHead, Post, Put, Write};
 
 const fn may(capability: Capability) -> Access {
     Access::Namespace(capability)
@@ -33,7 +33,8 @@ pub fn table() -> Table<Agent> {
     routes.extend(agent_routes());
     routes.extend(acl_routes());
     routes.extend(variable_routes());
-    Table::new(routes).subtree("/v1/client/fs/").subtree("/v1/client/allocation/").subtree("/v1/deployment/")
+    routes.extend(absent_routes());
+    Table::new(routes).subtree("/v1/client/fs/").subtree("/v1/client/allocation/").subtree("/v1/deployment/").distinct("/v1/node/pool/")
 }
 
 fn job_routes() -> Vec<Route<Agent>> {
@@ -92,7 +93,7 @@ fn object_routes() -> Vec<Route<Agent>> {
         Route::new(Write, "/v1/deployment/unblock/{deployment_id}", may(UnblockDeployment), Leader, changes::unblock),
         Route::new(Write, "/v1/deployment/allocation-health/{deployment_id}", may(SetAllocHealthDeployment), Leader, changes::alloc_health),
         Route::new(Get, "/v1/nodes", Access::NodeRead, Server, nodes::list),
-        Route::new(Get, "/v1/node/{node_id}", Access::NodeRead, Server, nodes::read),
+        Route::new(Get, "/v1/node/{node_id*}", Access::NodeRead, Server, nodes::read),
         Route::new(Get, "/v1/node/{node_id}/allocations", Access::NodeRead, Server, nodes::allocations),
         Route::new(Write, "/v1/node/{node_id}/eligibility", Access::NodeWrite, Leader, changes::eligibility),
         Route::new(Write, "/v1/node/{node_id}/evaluate", Access::NodeWrite, Leader, changes::evaluate_node),
@@ -164,6 +165,59 @@ fn variable_routes() -> Vec<Route<Agent>> {
         Route::new(Get, "/v1/var/{path*}", on(May::Read), Server, variables::read).late().cors(),
         Route::new(Write, "/v1/var/{path*}", on(May::Write), Leader, variables::write).late().cors(),
         Route::new(Delete, "/v1/var/{path*}", on(May::Destroy), Leader, variables::delete).late().cors(),
+    ]
+}
+
+/// What this version, or this edition, does not have.
+fn absent_routes() -> Vec<Route<Agent>> {
+    use Capability::{
+        CsiReadVolume, CsiWriteVolume, HostVolumeCreate, HostVolumeDelete, HostVolumeRead, HostVolumeRegister, SubmitRecommendation,
+    };
+    let quota = Access::Filtered;
+    vec![
+        Route::new(GetHead, "/v1/volumes", Access::Filtered, Server, absent::volumes),
+        Route::new(Write, "/v1/volumes", may(CsiWriteVolume), Leader, absent::make_csi),
+        Route::new(Get, "/v1/volumes/claims", may(HostVolumeRead), Server, absent::claims),
+        Route::new(Delete, "/v1/volumes/claim/{claim_id}", may(HostVolumeDelete), Leader, absent::delete_claim),
+        Route::new(Get, "/v1/volumes/external", Access::Listing(Capability::CsiListVolume), Server, absent::of_plugin),
+        Route::new(Get, "/v1/volumes/snapshot", Access::Listing(Capability::CsiListVolume), Server, absent::of_plugin),
+        Route::new(Write, "/v1/volumes/snapshot", may(CsiWriteVolume), Leader, absent::make_snapshot),
+        Route::new(Delete, "/v1/volumes/snapshot", may(CsiWriteVolume), Leader, absent::delete_snapshot),
+        Route::new(Get, "/v1/volume/csi/{volume_id}", may(CsiReadVolume), Server, absent::csi_volume),
+        Route::new(Put, "/v1/volume/csi/{volume_id}", may(CsiWriteVolume), Leader, absent::make_csi),
+        Route::new(Delete, "/v1/volume/csi/{volume_id}", may(CsiWriteVolume), Leader, absent::delete_csi),
+        Route::new(Put, "/v1/volume/csi/{volume_id}/create", may(CsiWriteVolume), Leader, absent::make_csi),
+        Route::new(Delete, "/v1/volume/csi/{volume_id}/delete", may(CsiWriteVolume), Leader, absent::delete_csi),
+        Route::new(Delete, "/v1/volume/csi/{volume_id}/detach", may(Capability::CsiMountVolume), Leader, absent::detach_csi).late(),
+        Route::new(Get, "/v1/volume/host/{volume_id}", may(HostVolumeRead), Server, absent::host_volume),
+        Route::new(Delete, "/v1/volume/host/{volume_id}", may(HostVolumeDelete), Leader, absent::delete_host),
+        Route::new(Write, "/v1/volume/host/create", may(HostVolumeCreate), Leader, absent::make_host),
+        Route::new(Write, "/v1/volume/host/register", may(HostVolumeRegister), Leader, absent::make_host),
+        Route::new(Get, "/v1/plugins", Access::Filtered, Server, absent::plugins),
+        Route::new(Get, "/v1/plugin/csi/{plugin_id}", Access::Filtered, Server, absent::plugin),
+        Route::new(Write, "/v1/acl/login", Access::Public, Leader, absent::login),
+        Route::new(Write, "/v1/acl/oidc/auth-url", Access::Public, Leader, absent::login),
+        Route::new(Write, "/v1/acl/oidc/complete-auth", Access::Public, Leader, absent::login),
+        Route::new(Write, "/v1/acl/identity/client-introduction-token", Access::NodeWrite, Leader, absent::introduction),
+        Route::new(Get, "/v1/operator/license", Access::OperatorRead, Server, absent::license),
+        Route::new(Write, "/v1/operator/license", Access::OperatorWrite, Leader, absent::enterprise),
+        Route::new(Post, "/v1/operator/utilization", Access::OperatorWrite, Leader, absent::enterprise),
+        Route::new(Write, "/v1/quota", quota, Leader, absent::enterprise),
+        Route::new(Get, "/v1/quotas", quota, Server, absent::enterprise),
+        Route::new(Get, "/v1/quota-usages", quota, Server, absent::enterprise),
+        Route::new(Get, "/v1/quota/usage/{name}", quota, Server, absent::enterprise),
+        Route::new(Get, "/v1/quota/{name}", quota, Server, absent::enterprise),
+        Route::new(Write, "/v1/quota/{name}", quota, Leader, absent::enterprise),
+        Route::new(Delete, "/v1/quota/{name}", quota, Leader, absent::enterprise),
+        Route::new(Write, "/v1/recommendation", may(SubmitRecommendation), Leader, absent::enterprise),
+        Route::new(Get, "/v1/recommendation/{id}", may(ReadJob), Server, absent::enterprise),
+        Route::new(Get, "/v1/recommendations", may(SubmitRecommendation), Server, absent::enterprise),
+        Route::new(Write, "/v1/recommendations/apply", may(Capability::SubmitJob), Leader, absent::enterprise),
+        Route::new(Get, "/v1/sentinel/policies", Access::Management, Server, absent::enterprise),
+        Route::new(Get, "/v1/sentinel/policy/{name}", Access::Management, Server, absent::enterprise),
+        Route::new(Write, "/v1/sentinel/policy/{name}", Access::Management, Leader, absent::enterprise),
+        Route::new(Delete, "/v1/sentinel/policy/{name}", Access::Management, Leader, absent::enterprise),
+        Route::new(Get, "/ui/{path*}", Access::Public, Local, absent::pages),
     ]
 }
 

@@ -165,7 +165,8 @@ mod tests {
         };
         let mut store = Store::default();
         let job = Job { id: id("web"), ..Job::default() };
-        let register = RegisterJob { job: Arc::new(job), eval: None, submission: None, enforce_index: None, keep_version: false, scaling: None };
+        let register =
+            RegisterJob { job: Arc::new(job), eval: None, submission: None, enforce_index: None, keep_version: false, scaling: None };
         let applied = store.apply(1, Command { time: WallTime(1), change: Change::RegisterJob(Box::new(register)) });
         waiting.tell(&applied.touched, &store.snapshot());
         assert_eq!(woken(), [true, false, true, false, false, false]);
