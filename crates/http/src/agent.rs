@@ -129,9 +129,13 @@ impl Source for Agent {
         self.server.as_ref().map(Server::snapshot).unwrap_or_default()
     }
 
-    async fn changed(&self, seen: &Snapshot, concern: &Concern) {
+    fn index(snapshot: &Snapshot) -> u64 {
+        snapshot.index()
+    }
+
+    async fn changed(&self, seen: u64, concern: &Concern) {
         match &self.server {
-            Some(server) => server.changed_in(seen.index(), concern).await,
+            Some(server) => server.changed_in(seen, concern).await,
             None => std::future::pending().await,
         }
     }

@@ -15,8 +15,10 @@ pub trait Source: Send + Sync {
     type Snapshot: Send + Sync;
     /// The newest view.
     fn snapshot(&self) -> Arc<Self::Snapshot>;
-    /// Returns once there is a view newer than `seen` in what concerns the reader; may return early. Cancel-safe.
-    fn changed(&self, seen: &Self::Snapshot, concern: &Concern) -> impl Future<Output = ()> + Send;
+    /// The index of a view.
+    fn index(snapshot: &Self::Snapshot) -> u64;
+    /// Returns once there is a view newer than the one with the index `seen` in what concerns the reader; may return early. Cancel-safe.
+    fn changed(&self, seen: u64, concern: &Concern) -> impl Future<Output = ()> + Send;
 }
 
 /// Looks within [`PACE`] that follow a change at once; under a load of changes that are not the reader's, it looks once per [`PACE`].
@@ -95,9 +97,11 @@ async fn hold<S: Source, T>(
         if let Some(found) = look(&snapshot, &over)? {
             return Ok(found);
         }
-        let changed = source.changed(&snapshot, &request.concern);
+        let seen = S::index(&snapshot);
+        // A view that is held keeps alive what has changed since.
+        drop(snapshot);
         tokio::select! {
-            () = changed => {}
+            () = source.changed(seen, &request.concern) => {}
             () = request.clock.sleep_until(Some(deadline)) => {}
         }
     }
@@ -122,9 +126,12 @@ mod tests {
         fn snapshot(&self) -> Arc<u64> {
             self.0.borrow().clone()
         }
-        async fn changed(&self, seen: &u64, _: &Concern) {
+        fn index(snapshot: &u64) -> u64 {
+            *snapshot
+        }
+        async fn changed(&self, seen: u64, _: &Concern) {
             let mut receiver = self.0.subscribe();
-            let _ = receiver.wait_for(|newest| **newest > *seen).await;
+            let _ = receiver.wait_for(|newest| **newest > seen).await;
         }
     }
 

@@ -62,8 +62,25 @@ impl<S: Guard> Api<S> {
         &self.inner.clock
     }
 
-    /// Answers one request.
-    pub async fn answer<B>(&self, request: http::Request<B>, remote: IpAddr) -> Response<Body>
+    /// Answers one request. What is waited for is small: many requests may be held for long.
+    pub fn answer<B>(&self, request: http::Request<B>, remote: IpAddr) -> impl Future<Output = Response<Body>> + Send + use<S, B>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: std::error::Error + Send + Sync,
+    {
+        let (step, outgoing) = self.begin(request, remote);
+        let api = self.clone();
+        async move {
+            let reply = match step {
+                Step::Done(reply) => *reply,
+                Step::Handler(handling) => handling.end().await.unwrap_or_else(Reply::of_error),
+            };
+            api.finish(reply, outgoing)
+        }
+    }
+
+    /// Finds out what is asked for, by whom and whether they may, and starts on the answer.
+    fn begin<B>(&self, request: http::Request<B>, remote: IpAddr) -> (Step, Outgoing)
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: std::error::Error + Send + Sync,
@@ -79,7 +96,7 @@ impl<S: Guard> Api<S> {
         let cleaned = if raw_path == "/" { "/ui/".to_owned() } else { clean(raw_path) };
         if cleaned != raw_path && parts.method != Method::CONNECT {
             let outgoing = Outgoing { pretty: false, coding, cors: None };
-            return self.finish(redirect(&cleaned, parts.uri.query(), head), outgoing);
+            return (Step::done(redirect(&cleaned, parts.uri.query(), head)), outgoing);
         }
         let path = percent_decode_str(raw_path).decode_utf8_lossy().into_owned();
         let cors_headers = |cors: bool| cors.then(|| cors_headers(&parts.method, &parts.headers, &path));
@@ -127,13 +144,13 @@ impl<S: Guard> Api<S> {
                         upgrade: Mutex::new(upgrade),
                     };
                     match self.admit(route, &mut request) {
-                        Ok(()) => self.handle(route, request).await.unwrap_or_else(Reply::of_error),
+                        Ok(()) => return (Step::Handler(self.handle(route, request)), outgoing),
                         Err(error) => Reply::of_error(error),
                     }
                 }
             }
         };
-        self.finish(reply, outgoing)
+        (Step::done(reply), outgoing)
     }
 
     /// Finds out who asks, and holds them to the rule of the route.
@@ -175,19 +192,14 @@ impl<S: Guard> Api<S> {
         }
     }
 
-    async fn handle(&self, route: &Route<S>, request: Request) -> Result<Reply, ApiError> {
-        let asks = route.late || route.access == Access::Filtered || matches!(route.access, Access::Listing(_));
-        let gate = Arc::clone(&request.gate.asked);
-        let hidden = request.hidden.as_ref().map(|(name, sent)| (request.parameter(name).to_owned(), sent.clone()));
-        let mut answer = (route.handler)(Arc::clone(&self.inner.state), request).await;
-        if asks && answer.is_ok() && !gate.load(std::sync::atomic::Ordering::Relaxed) {
-            tracing::error!(route = route.pattern, "an answer was not checked against the access rules and is not sent");
-            return Err(ApiError::by_text("the answer was not checked against the access rules"));
+    fn handle(&self, route: &Route<S>, request: Request) -> Handling {
+        Handling {
+            asks: route.late || route.access == Access::Filtered || matches!(route.access, Access::Listing(_)),
+            gate: Arc::clone(&request.gate.asked),
+            hidden: request.hidden.as_ref().map(|(name, sent)| Box::new((request.parameter(name).to_owned(), sent.clone()))),
+            pattern: route.pattern,
+            answer: (route.handler)(Arc::clone(&self.inner.state), request),
         }
-        if let (Err(error), Some((shown, sent))) = (&mut answer, hidden) {
-            error.text = error.text.replace(&shown, &sent);
-        }
-        answer
     }
 
     /// Whether the region asked for can be reached from here.
@@ -261,6 +273,44 @@ const VARY_OF_PREFLIGHT: &str = "Access-Control-Request-Method, Access-Control-R
 /// Whether these are the headers of the answer to a preflight.
 fn is_preflight(cors: &HeaderMap) -> bool {
     cors.contains_key(ACCESS_CONTROL_ALLOW_METHODS) || cors.contains_key(VARY)
+}
+
+/// How far an answer is.
+enum Step {
+    Done(Box<Reply>),
+    Handler(Handling),
+}
+
+impl Step {
+    fn done(reply: Reply) -> Self {
+        Self::Done(Box::new(reply))
+    }
+}
+
+/// A handler at work.
+struct Handling {
+    answer: crate::route::Answer,
+    /// The handler itself holds the caller to the rule, and says so here.
+    asks: bool,
+    gate: Arc<std::sync::atomic::AtomicBool>,
+    /// What the handler was shown instead of what the caller sent.
+    hidden: Option<Box<(String, String)>>,
+    pattern: &'static str,
+}
+
+impl Handling {
+    async fn end(self) -> Result<Reply, ApiError> {
+        let Self { answer, asks, gate, hidden, pattern } = self;
+        let mut answer = answer.await;
+        if asks && answer.is_ok() && !gate.load(std::sync::atomic::Ordering::Relaxed) {
+            tracing::error!(route = pattern, "an answer was not checked against the access rules and is not sent");
+            return Err(ApiError::by_text("the answer was not checked against the access rules"));
+        }
+        if let (Err(error), Some(hidden)) = (&mut answer, hidden) {
+            error.text = error.text.replace(&hidden.0, &hidden.1);
+        }
+        answer
+    }
 }
 
 struct Outgoing {

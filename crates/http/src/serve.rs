@@ -92,9 +92,9 @@ async fn connection<S: crate::access::Guard>(stream: TcpStream, remote: IpAddr, 
     let session = Arc::new(Mutex::new(None::<Session>));
     let switched = Arc::clone(&session);
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-        let (api, session) = (api.clone(), Arc::clone(&session));
+        let (answer, session) = (api.answer(request, remote), Arc::clone(&session));
         async move {
-            let mut response = api.answer(request, remote).await;
+            let mut response = answer.await;
             if let Some(found) = response.extensions_mut().remove::<Session>() {
                 *session.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
             }

@@ -82,7 +82,8 @@ impl Writer {
 /// What comes next in a stream of lines.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Next {
-    Line(Value),
+    /// Whole lines, each with its newline.
+    Lines(Bytes),
     /// Something happened that this reader did not ask for.
     Nothing,
     /// A last line.
@@ -105,7 +106,7 @@ pub async fn lines<F: Feed>(writer: Writer, clock: Clock, mut feed: F) {
                 beat = clock.monotonic() + EVENT_HEARTBEAT;
                 writer.heartbeat(true).await
             }
-            Some(Next::Line(line)) => writer.line(&line).await,
+            Some(Next::Lines(lines)) => writer.bytes(lines).await,
             Some(Next::Nothing) => Ok(()),
             Some(Next::End(last)) => {
                 if let Some(last) = last {
@@ -175,7 +176,7 @@ mod tests {
         let script = vec![
             (20, Next::Nothing),
             (40, Next::Nothing),
-            (50, Next::Line(json!({ "Index": 7 }))),
+            (50, Next::Lines(Bytes::from_static(b"{\"Index\":7}\n"))),
             (80, Next::Nothing),
             (100, Next::End(Some(json!({ "Error": "lag" })))),
         ];

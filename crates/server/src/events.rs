@@ -1,20 +1,66 @@
 //! The buffer of the event stream: the newest entries with their events, bounded; a reader that falls behind is told so.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use bytes::Bytes;
 use drover_state::Event;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// Events that are held while nobody reads: enough to take up a broken stream, not a copy of everything a burst changed.
 const UNREAD_EVENTS_MAX: usize = 2_048;
 
+/// Bytes of events as subscribers are sent them that are kept for the next subscriber; beyond that each makes its own.
+const SHOWN_BYTES_MAX: usize = 16 << 20;
+
+/// Subscribers that take entries at once. An entry is news to all of them in one moment; those who do something else must not wait
+/// for all of them.
+const TURNS: usize = 2;
+
 /// The events of one log entry.
-pub type Entry = Arc<(u64, Vec<Event>)>;
+#[derive(Debug)]
+pub struct Entry {
+    /// The log entry.
+    pub index: u64,
+    /// What happened.
+    pub events: Vec<Event>,
+    /// Each event as it is sent, once somebody was sent it.
+    shown: Vec<OnceLock<Bytes>>,
+    /// Bytes in what is shown, of all entries.
+    held: Arc<AtomicUsize>,
+}
+
+impl Entry {
+    fn new(index: u64, events: Vec<Event>, held: &Arc<AtomicUsize>) -> Arc<Self> {
+        let shown = events.iter().map(|_| OnceLock::new()).collect();
+        Arc::new(Self { index, events, shown, held: Arc::clone(held) })
+    }
+
+    /// The event at a position as it is sent: as the first subscriber was sent it who asked, or made now.
+    pub fn shown(&self, position: usize, make: impl FnOnce() -> Bytes) -> Bytes {
+        let Some(shown) = self.shown.get(position) else { return Bytes::new() };
+        if let Some(bytes) = shown.get() {
+            return bytes.clone();
+        }
+        let bytes = make();
+        if self.held.fetch_add(bytes.len(), Ordering::Relaxed) > SHOWN_BYTES_MAX || shown.set(bytes.clone()).is_err() {
+            self.held.fetch_sub(bytes.len(), Ordering::Relaxed);
+        }
+        bytes
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let bytes = self.shown.iter().filter_map(OnceLock::get).map(Bytes::len).sum();
+        self.held.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
 
 #[derive(Default)]
 struct Buffer {
-    entries: VecDeque<(u64, Entry)>,
+    entries: VecDeque<(u64, Arc<Entry>)>,
     /// Numbers entries in the order they were put in.
     next: u64,
     /// Events of all entries.
@@ -26,6 +72,9 @@ pub(crate) struct EventBuffer {
     buffer: Mutex<Buffer>,
     capacity: usize,
     newest: watch::Sender<u64>,
+    shown: Arc<AtomicUsize>,
+    /// Held by subscribers while they take what is new.
+    turns: Arc<Semaphore>,
 }
 
 /// The reader was too slow: entries it had not read are gone (EVT-006).
@@ -42,7 +91,13 @@ pub struct Subscription {
 
 impl EventBuffer {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { buffer: Mutex::default(), capacity: capacity.max(1), newest: watch::Sender::new(0) }
+        Self {
+            buffer: Mutex::default(),
+            capacity: capacity.max(1),
+            newest: watch::Sender::new(0),
+            shown: Arc::default(),
+            turns: Arc::new(Semaphore::new(TURNS)),
+        }
     }
 
     pub(crate) fn push(&self, index: u64, events: Vec<Event>) {
@@ -53,12 +108,12 @@ impl EventBuffer {
             let mut buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
             let number = buffer.next;
             buffer.events += events.len();
-            buffer.entries.push_back((number, Arc::new((index, events))));
+            buffer.entries.push_back((number, Entry::new(index, events, &self.shown)));
             buffer.next += 1;
             let most = if self.newest.receiver_count() == 0 { UNREAD_EVENTS_MAX } else { usize::MAX };
             while buffer.entries.len() > self.capacity || (buffer.events > most && buffer.entries.len() > 1) {
                 if let Some((_, entry)) = buffer.entries.pop_front() {
-                    buffer.events -= entry.1.len();
+                    buffer.events -= entry.events.len();
                 }
             }
             buffer.next
@@ -73,7 +128,7 @@ impl EventBuffer {
         if index == 0 {
             return oldest();
         }
-        buffer.entries.iter().find(|(_, entry)| entry.0 >= index).map_or_else(
+        buffer.entries.iter().find(|(_, entry)| entry.index >= index).map_or_else(
             || if buffer.entries.is_empty() { buffer.next } else { buffer.entries.back().map_or(buffer.next, |(number, _)| *number) },
             |(number, _)| *number,
         )
@@ -92,25 +147,49 @@ impl Subscription {
     ///
     /// # Errors
     /// When entries that were not read yet have been dropped.
-    pub async fn next(&mut self) -> Result<Entry, EventLag> {
+    pub async fn next(&mut self) -> Result<Arc<Entry>, EventLag> {
+        loop {
+            self.ready().await;
+            if let Some(entry) = self.try_next()? {
+                return Ok(entry);
+            }
+        }
+    }
+
+    /// Returns once there is an entry to take, or a lag to be told. Cancel-safe.
+    pub async fn ready(&mut self) {
         loop {
             self.changed.borrow_and_update();
             {
                 let buffer = self.region.events.buffer.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some((oldest, _)) = buffer.entries.front() {
-                    if self.next < *oldest {
-                        return Err(EventLag);
-                    }
-                    let offset = usize::try_from(self.next - oldest).unwrap_or(usize::MAX);
-                    if let Some((_, entry)) = buffer.entries.get(offset) {
-                        self.next += 1;
-                        return Ok(Arc::clone(entry));
-                    }
+                if !buffer.entries.is_empty() && self.next < buffer.next {
+                    return;
                 }
             }
             // The sender lives in the region, which is held.
             let _ = self.changed.changed().await;
         }
+    }
+
+    /// This subscriber's turn to take entries; it is over when what is returned is dropped. Cancel-safe.
+    pub async fn turn(&self) -> Option<impl Drop + use<>> {
+        Arc::clone(&self.region.events.turns).acquire_owned().await.ok()
+    }
+
+    /// The next entry, if it is there.
+    ///
+    /// # Errors
+    /// When entries that were not read yet have been dropped.
+    pub fn try_next(&mut self) -> Result<Option<Arc<Entry>>, EventLag> {
+        let buffer = self.region.events.buffer.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((oldest, _)) = buffer.entries.front() else { return Ok(None) };
+        if self.next < *oldest {
+            return Err(EventLag);
+        }
+        let offset = usize::try_from(self.next - oldest).unwrap_or(usize::MAX);
+        let entry = buffer.entries.get(offset).map(|(_, entry)| Arc::clone(entry));
+        self.next += u64::from(entry.is_some());
+        Ok(entry)
     }
 }
 
@@ -140,7 +219,7 @@ mod tests {
         }
         let first = |index| {
             let region = Arc::clone(&region);
-            async move { Subscription::new(region, index).next().await.unwrap().0 }
+            async move { Subscription::new(region, index).next().await.unwrap().index }
         };
         assert_eq!(first(0).await, 4, "the oldest held");
         assert_eq!(first(1).await, 4, "a gap is no error");
@@ -168,8 +247,29 @@ mod tests {
         let mut reader = Subscription::new(Arc::clone(&region), 0);
         region.events.push(5, vec![event(5), event(5)]);
         region.events.push(6, vec![event(6)]);
-        assert_eq!(reader.next().await.unwrap().1.len(), 2);
-        assert_eq!(reader.next().await.unwrap().0, 6);
+        assert_eq!(reader.next().await.unwrap().events.len(), 2);
+        assert_eq!(reader.next().await.unwrap().index, 6);
+    }
+
+    #[tokio::test]
+    async fn an_event_is_made_for_one_subscriber_and_kept_for_the_others_within_bounds() {
+        let region = Arc::new(Region::new(2));
+        let mut reader = Subscription::new(Arc::clone(&region), 0);
+        region.events.push(5, vec![event(5), event(5)]);
+        let entry = reader.next().await.unwrap();
+        let large = || Bytes::from(vec![b'x'; SHOWN_BYTES_MAX + 1]);
+        assert_eq!(entry.shown(0, || Bytes::from_static(b"first")), "first");
+        assert_eq!(entry.shown(0, || Bytes::from_static(b"second")), "first");
+        assert_eq!(entry.shown(1, large).len(), SHOWN_BYTES_MAX + 1);
+        region.events.push(6, vec![event(6)]);
+        let full = reader.next().await.unwrap();
+        assert_eq!(full.shown(0, || Bytes::from_static(b"a")), "a");
+        assert_eq!(full.shown(0, || Bytes::from_static(b"b")), "b", "not kept while there is too much");
+        for index in [7, 8] {
+            region.events.push(index, vec![event(index)]);
+        }
+        drop((entry, full));
+        assert_eq!(region.events.shown.load(Ordering::Relaxed), 0, "what is gone counts no more");
     }
 
     #[test]
@@ -180,6 +280,6 @@ mod tests {
         }
         let buffer = region.events.buffer.lock().unwrap();
         assert!(buffer.events <= UNREAD_EVENTS_MAX && !buffer.entries.is_empty(), "{} events", buffer.events);
-        assert_eq!(buffer.events, buffer.entries.iter().map(|(_, entry)| entry.1.len()).sum::<usize>());
+        assert_eq!(buffer.events, buffer.entries.iter().map(|(_, entry)| entry.events.len()).sum::<usize>());
     }
 }

@@ -276,9 +276,15 @@ impl World {
         if let Some(wish) = self.change_of_nodes() {
             return wish;
         }
-        let kind = *self.rng.pick(&["svc", "svc", "svc", "batch", "tick", "tmpl"]);
-        let batch = kind != "svc";
-        let name = format!("{kind}{}", self.rng.below(if matches!(kind, "tick" | "tmpl") { 2 } else { 5 }));
+        let kind = *self.rng.pick(&["svc", "svc", "svc", "batch", "tick", "tmpl", "sys", "sysb"]);
+        let job_type = match kind {
+            "svc" => "service",
+            "sys" => "system",
+            "sysb" => "sysbatch",
+            _ => "batch",
+        };
+        let (batch, everywhere) = (matches!(job_type, "batch" | "sysbatch"), matches!(kind, "sys" | "sysb"));
+        let name = format!("{kind}{}", self.rng.below(if matches!(kind, "svc" | "batch") { 5 } else { 2 }));
         if kind == "tmpl" && self.rng.chance(0.7) {
             // A caller that hears nothing asks again with the same token.
             let token = if self.rng.chance(0.5) { format!("token-{}", self.rng.below(20)) } else { String::new() };
@@ -300,9 +306,9 @@ impl World {
         };
         let update = api::UpdateStrategy {
             max_parallel: Some(1 + self.rng.below(2) as i64),
-            canary: Some(self.rng.below(2) as i64),
+            canary: Some(if everywhere { 0 } else { self.rng.below(2) as i64 }),
             auto_promote: None,
-            auto_revert: Some(self.rng.chance(0.3)),
+            auto_revert: Some(!everywhere && self.rng.chance(0.3)),
             ..Default::default()
         };
         let port = api::Port { label: "http".into(), value: 8_000 + self.rng.below(3) as i64, ..Default::default() };
@@ -314,7 +320,7 @@ impl World {
         };
         let group = api::TaskGroup {
             name: Some("g".into()),
-            count: Some(self.rng.below(5) as i64),
+            count: (!everywhere).then(|| self.rng.below(5) as i64),
             tasks: Some(vec![task]),
             update: (!batch).then_some(update),
             networks: Some(vec![network]),
@@ -323,7 +329,7 @@ impl World {
         };
         let job = api::Job {
             id: Some(name.clone()),
-            r#type: Some(if batch { "batch" } else { "service" }.into()),
+            r#type: Some(job_type.into()),
             task_groups: Some(vec![group]),
             periodic: (kind == "tick").then(|| api::PeriodicConfig {
                 enabled: Some(true),

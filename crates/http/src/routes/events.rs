@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use drover_server::Subscription;
+use bytes::{Bytes, BytesMut};
+use drover_server::{EventEntry, Subscription};
 use drover_state::{Event, Payload, Snapshot};
 use serde_json::{Value, json};
 
@@ -15,6 +16,9 @@ use crate::reply::Reply;
 use crate::request::Request;
 use crate::stream::{self, Feed, Next};
 use crate::view;
+
+/// Lines are sent together up to about this size.
+const LINES_BYTES: usize = 64 << 10;
 
 /// What a subscriber wants: topics with keys, `*` for all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,11 +53,9 @@ impl Wanted {
         if !event.namespace().is_empty() && !in_namespace(&self.namespace, event.namespace()) {
             return false;
         }
-        let key = event.key();
-        let filter_keys = event.filter_keys();
-        self.topics.iter().any(|(topic, wanted)| {
-            (topic == "*" || topic == event.topic().text()) && (wanted == "*" || *wanted == key || filter_keys.contains(wanted))
-        })
+        let topic = event.topic().text();
+        let mut keys = self.topics.iter().filter(|(wanted, _)| wanted == "*" || wanted == topic).map(|(_, key)| key);
+        keys.any(|key| key == "*" || *key == event.key() || event.filter_keys().contains(key))
     }
 }
 
@@ -104,22 +106,41 @@ fn may_see(rights: &Rights, event: &Event) -> bool {
     }
 }
 
+impl Subscribed {
+    /// Adds the line of an entry, if there is anything in it for the subscriber.
+    fn add(&self, entry: &EventEntry, rights: &Rights, snapshot: &Snapshot, lines: &mut BytesMut) {
+        let mut any = false;
+        for (position, event) in entry.events.iter().enumerate() {
+            if !self.wanted.wants(event) || !may_see(rights, event) {
+                continue;
+            }
+            lines.extend_from_slice(if any { b"," } else { b"{\"Events\":[" });
+            lines.extend_from_slice(&entry.shown(position, || Bytes::from(shown(snapshot, event).to_string())));
+            any = true;
+        }
+        if any {
+            lines.extend_from_slice(format!("],\"Index\":{}}}\n", entry.index).as_bytes());
+        }
+    }
+}
+
 impl Feed for Subscribed {
     async fn next(&mut self) -> Next {
-        let entry = match self.subscription.next().await {
-            Ok(entry) => entry,
-            Err(lag) => return Next::End(Some(json!({ "Error": lag.to_string() }))),
-        };
+        self.subscription.ready().await;
+        // Nothing has been taken yet, so nothing is lost if the wait is cut short.
+        let _turn = self.subscription.turn().await;
         let Ok(server) = self.agent.server() else { return Next::End(None) };
         let Ok(caller) = self.agent.identify(&self.secret) else { return Next::End(None) };
-        let snapshot = server.snapshot();
-        let events: Vec<Value> = entry
-            .1
-            .iter()
-            .filter(|event| self.wanted.wants(event) && may_see(&caller.rights, event))
-            .map(|event| shown(&snapshot, event))
-            .collect();
-        if events.is_empty() { Next::Nothing } else { Next::Line(json!({ "Index": entry.0, "Events": events })) }
+        let (snapshot, mut lines) = (server.snapshot(), BytesMut::new());
+        while lines.len() < LINES_BYTES {
+            match self.subscription.try_next() {
+                Ok(Some(entry)) => self.add(&entry, &caller.rights, &snapshot, &mut lines),
+                Err(lag) if lines.is_empty() => return Next::End(Some(json!({ "Error": lag.to_string() }))),
+                // A lag is told by the next call, after these lines.
+                Ok(None) | Err(_) => break,
+            }
+        }
+        if lines.is_empty() { Next::Nothing } else { Next::Lines(lines.freeze()) }
     }
 }
 

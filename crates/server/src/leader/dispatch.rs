@@ -39,6 +39,10 @@ struct Desk {
     /// Evaluations to be cancelled, and why.
     cancel: VecDeque<(EvalId, String)>,
     contended_at: Option<Monotonic>,
+    /// Until when the loop sleeps if nobody wakes it; none is for ever.
+    armed: Option<Monotonic>,
+    /// The loop has something to look at now.
+    attention: bool,
     planted: Option<PlantedBug>,
 }
 
@@ -143,8 +147,8 @@ impl Leader {
             desk.workers.push_back(Parked { queues: Queues::ALL_TYPES, give });
             // Nothing is taken in here, so the wall clock has no say.
             desk.deliver(Moment { wall: WallTime::ZERO, monotonic: now });
+            self.wake_for(&desk);
         }
-        self.wake.notify_one();
         take.await.ok()
     }
 
@@ -158,7 +162,10 @@ impl Leader {
         let mut desk = self.desk();
         let result = match answer {
             Answer::Done => desk.broker.ack(moment.monotonic, moment.wall, id, token),
-            Answer::Again => desk.broker.nack(moment.monotonic, id, token),
+            Answer::Again => {
+                desk.attention = true;
+                desk.broker.nack(moment.monotonic, id, token)
+            }
         };
         if let Err(error) = result {
             tracing::debug!(eval_id = %id, %error, "the answer of a worker came too late");
@@ -167,8 +174,15 @@ impl Leader {
             desk.cancel.push_back((eval.id, WENT_PAST.to_owned()));
         }
         desk.deliver(moment);
-        drop(desk);
-        self.wake.notify_one();
+        self.wake_for(&desk);
+    }
+
+    /// Wakes the loop if it would sleep past something.
+    fn wake_for(&self, desk: &Desk) {
+        let earlier = desk.next_deadline().is_some_and(|at| desk.armed.is_none_or(|armed| at < armed));
+        if desk.attention || earlier || !desk.cancel.is_empty() {
+            self.wake.notify_one();
+        }
     }
 
     pub(super) fn holds(&self, id: EvalId, token: Token) -> bool {
@@ -183,11 +197,14 @@ impl Leader {
 
     /// The holder has its answer and its full time again.
     pub(super) fn plan_answered(&self, now: Monotonic, id: EvalId, token: Token) {
-        let _ = self.desk().broker.restart_timer(now, id, token);
-        self.wake.notify_one();
+        let mut desk = self.desk();
+        // Whoever lost the evaluation learns it from the applier.
+        let _ = desk.broker.restart_timer(now, id, token);
+        self.wake_for(&desk);
     }
 
     fn take_changes(&self, state: &Snapshot, changes: &Changes, moment: Moment) {
+        let mut timed = Vec::new();
         {
             let mut desk = self.desk();
             for id in &changes.evals {
@@ -197,10 +214,15 @@ impl Leader {
             }
             desk.freed(state, &changes.freed, moment);
             for job in &changes.jobs {
-                if state.job(job).is_none_or(|row| row.job().stop) {
+                let row = state.job(job);
+                if row.is_none_or(|row| row.job().stop) {
                     for eval in desk.blocked.untrack(job) {
                         desk.cancel.push_back((eval.id, PLACED.to_owned()));
                     }
+                }
+                // Children and other jobs without times are many; the launcher need not hear of them.
+                if row.is_none_or(|row| row.job().is_periodic()) {
+                    timed.push(job.clone());
                 }
             }
             desk.deliver(moment);
@@ -209,9 +231,6 @@ impl Leader {
             self.deployments.lock().unwrap_or_else(PoisonError::into_inner).extend(&changes.deployments);
             self.deployment_wake.notify_one();
         }
-        // Children and other jobs without times are many; the launcher need not hear of them.
-        let timed = |id: &&JobId| state.job(id).is_none_or(|row| row.job().is_periodic());
-        let timed: Vec<JobId> = changes.jobs.iter().filter(timed).cloned().collect();
         if !timed.is_empty() {
             self.periodic.lock().unwrap_or_else(PoisonError::into_inner).extend(timed);
             self.periodic_wake.notify_one();
@@ -307,6 +326,7 @@ impl Desk {
             if worker.give.send((eval, token)).is_err() {
                 // The worker went away just now.
                 let _ = self.broker.nack(moment.monotonic, id, token);
+                self.attention = true;
             }
         }
     }
@@ -321,7 +341,12 @@ impl Desk {
 pub(super) async fn run(server: Server) {
     let leader = &server.0.leader;
     loop {
-        let deadline = leader.desk().next_deadline();
+        let deadline = {
+            let mut desk = leader.desk();
+            desk.attention = false;
+            desk.armed = desk.next_deadline();
+            desk.armed
+        };
         tokio::select! {
             biased;
             changes = server.0.region.next_changes() => {

@@ -7,7 +7,7 @@ mod leader;
 use std::collections::{BTreeMap, BTreeSet};
 
 use drover_base::NodeId;
-use drover_model::Hook;
+use drover_model::{Hook, JobType};
 use drover_server::state::{Alloc, Snapshot, SnapshotReader, Table, write_snapshot};
 
 /// A broken invariant.
@@ -251,6 +251,13 @@ pub fn check_settled(state: &Snapshot) -> Vec<Broken> {
         let Some(slot) = state.job_slot(row.id()) else { continue };
         for group in row.job().task_groups.iter() {
             let live: Vec<_> = state.allocs_of_job(slot).filter(|alloc| !alloc.terminal() && alloc.group_name() == group.name).collect();
+            if matches!(row.job().kind, JobType::System | JobType::Sysbatch) {
+                let mut nodes = BTreeSet::new();
+                for alloc in live.iter().filter(|alloc| !nodes.insert(alloc.node_id)) {
+                    broken!(out, "INV-20", "node {} has {} twice", alloc.node_id, alloc.name());
+                }
+                continue;
+            }
             let plain = live.iter().filter(|alloc| !alloc.canary);
             let mut indexes = BTreeSet::new();
             for alloc in plain.clone() {
