@@ -140,7 +140,7 @@ struct Volume {
 /// Registering and creating CSI volumes: each needs a plugin, and there is none.
 pub async fn make_csi<S: State>(_: Arc<S>, mut request: Request) -> Result<Reply, ApiError> {
     let given: Volumes = request.json().await?;
-    for volume in given.volumes.iter().flatten() {
+    if let Some(volume) = given.volumes.iter().flatten().next() {
         if volume.capabilities.as_ref().is_none_or(Vec::is_empty) {
             return Err(ApiError::by_text("validation: must include at least one capability block"));
         }

@@ -173,7 +173,7 @@ fn candidates(snapshot: &Snapshot, context: &str, scope: &Scope, wanted: &str) -
         "scaling_policy" => {
             let scaled = |row: &&Arc<JobRow>| {
                 let of_task = |task: &drover_model::Task| task.scaling_policies.is_some();
-                row.job().task_groups.iter().any(|group| group.scaling.is_some() || group.tasks.iter().any(|task| of_task(task)))
+                row.job().task_groups.iter().any(|group| group.scaling.is_some() || group.tasks.iter().any(of_task))
             };
             let rows = snapshot.jobs().filter(|row| own(&row.id().namespace)).filter(scaled);
             let ids = rows.flat_map(|row| super::scaling::policies(row)).map(|policy| policy.id);
