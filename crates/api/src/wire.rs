@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::schema::Property;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::{DeserializeSeed, Deserializer, Error, Visitor};
@@ -15,6 +16,10 @@ pub trait Wire: Serialize + for<'de> Deserialize<'de> {
     const TYPE_NAME: &'static str;
     /// The JSON keys in the order sent.
     const FIELDS: &'static [&'static str];
+    /// What the type is, in words.
+    const DOC: &'static str;
+    /// The keys with their meanings and schemas.
+    const PROPERTIES: &'static [Property];
 }
 
 /// Whether a value is left out by types that drop empty fields: zero, false, "", null, `[]`, `{}`.

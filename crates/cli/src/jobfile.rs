@@ -91,8 +91,9 @@ fn variables(context: &Context) -> Result<Variables, String> {
         out.explicit.push(pair.clone());
     }
     for path in context.flags.values("var-file") {
-        let text = std::fs::read_to_string(context.environment.directory.join(path))
-            .map_err(|error| format!("Failed to read variable file {path}: {error}"))?;
+        let full = context.environment.directory.join(path);
+        let text = std::fs::read_to_string(&full)
+            .map_err(|error| format!("Failed to read variable file {path}: {}", unreadable(&full, &error)))?;
         out.files.push((path.clone(), text));
     }
     Ok(out)
@@ -167,26 +168,36 @@ fn parse(text: &str, name: &str, variables: &Variables, strict: bool, context: &
         lax: !strict,
     };
     let options = Options { inputs, host: &host, budget: Budget::default() };
+    let files: Vec<Source> = variables.files.iter().map(|(path, text)| Source::new(path.as_str(), text.as_str())).collect();
+    let sources: Vec<&Source> = std::iter::once(&source).chain(&files).collect();
     match parse_job(&source, &options) {
         Ok(parsed) => {
             for warning in &parsed.warnings {
-                context.ui.warn(shown(warning, &source));
+                context.ui.warn(shown(warning, &sources));
             }
             Ok(parsed.job)
         }
         Err(problems) if context.flags.on("json-output") => Err(drover_lang::diag::json(&problems).to_string()),
-        Err(problems) => Err(problems.iter().map(|problem| shown(problem, &source)).collect::<Vec<_>>().join("\n")),
+        Err(problems) => Err(problems.iter().map(|problem| shown(problem, &sources)).collect::<Vec<_>>().join("\n")),
     }
 }
 
 /// A problem on one line, then the line of the source with the place marked.
-fn shown(problem: &Problem, source: &Source) -> String {
-    let Some(place) = problem.place.as_ref().filter(|place| place.file == *source.name()) else {
-        return problem.to_string();
-    };
+fn shown(problem: &Problem, sources: &[&Source]) -> String {
+    let Some(place) = &problem.place else { return problem.to_string() };
     let explained =
-        if problem.cause.as_ref().is_some_and(|cause| cause.place.is_some()) { explained(problem, &[source]) } else { String::new() };
-    format!("{problem}\n{}{explained}", underlined(place, &[source])).trim_end().to_owned()
+        if problem.cause.as_ref().is_some_and(|cause| cause.place.is_some()) { explained(problem, sources) } else { String::new() };
+    format!("{problem}\n{}{explained}", underlined(place, sources)).trim_end().to_owned()
+}
+
+/// Why a file cannot be read, with the path that was tried.
+fn unreadable(path: &std::path::Path, error: &std::io::Error) -> String {
+    let reason = match error.kind() {
+        std::io::ErrorKind::NotFound => "no such file or directory".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
+    };
+    format!("open {}: {reason}", path.display())
 }
 
 /// Files and randomness for the functions of job files.
@@ -202,11 +213,11 @@ impl Host for Files {
 
     fn read(&self, path: &str) -> Result<Vec<u8>, String> {
         let full = self.directory.join(path);
-        let size = std::fs::metadata(&full).map_err(|error| error.to_string())?.len();
+        let size = std::fs::metadata(&full).map_err(|error| unreadable(&full, &error))?.len();
         if size > SOURCE_MAX as u64 {
-            return Err(format!("larger than {} MiB", SOURCE_MAX >> 20));
+            return Err(format!("{} is larger than {} MiB", full.display(), SOURCE_MAX >> 20));
         }
-        std::fs::read(full).map_err(|error| error.to_string())
+        std::fs::read(&full).map_err(|error| unreadable(&full, &error))
     }
 
     fn exists(&self, path: &str) -> Result<bool, String> {

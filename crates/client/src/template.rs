@@ -9,6 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use drover_lang::gotmpl;
+use drover_lang::sockaddr::Interface;
 use drover_model::Template;
 use drover_runner::environment::Environment;
 
@@ -50,6 +51,30 @@ impl gotmpl::Data for Seen<'_> {
     fn now(&self) -> i64 {
         self.0.now
     }
+
+    fn interfaces(&self) -> Vec<Interface> {
+        interfaces()
+    }
+}
+
+/// The host's network interfaces, as address templates see them.
+pub fn interfaces() -> Vec<Interface> {
+    let default = drover_linux::fingerprint::default_interface();
+    let networks = drover_linux::fingerprint::networks().unwrap_or_default();
+    let known = drover_linux::fingerprint::interfaces().unwrap_or_default();
+    known
+        .into_iter()
+        .map(|interface| {
+            let own = networks.iter().filter(|(name, _, _)| *name == interface.name);
+            let flags = [("up", interface.is_up), ("loopback", interface.is_loopback)];
+            Interface {
+                flags: flags.into_iter().filter(|(_, set)| *set).map(|(flag, _)| flag.to_owned()).collect(),
+                addresses: own.filter_map(|(_, address, length)| format!("{address}/{length}").parse().ok()).collect(),
+                default: default.as_deref() == Some(interface.name.as_str()),
+                name: interface.name,
+            }
+        })
+        .collect()
 }
 
 impl Renderer for GoTemplates {
@@ -243,6 +268,17 @@ mod tests {
         assert_eq!(std::os::unix::fs::MetadataExt::ino(&fs::metadata(&path).expect("file")), inode);
         render(&[template("x", "/alloc/data.txt")]).expect("shared");
         assert!(shared.join("data.txt").exists());
+    }
+
+    #[test]
+    fn templates_see_the_interfaces_of_the_host() {
+        let directory = tempfile::tempdir().unwrap();
+        let (task, shared) = (directory.path().join("web"), directory.path().join("alloc"));
+        fs::create_dir_all(&task).unwrap();
+        fs::create_dir_all(&shared).unwrap();
+        let text = template("{{ sockaddr \"GetInterfaceIP \\\"lo\\\"\" }}", "local/address");
+        render_all(&[text], &task, &shared, &Environment::default(), 0, &GoTemplates).unwrap();
+        assert_eq!(fs::read_to_string(task.join("local/address")).unwrap(), "127.0.0.1");
     }
 
     #[test]

@@ -252,6 +252,7 @@ fn agent_routes() -> Vec<Route<Agent>> {
         Route::new(Any, "/v1/agent/monitor", Access::AgentRead, Local, agent::monitor),
         Route::new(Write, "/v1/agent/reload", Access::AgentWrite, Local, agent::reload),
         Route::new(Get, "/v1/metrics", Access::Public, Local, agent::metrics),
+        Route::new(Get, "/v1/openapi.json", Access::Public, Local, agent::openapi).cors(),
         Route::new(Get, "/v1/regions", Access::Public, Local, changes::regions),
         Route::new(Get, "/v1/status/leader", Access::Public, Server, changes::leader),
         Route::new(Get, "/v1/status/peers", Access::Public, Server, changes::peers),

@@ -4,6 +4,7 @@
 //! unknown key is ignored, `null` means the field's zero value, and whole types leave out empty fields. It implements
 //! serde's `Serialize` and `Deserialize` with these rules, so that any serde format can carry the types.
 
+mod change;
 mod proves;
 mod wire;
 
@@ -16,6 +17,15 @@ use proc_macro::TokenStream;
 #[proc_macro_derive(Wire, attributes(wire))]
 pub fn derive_wire(input: TokenStream) -> TokenStream {
     wire::derive(syn::parse_macro_input!(input)).unwrap_or_else(|error| error.to_compile_error()).into()
+}
+
+/// Says of every field what another value means for an allocation that runs: `#[change(ignore)]`, `#[change(in_place)]`,
+/// `#[change(replace)]`, `#[change(inside)]` for what its own fields say, `#[change(by = function)]` for what a function of both
+/// values says. A plan tells it as a field unless `untold` or `object = POSITION` is added, under its name in the API unless
+/// `name = "…"` is, and announces the effect unless `announced = EFFECT` is.
+#[proc_macro_derive(Change, attributes(change))]
+pub fn derive_change(input: TokenStream) -> TokenStream {
+    change::derive(syn::parse_macro_input!(input)).unwrap_or_else(|error| error.to_compile_error()).into()
 }
 
 /// Names the ledger ids that a test proves: `#[proves("CLI-012", "CLI-013")]`, placed above `#[test]`.

@@ -2,12 +2,13 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{Attribute, Data, DeriveInput, Error, Fields, Ident, LitStr, Result, Type};
+use syn::{Attribute, Data, DeriveInput, Error, Expr, ExprLit, Fields, Ident, Lit, LitStr, Result, Type};
 
 struct Field {
     ident: Ident,
     ty: Type,
     name: String,
+    doc: String,
     omit_empty: bool,
 }
 
@@ -25,14 +26,25 @@ pub(crate) fn derive(input: DeriveInput) -> Result<TokenStream> {
         let own = options(&field.attrs)?;
         fields.push(Field {
             name: own.name.unwrap_or_else(|| pascal_case(ident.to_string().trim_start_matches("r#"))),
+            doc: doc(&field.attrs),
             omit_empty: whole.omit_empty || own.omit_empty,
             ty: field.ty.clone(),
             ident,
         });
     }
-    let encode = encode(&input.ident, &fields);
+    let encode = encode(&input.ident, &doc(&input.attrs), &fields);
     let decode = decode(&input.ident, &fields);
     Ok(quote! { #encode #decode })
+}
+
+/// The doc comment of a type or field as one text.
+fn doc(attributes: &[Attribute]) -> String {
+    let lines = attributes.iter().filter(|attribute| attribute.path().is_ident("doc")).filter_map(|attribute| {
+        let syn::Meta::NameValue(pair) = &attribute.meta else { return None };
+        let Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) = &pair.value else { return None };
+        Some(text.value().trim().to_owned())
+    });
+    lines.collect::<Vec<_>>().join(" ").trim().to_owned()
 }
 
 #[derive(Default)]
@@ -60,7 +72,7 @@ fn options(attributes: &[Attribute]) -> Result<Options> {
     Ok(options)
 }
 
-fn pascal_case(snake: &str) -> String {
+pub(crate) fn pascal_case(snake: &str) -> String {
     snake
         .split('_')
         .map(|word| match word {
@@ -73,7 +85,7 @@ fn pascal_case(snake: &str) -> String {
         .collect()
 }
 
-fn encode(ident: &Ident, fields: &[Field]) -> TokenStream {
+fn encode(ident: &Ident, doc: &str, fields: &[Field]) -> TokenStream {
     let type_name = ident.to_string();
     let count = fields.len();
     let writes = fields.iter().map(|field| {
@@ -90,6 +102,9 @@ fn encode(ident: &Ident, fields: &[Field]) -> TokenStream {
         quote! { crate::wire::Empty::is_empty(&self.#ident) }
     });
     let names = fields.iter().map(|field| &field.name);
+    let properties = fields.iter().map(|Field { name, doc, omit_empty, ty, .. }| {
+        quote! { crate::schema::Property { name: #name, doc: #doc, omit_empty: #omit_empty, schema: <#ty as crate::schema::Schema>::schema } }
+    });
     quote! {
         impl serde::Serialize for #ident {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -104,6 +119,11 @@ fn encode(ident: &Ident, fields: &[Field]) -> TokenStream {
         impl crate::wire::Wire for #ident {
             const TYPE_NAME: &'static str = #type_name;
             const FIELDS: &'static [&'static str] = &[ #( #names ),* ];
+            const DOC: &'static str = #doc;
+            const PROPERTIES: &'static [crate::schema::Property] = &[ #( #properties ),* ];
+        }
+        impl crate::schema::Schema for #ident {
+            fn schema(all: &mut crate::schema::Definitions) -> serde_json::Value { all.object::<Self>() }
         }
     }
 }

@@ -1,12 +1,15 @@
 //! What changed between two versions of a job, field by field, in the names of the API.
 //!
 //! Works on the JSON form: plain values are fields, maps of texts are fields named `Meta[key]`, objects and entries of
-//! lists are objects of their own. Entries of lists that have a name are compared by it, all others as a set.
+//! lists are objects of their own. Which fields of groups and tasks are told how, and what a plan announces of them, stands beside
+//! their declarations ([`crate::change`]). Entries of lists that have a name are compared by it, all others as a set.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use drover_api as api;
 use serde_json::{Map, Value};
+
+use crate::change::{self, Change, Effect, FieldChange, Told, not_fields};
 
 /// What says nothing about what the job should do.
 const NOT_COMPARED: &[&str] = &[
@@ -28,46 +31,6 @@ const NOT_COMPARED: &[&str] = &[
     "TaskGroups",
 ];
 
-/// Objects of a group in the order they are told.
-const GROUP_OBJECTS: &[&str] = &[
-    "Constraints",
-    "Affinities",
-    "Spreads",
-    "RestartPolicy",
-    "Disconnect",
-    "Migrate",
-    "ReschedulePolicy",
-    "EphemeralDisk",
-    "Consul",
-    "Update",
-    "Networks",
-    "Services",
-    "Volumes",
-    "Scaling",
-];
-/// Objects of a task in the order they are told.
-const TASK_OBJECTS: &[&str] = &[
-    "Constraints",
-    "Affinities",
-    "Config",
-    "Resources",
-    "LogConfig",
-    "DispatchPayload",
-    "Artifacts",
-    "Vault",
-    "Consul",
-    "Templates",
-    "Services",
-    "VolumeMounts",
-    "Secrets",
-    "Identity",
-    "Identities",
-    "Actions",
-    "Schedule",
-    "Lifecycle",
-    "ScalingPolicies",
-    "CSIPluginConfig",
-];
 /// Objects of a job in the order they are told.
 const JOB_OBJECTS: &[&str] = &["Datacenters", "Constraints", "Affinities", "Spreads", "Periodic", "ParameterizedJob", "Multiregion", "UI"];
 
@@ -101,9 +64,6 @@ const NOT_TOLD: &[(&str, &[&str])] = &[
     // The proxy's task tells them.
     ("SidecarTask", &["KillTimeout", "ShutdownDelay"]),
 ];
-
-/// Changes that tasks take without being replaced.
-const IN_PLACE: &[&str] = &["KillTimeout", "Service", "Constraint", "Affinity", "Lifecycle", "ScalingPolicy", "CSIPluginConfig"];
 
 /// Fields that objects have even where the JSON leaves out empty ones.
 const ALWAYS: &[(&str, &[(&str, &str)])] = &[
@@ -176,7 +136,7 @@ pub fn annotate(diff: &mut api::JobDiff, updates: &BTreeMap<String, Option<api::
                 (_, "None") => continue,
                 ("Added", _) => "forces create",
                 ("Deleted", _) => "forces destroy",
-                (_, "Edited") if told.chain(objects).all(|name| IN_PLACE.contains(&name)) => "forces in-place update",
+                (_, "Edited") if told.chain(objects).all(announced_in_place) => "forces in-place update",
                 _ => "forces create/destroy update",
             };
             task.annotations = Some(vec![word.to_owned()]);
@@ -184,11 +144,20 @@ pub fn annotate(diff: &mut api::JobDiff, updates: &BTreeMap<String, Option<api::
     }
 }
 
+/// Whether a task takes the change of what is told under this name while it runs.
+fn announced_in_place(told: &str) -> bool {
+    let of = |field: &&FieldChange| match field.told {
+        Told::Object(_) => field.name == told || entry_name(field.name) == told,
+        Told::No | Told::Field => field.name == told,
+    };
+    crate::Task::FIELDS.iter().find(of).is_some_and(|field| field.announced == Effect::InPlace)
+}
+
 fn group(name: &str, old: &Value, new: &Value) -> api::TaskGroupDiff {
-    let skipped: Vec<&str> = GROUP_OBJECTS.iter().copied().chain(["Name", "Tasks"]).collect();
+    let skipped = not_fields::<crate::TaskGroup>();
     let tasks = named(&old["Tasks"], &new["Tasks"], task);
     let fields = fields(old, new, &skipped, false, false);
-    let objects = objects(old, new, GROUP_OBJECTS);
+    let objects = objects(old, new, &change::objects::<crate::TaskGroup>());
     // Some changes are not told field by field, such as another order of tasks.
     let inside = old != new;
     let kind = kind_of(!old.is_null(), !new.is_null(), &fields, &objects, inside);
@@ -203,9 +172,9 @@ fn group(name: &str, old: &Value, new: &Value) -> api::TaskGroupDiff {
 }
 
 fn task(name: &str, old: &Value, new: &Value) -> api::TaskDiff {
-    let skipped: Vec<&str> = TASK_OBJECTS.iter().copied().chain(["Name", "RestartPolicy"]).collect();
+    let skipped = not_fields::<crate::Task>();
     let fields = fields(old, new, &skipped, false, false);
-    let objects = objects(old, new, TASK_OBJECTS);
+    let objects = objects(old, new, &change::objects::<crate::Task>());
     let kind = kind_of(!old.is_null(), !new.is_null(), &fields, &objects, old != new);
     api::TaskDiff { r#type: kind, name: name.to_owned(), fields: some(fields), objects: some(objects), annotations: None }
 }

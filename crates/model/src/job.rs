@@ -83,85 +83,108 @@ mirror! {
 }
 
 /// A set of tasks that run together on one node.
-#[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
+#[derive(Clone, Debug, Default, PartialEq, Encode, Decode, drover_macros::Change)]
 pub struct TaskGroup {
     /// The name, unique in the job.
     #[n(0)]
+    #[change(ignore, untold)]
     pub name: String,
     /// How many allocations are wanted.
     #[n(1)]
+    #[change(in_place)]
     pub count: u32,
     /// Conditions on nodes.
     #[n(2)]
     #[cbor(default)]
+    #[change(in_place, object = 1)]
     pub constraints: Vec<Constraint>,
     /// Preferences for nodes.
     #[n(3)]
     #[cbor(default)]
+    #[change(in_place, object = 2)]
     pub affinities: Vec<Affinity>,
     /// At least one.
     #[n(4)]
+    #[change(by = crate::task::effect, untold)]
     pub tasks: Vec<Task>,
     /// Spreads.
     #[n(5)]
     #[cbor(default)]
+    #[change(in_place, object = 3)]
     pub spreads: Vec<Spread>,
     /// Volumes by name.
     #[n(6)]
+    #[change(replace, object = 13)]
     pub volumes: Option<Carried<BTreeMap<String, Option<api::VolumeRequest>>>>,
     /// Restarts on the node; tasks may override it.
     #[n(7)]
     #[cbor(default)]
+    #[change(in_place, object = 4)]
     pub restart_policy: RestartPolicy,
     /// Behaviour when the node loses contact.
     #[n(8)]
+    #[change(in_place, object = 5)]
     pub disconnect: Option<DisconnectStrategy>,
     /// Replacement of failed allocations; none for system jobs.
     #[n(9)]
+    #[change(in_place, object = 7)]
     pub reschedule_policy: Option<ReschedulePolicy>,
     /// Disk.
     #[n(10)]
     #[cbor(default)]
+    #[change(replace, object = 8)]
     pub ephemeral_disk: EphemeralDisk,
     /// Updates in steps.
     #[n(11)]
+    #[change(in_place, object = 10)]
     pub update: Option<UpdateStrategy>,
     /// Leaving a draining node.
     #[n(12)]
+    #[change(in_place, object = 6)]
     pub migrate: Option<MigrateStrategy>,
     /// At most one.
     #[n(13)]
     #[cbor(default)]
+    #[change(by = crate::change::each, object = 11)]
     pub networks: Vec<NetworkResource>,
     /// Given to the tasks' environments.
     #[n(14)]
     #[cbor(default)]
+    #[change(in_place)]
     pub meta: BTreeMap<String, String>,
     /// Services of the group.
     #[n(15)]
     #[cbor(default)]
+    #[change(by = crate::service::effect, object = 12)]
     pub services: Vec<Service>,
     /// The wait between deregistration and the first kill signal.
     #[n(16)]
+    #[change(in_place)]
     pub shutdown_delay: Option<Duration>,
     /// Batch: how long an allocation may run.
     #[n(17)]
+    #[change(in_place)]
     pub max_run_duration: Option<Duration>,
     /// Deprecated spelling of `disconnect.stop_on_client_after`.
     #[n(18)]
+    #[change(in_place)]
     pub stop_after_client_disconnect: Option<Duration>,
     /// Deprecated spelling of `disconnect.lost_after`.
     #[n(19)]
+    #[change(in_place)]
     pub max_client_disconnect: Option<Duration>,
     /// Bounds for the autoscaler.
     #[n(20)]
+    #[change(in_place, object = 14)]
     pub scaling: Option<Carried<api::ScalingPolicy>>,
     /// Consul settings.
     #[n(21)]
+    #[change(replace, object = 9)]
     pub consul: Option<Carried<api::Consul>>,
     /// Deprecated spelling of `disconnect.replace = false`.
     #[n(22)]
     #[cbor(default)]
+    #[change(in_place)]
     pub prevent_reschedule_on_lost: bool,
 }
 

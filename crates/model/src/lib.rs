@@ -12,6 +12,7 @@ pub mod mirror;
 pub mod acl;
 pub mod admission;
 pub mod allocation;
+pub mod change;
 pub mod command;
 pub mod deployment;
 pub mod diff;

@@ -21,16 +21,27 @@ mirror! {
 
 mirror! {
     /// A network that a group or task asks for.
+    #[derive(drover_macros::Change)]
     NetworkResource: NetworkResource {
+        #[change(replace)]
         0 same mode: String,
+        #[change(in_place)]
         1 same device: String,
+        #[change(in_place)]
         2 same cidr: String,
+        #[change(in_place)]
         3 same ip: String,
+        #[change(replace)]
         4 carried dns: Option<Carried<drover_api::DNSConfig>>,
+        #[change(replace)]
         5 domains reserved_ports: Vec<Port>,
+        #[change(replace)]
         6 domains dynamic_ports: Vec<Port>,
+        #[change(replace)]
         7 same hostname: String,
+        #[change(in_place)]
         8 same m_bits: Option<i64>,
+        #[change(replace)]
         9 carried cni: Option<Carried<drover_api::CNIConfig>>,
     }
 }
@@ -44,19 +55,30 @@ impl NetworkResource {
 
 mirror! {
     /// What one task asks for.
+    #[derive(drover_macros::Change)]
     Resources: Resources {
         /// MHz of shared processor time; 0 with `cores`.
+        #[change(replace)]
         0 number_absent cpu: u32,
         /// Whole cores for this task alone.
+        #[change(replace)]
         1 number_absent cores: u32,
+        #[change(replace)]
         2 number_absent memory_mb: u32,
         /// The limit when memory is oversubscribed; 0 for the same as `memory_mb`.
+        #[change(replace)]
         3 number_or_all memory_max_mb: u32,
+        #[change(in_place)]
         4 number_absent disk_mb: u32,
+        #[change(by = crate::change::each)]
         5 domains networks: Vec<NetworkResource>,
+        #[change(replace)]
         6 carried devices: Option<Carried<Vec<drover_api::RequestedDevice>>>,
+        #[change(replace)]
         7 carried numa: Option<Carried<drover_api::NUMAResource>>,
+        #[change(replace)]
         8 number_absent secrets_mb: u32,
+        #[change(in_place)]
         9 absent iops: i64,
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use drover_base::{AllocId, NodeId};
 use minicbor::{Decode, Encode};
 
+use crate::change::Effect;
 use crate::mirror::Carried;
 use crate::task::WorkloadIdentity;
 
@@ -86,6 +87,15 @@ mirror! {
         19 same kind: String,
         20 same namespace: String,
     }
+}
+
+/// What other services mean: they change in place, but for those that bring a proxy along.
+pub(crate) fn effect(old: &[Service], new: &[Service]) -> Effect {
+    let proxies = |services: &[Service]| -> Vec<_> {
+        let with_proxy = services.iter().filter(|service| service.connect.is_some());
+        with_proxy.map(|service| (service.name.clone(), service.connect.clone(), service.port_label.clone())).collect()
+    };
+    if proxies(old) == proxies(new) { crate::change::when(&old, &new, Effect::InPlace) } else { Effect::Replace }
 }
 
 /// A running instance of a service.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use drover_state::Event;
@@ -17,6 +18,13 @@ const SHOWN_BYTES_MAX: usize = 16 << 20;
 /// Subscribers that take entries at once. An entry is news to all of them in one moment; those who do something else must not wait
 /// for all of them.
 const TURNS: usize = 2;
+
+/// With more subscribers than this, each is left alone for a while after it was served.
+const FEW: usize = 50;
+/// That while for each subscriber there is.
+const REST: Duration = Duration::from_micros(40);
+/// The longest while: a subscriber must not fall behind for it.
+const REST_MAX: Duration = Duration::from_millis(50);
 
 /// The events of one log entry.
 #[derive(Debug)]
@@ -171,6 +179,14 @@ impl Subscription {
         }
     }
 
+    /// How long a subscriber that was just served need not be served again, so that very many of them cost a bounded part of the
+    /// machine, however often something happens.
+    pub fn rest(&self) -> Duration {
+        let subscribers = self.region.events.newest.receiver_count();
+        let rest = REST.saturating_mul(u32::try_from(subscribers).unwrap_or(u32::MAX)).min(REST_MAX);
+        if subscribers > FEW { rest } else { Duration::ZERO }
+    }
+
     /// This subscriber's turn to take entries; it is over when what is returned is dropped. Cancel-safe.
     pub async fn turn(&self) -> Option<impl Drop + use<>> {
         Arc::clone(&self.region.events.turns).acquire_owned().await.ok()
@@ -270,6 +286,17 @@ mod tests {
         }
         drop((entry, full));
         assert_eq!(region.events.shown.load(Ordering::Relaxed), 0, "what is gone counts no more");
+    }
+
+    #[test]
+    fn the_more_subscribers_the_longer_each_rests() {
+        let region = Arc::new(Region::new(2));
+        let mut all: Vec<_> = (0..50).map(|_| Subscription::new(Arc::clone(&region), 0)).collect();
+        assert_eq!(all[0].rest(), Duration::ZERO);
+        all.extend((0..950).map(|_| Subscription::new(Arc::clone(&region), 0)));
+        assert_eq!(all[0].rest(), Duration::from_millis(40));
+        all.extend((0..950).map(|_| Subscription::new(Arc::clone(&region), 0)));
+        assert_eq!(all[0].rest(), REST_MAX);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The region's state behind consensus: applies entries, publishes snapshots, and tells who waits what changed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -67,6 +67,24 @@ impl Watch {
     }
 }
 
+/// A command beside its bytes, which are kept so that no others can lie there.
+struct Carried {
+    bytes: Arc<[u8]>,
+    command: Command,
+}
+
+/// Ends the carrying of a command that was not applied.
+pub(crate) struct Carrying<'a> {
+    region: &'a Region,
+    at: usize,
+}
+
+impl Drop for Carrying<'_> {
+    fn drop(&mut self) {
+        lock(&self.region.carried).remove(&self.at);
+    }
+}
+
 /// The state of the region on this server.
 pub struct Region {
     store: Mutex<Store>,
@@ -80,6 +98,8 @@ pub struct Region {
     pub(crate) push_pace: Pace,
     pub(crate) events: EventBuffer,
     waiting: Waiting,
+    /// Commands that this server proposed, by where their bytes lie: it need not read them from the bytes again.
+    carried: Mutex<HashMap<usize, Carried>>,
     observer: Option<Observer>,
 }
 
@@ -102,7 +122,22 @@ impl Region {
             push_pace: Pace::default(),
             events: EventBuffer::new(event_buffer),
             waiting: Waiting::default(),
+            carried: Mutex::default(),
         }
+    }
+
+    /// Carries a command past its bytes to where they are applied, as long as what is returned lives.
+    pub(crate) fn carry(&self, bytes: &Arc<[u8]>, command: Command) -> Carrying<'_> {
+        let at = bytes.as_ptr() as usize;
+        lock(&self.carried).insert(at, Carried { bytes: Arc::clone(bytes), command });
+        Carrying { region: self, at }
+    }
+
+    fn carried(&self, bytes: &[u8]) -> Option<Command> {
+        let mut carried = lock(&self.carried);
+        let at = bytes.as_ptr() as usize;
+        let same = carried.get(&at).is_some_and(|entry| entry.bytes.len() == bytes.len());
+        if same { carried.remove(&at).map(|entry| entry.command) } else { None }
     }
 
     /// The newest state.
@@ -202,7 +237,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Machine for Region {
     fn apply(&self, index: u64, command: &[u8]) -> Result<Result<(), Refusal>, MachineError> {
-        let command = match Command::from_bytes(command) {
+        let carried = self.carried(command);
+        debug_assert!(
+            carried.as_ref().is_none_or(|carried| Command::from_bytes(command).is_ok_and(|read| read.as_ref() == Some(carried))),
+            "entry {index} says something else than was proposed: {carried:?}"
+        );
+        let command = match carried.map_or_else(|| Command::from_bytes(command), |carried| Ok(Some(carried))) {
             Ok(Some(command)) => command,
             Ok(None) => {
                 self.skip(index);

@@ -47,6 +47,8 @@ pub(crate) struct Inner {
     /// Locks on variables, and when they end.
     pub(crate) locks: Mutex<crate::endpoints::Locks>,
     pub(crate) lock_changed: tokio::sync::Notify,
+    /// How many scheduler workers are wanted.
+    pub(crate) workers: tokio::sync::watch::Sender<usize>,
     last_stamp: AtomicI64,
     ready: AtomicBool,
 }
@@ -94,6 +96,7 @@ impl Server {
             keyring: crate::keyring::Keyring::default(),
             locks: Mutex::default(),
             lock_changed: tokio::sync::Notify::new(),
+            workers: tokio::sync::watch::Sender::new(config.workers),
             dispatches,
             last_stamp: AtomicI64::new(region.snapshot().time().0),
             ready: AtomicBool::new(false),
@@ -117,6 +120,11 @@ impl Server {
             self.propose(Change::FeatureLevel(FORMAT)).await.map_err(|error| OpenError::Start(error.to_string()))?;
         }
         Ok(())
+    }
+
+    /// Has so many scheduler workers from now on. One that is too many ends once its plans are committed.
+    pub fn set_workers(&self, count: usize) {
+        self.0.workers.send_if_modified(|wanted| std::mem::replace(wanted, count) != count);
     }
 
     /// The newest state.
@@ -205,7 +213,9 @@ impl Server {
             )));
         }
         let command = Command { time: self.stamp(), change };
-        let reply = self.0.consensus.propose(Arc::from(command.to_bytes())).await?;
+        let bytes: Arc<[u8]> = Arc::from(command.to_bytes());
+        let _carrying = self.0.region.carry(&bytes, command);
+        let reply = self.0.consensus.propose(bytes).await?;
         reply.result.map_err(EndpointError::from)?;
         Ok(reply.index)
     }

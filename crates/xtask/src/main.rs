@@ -19,7 +19,7 @@ check                             what must hold before a change is taken: forma
 fix                               mends what can be mended: format and lints
 tidy                              the rules of the workspace that no compiler checks
 parity [--issue NAME] [--log FILE]   which ids of the ledger are proven by tests, and which are open
-reference                         writes docs/reference anew from the tables of the parsers
+reference                         writes docs/reference anew from the tables of the parsers and of the API
 vendor FOLDER                     packs recorded results into testdata/golden, and the ledgers beside FOLDER into testdata/parity";
 
 fn main() -> ExitCode {
@@ -40,7 +40,7 @@ fn run() -> Result<()> {
         Some("fix") => check::fix(&root),
         Some("tidy") => tidy::tidy(&root),
         Some("reference") => {
-            let arguments = ["test", "-p", "drover-lang", "--test", "it", "reference"];
+            let arguments = ["test", "-p", "drover-lang", "-p", "drover-http", "--", "reference", "the_pages_of_the_api"];
             check::cargo(&root, &arguments, &[("DROVER_WRITE_REFERENCE", "1")])
         }
         Some("parity") => parity::parity(&root, &arguments[1..]),

@@ -48,7 +48,7 @@ pub(crate) fn parity(root: &Path, arguments: &[String]) -> Result<()> {
 }
 
 /// Ledgers whose rows have no ids.
-const ROW_LEDGERS: [&str; 6] = ["jobspec", "hcl-functions", "agent-config", "other-specs", "http-api", "cli"];
+const ROW_LEDGERS: [&str; 7] = ["jobspec", "hcl-functions", "agent-config", "other-specs", "http-api", "cli", "wire-types"];
 
 /// Counts the rows that tests exercised and names the others.
 fn rows(root: &Path, log: &str) -> Result<()> {

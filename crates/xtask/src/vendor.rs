@@ -49,7 +49,14 @@ pub(crate) fn ledgers(from: &Path, target: &Path) -> Result<()> {
         let name = format!("{ledger}.tsv");
         fs::write(target.join(&name), read(&from.join(&name))?).with_context(|| format!("write {name}"))?;
     }
-    Ok(())
+    // Of the types only what a declaration says: the key and what it holds.
+    let types = read(&from.join("wire-types.tsv"))?;
+    let rows = types.lines().skip(1).filter_map(|line| {
+        let cells: Vec<&str> = line.split('\t').collect();
+        Some(format!("{}.{}\t{}\n", cells.first()?, cells.get(1)?, cells.get(2)?))
+    });
+    let text: String = std::iter::once("row\tjson_type\n".to_owned()).chain(rows).collect();
+    fs::write(target.join("wire-types.tsv"), text).context("write wire-types.tsv")
 }
 
 pub(crate) fn read(path: &Path) -> Result<String> {

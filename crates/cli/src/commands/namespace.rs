@@ -1,13 +1,12 @@
 //! `namespace apply|delete|inspect|list|status`.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use drover_api::{Namespace, NamespaceCapabilities};
-use drover_lang::{Source, config};
+use drover_api::Namespace;
+use drover_lang::specs::Specification;
 use serde_json::Value;
 
-use super::node_pool::{block, decoded, input};
+use super::node_pool::{decoded, input, specification};
 use crate::command::{Attempt, Context, Failure, Outcome};
 use crate::flags::Flag;
 use crate::row;
@@ -112,55 +111,13 @@ pub(super) async fn status(context: &mut Context) -> Outcome {
     Ok(0)
 }
 
-/// The namespace that a file describes: its attributes stand alone, without a block around them.
-fn from_hcl(value: &Value) -> Result<Namespace, String> {
-    let text = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
-    if text("name").is_empty() {
-        return Err("namespace name required".to_owned());
-    }
-    let later = ["node_pool_config", "vault", "consul"].into_iter().find(|name| !value[*name].is_null());
-    if let Some(name) = later {
-        return Err(format!("{name} is not supported by this version"));
-    }
-    let map = |name: &str| {
-        let entries = block(value, name).and_then(Value::as_object).into_iter().flatten();
-        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let map: BTreeMap<String, String> = entries.map(|(key, value)| (key.clone(), text(value))).collect();
-        (!map.is_empty()).then_some(map)
-    };
-    let capabilities = block(value, "capabilities").map(|body| {
-        let list = |name: &str| {
-            let names = body[name].as_array()?;
-            Some(names.iter().filter_map(Value::as_str).map(str::to_owned).collect())
-        };
-        NamespaceCapabilities {
-            enabled_task_drivers: list("enabled_task_drivers"),
-            disabled_task_drivers: list("disabled_task_drivers"),
-            enabled_network_modes: list("enabled_network_modes"),
-            disabled_network_modes: list("disabled_network_modes"),
-        }
-    });
-    Ok(Namespace {
-        name: text("name"),
-        description: text("description"),
-        quota: text("quota"),
-        capabilities,
-        meta: map("meta"),
-        required_extra_claims: map("required_extra_claims"),
-        optional_extra_claims: map("optional_extra_claims"),
-        ..Namespace::default()
-    })
-}
-
 fn read(context: &Context, path: &str) -> Result<Namespace, Failure> {
     let text = input(context, path)?;
     let wrong = |reason: String| Failure::new(format!("Failed to parse input content: {reason}"));
     if context.flags.on("json") {
         return serde_json::from_str(&text).map_err(|error| wrong(error.to_string()));
     }
-    let value = config::document(&Source::new(path, text))
-        .map_err(|problems| wrong(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))?;
-    from_hcl(&value).map_err(wrong)
+    specification(context, Specification::Namespace, path, text)
 }
 
 /// The namespace as it is, or a new one, with what the flags say.
@@ -206,17 +163,23 @@ pub(super) async fn delete(context: &mut Context) -> Outcome {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use drover_lang::specs;
+
     use super::*;
 
     #[test]
     fn a_namespace_is_read_from_its_file() {
         let text = "name = \"byre\"\ndescription = \"cows\"\nmeta {\n  owner = \"ewe\"\n}\ncapabilities {\n  \
                     enabled_task_drivers = [\"exec\"]\n}\n";
-        let namespace = from_hcl(&config::document(&Source::new("byre.hcl", text)).unwrap()).unwrap();
+        let document = specs::parse(Specification::Namespace, &drover_lang::Source::new("byre.hcl", text)).unwrap();
+        let namespace: Namespace = document.object().unwrap();
         assert_eq!((namespace.name.as_str(), namespace.description.as_str()), ("byre", "cows"));
         assert_eq!(namespace.meta, Some(BTreeMap::from([("owner".to_owned(), "ewe".to_owned())])));
         assert_eq!(namespace.capabilities.unwrap().enabled_task_drivers, Some(vec!["exec".to_owned()]));
-        assert!(from_hcl(&serde_json::json!({"description": "x"})).unwrap_err().contains("name required"));
-        assert!(from_hcl(&serde_json::json!({"name": "x", "vault": [{}]})).unwrap_err().contains("vault is not supported"));
+        let nameless = drover_lang::Source::new("x.hcl", "description = \"x\"\n");
+        let problems = specs::parse(Specification::Namespace, &nameless).unwrap_err();
+        assert!(problems.iter().any(|problem| problem.to_string().contains("name")), "{problems:?}");
     }
 }

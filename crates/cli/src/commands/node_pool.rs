@@ -1,9 +1,10 @@
 //! `node pool list|info|apply|delete|jobs|nodes|init`.
 
-use std::collections::BTreeMap;
-
-use drover_api::{JobListStub, NodeListStub, NodePool, NodePoolSchedulerConfiguration};
-use drover_lang::{Problem, Source, config};
+use drover_api::{JobListStub, NodeListStub, NodePool};
+use drover_lang::diag::underlined;
+use drover_lang::specs::{self, Specification};
+use drover_lang::{Problem, Source};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::command::{Attempt, Context, Failure, Outcome};
@@ -49,7 +50,7 @@ const EXAMPLE_JSON: &str = r#"{
 /// The largest file that is read, in bytes.
 const FILE_MAX: usize = 1 << 20;
 
-pub(super) fn decoded<T: serde::de::DeserializeOwned>(value: Value, attempt: &str) -> Result<T, Failure> {
+pub(super) fn decoded<T: DeserializeOwned>(value: Value, attempt: &str) -> Result<T, Failure> {
     serde_json::from_value(value).map_err(|error| Failure::new(format!("{attempt}: {error}")))
 }
 
@@ -142,50 +143,25 @@ fn read(context: &Context, path: &str) -> Result<NodePool, Failure> {
     if context.flags.on("json") {
         return serde_json::from_str(&text).map_err(|error| wrong(error.to_string()));
     }
-    let problems = |problems: Vec<Problem>| wrong(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
-    let value = config::document(&Source::new(path, text)).map_err(problems)?;
-    from_hcl(&value).map_err(wrong)
+    specification(context, Specification::NodePool, path, text)
 }
 
-/// The first object of what HCL gives as a list of blocks.
-pub(super) fn block<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
-    match &value[name] {
-        Value::Array(blocks) => blocks.first(),
-        Value::Null => None,
-        one => Some(one),
-    }
-}
-
-fn from_hcl(value: &Value) -> Result<NodePool, String> {
-    let labelled = block(value, "node_pool").ok_or("expected a node_pool block")?;
-    let (name, inner) = labelled.as_object().and_then(|pools| pools.iter().next()).ok_or("a node_pool block needs a name")?;
-    let body = match inner {
-        Value::Array(blocks) => blocks.first().ok_or("an empty node_pool block")?,
-        one => one,
+/// The object that a file in HCL describes, or everything that is wrong with it, each problem with its line.
+pub(super) fn specification<T: DeserializeOwned>(context: &Context, kind: Specification, path: &str, text: String) -> Result<T, Failure> {
+    let source = Source::new(if path == "-" { "stdin" } else { path }, text);
+    let shown = |problem: &Problem| {
+        let line = problem.place.as_ref().map(|place| underlined(place, &[&source])).unwrap_or_default();
+        format!("{problem}\n{line}").trim_end().to_owned()
     };
-    let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
-    let mut meta = BTreeMap::new();
-    for (key, value) in block(body, "meta").and_then(Value::as_object).into_iter().flatten() {
-        meta.insert(key.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+    let wrong = |reason: String| Failure::new(format!("Failed to parse input content: {reason}"));
+    let document = specs::parse(kind, &source).map_err(|problems| {
+        let errors: Vec<String> = problems.iter().filter(|problem| problem.is_error()).map(shown).collect();
+        wrong(errors.join("\n"))
+    })?;
+    for warning in &document.warnings {
+        context.ui.warn(shown(warning));
     }
-    let settings = block(body, "scheduler_config").map(|settings| NodePoolSchedulerConfiguration {
-        scheduler_algorithm: settings["scheduler_algorithm"].as_str().unwrap_or_default().to_owned(),
-        memory_oversubscription_enabled: settings["memory_oversubscription_enabled"].as_bool(),
-    });
-    let ttl = text("node_identity_ttl");
-    let node_identity_ttl = if ttl.is_empty() {
-        0
-    } else {
-        drover_lang::duration::parse_duration(&ttl).map_err(|error| format!("node_identity_ttl: {error}"))?
-    };
-    Ok(NodePool {
-        name: name.clone(),
-        description: text("description"),
-        meta: (!meta.is_empty()).then_some(meta),
-        node_identity_ttl,
-        scheduler_configuration: settings,
-        ..NodePool::default()
-    })
+    document.object().map_err(|error| wrong(error.to_string()))
 }
 
 pub(super) async fn apply(context: &mut Context) -> Outcome {
@@ -280,8 +256,8 @@ mod tests {
 
     #[test]
     fn a_pool_is_read_from_its_file() {
-        let value = config::document(&Source::new("pool.hcl", EXAMPLE_HCL)).unwrap();
-        let pool = from_hcl(&value).unwrap();
+        let document = specs::parse(Specification::NodePool, &Source::new("pool.hcl", EXAMPLE_HCL)).unwrap();
+        let pool: NodePool = document.object().unwrap();
         let json: NodePool = serde_json::from_str(EXAMPLE_JSON).unwrap();
         assert_eq!(pool, json);
     }

@@ -5,8 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use drover_api::{Variable, VariableLock, VariableMetadata};
-use drover_lang::Source;
-use drover_lang::specs::{self, Specification};
+use drover_lang::specs::Specification;
 use serde_json::{Value, json};
 
 use super::node_pool::input;
@@ -198,11 +197,7 @@ fn read(context: &Context, given: &str) -> Result<Variable, Failure> {
     let by_name = if path.ends_with(".hcl") { "hcl" } else { "json" };
     let wrong = |reason: String| Failure::new(format!("Failed to parse input content: {reason}"));
     match context.flags.text("in").unwrap_or(by_name) {
-        "hcl" => {
-            let document = specs::parse(Specification::Variable, &Source::new(path, text))
-                .map_err(|problems| wrong(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))?;
-            document.object().map_err(|error| wrong(error.to_string()))
-        }
+        "hcl" => super::node_pool::specification(context, Specification::Variable, path, text),
         _ => serde_json::from_str(&text).map_err(|error| wrong(error.to_string())),
     }
 }

@@ -5,9 +5,10 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use drover_cli::AgentArgs;
+use drover_client::template::interfaces;
 use drover_lang::config::{AgentConfig, Partial, parse};
 use drover_lang::diag::{Problem, Source, render};
-use drover_lang::sockaddr::{Interface, interface_name, one_address};
+use drover_lang::sockaddr::{interface_name, one_address};
 
 /// What `-dev` says, under the files and flags.
 const DEV: &str = r#"
@@ -233,26 +234,6 @@ fn templates(config: &mut AgentConfig) -> Result<(), Refusal> {
             .map_err(|error| Refusal(format!("client.network_interface: {error}")))?;
     }
     Ok(())
-}
-
-/// The host's network interfaces, as address templates see them.
-fn interfaces() -> Vec<Interface> {
-    let default = drover_linux::fingerprint::default_interface();
-    let networks = drover_linux::fingerprint::networks().unwrap_or_default();
-    let known = drover_linux::fingerprint::interfaces().unwrap_or_default();
-    known
-        .into_iter()
-        .map(|interface| {
-            let own = networks.iter().filter(|(name, _, _)| *name == interface.name);
-            let flags = [("up", interface.is_up), ("loopback", interface.is_loopback)];
-            Interface {
-                flags: flags.into_iter().filter(|(_, set)| *set).map(|(flag, _)| flag.to_owned()).collect(),
-                addresses: own.filter_map(|(_, address, length)| format!("{address}/{length}").parse().ok()).collect(),
-                default: default.as_deref() == Some(interface.name.as_str()),
-                name: interface.name,
-            }
-        })
-        .collect()
 }
 
 /// Where to listen: what is configured for the protocol, else for everything, else on every interface.

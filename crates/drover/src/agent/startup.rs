@@ -15,7 +15,7 @@ use drover_raft::{DiskLogOptions, Storage};
 use drover_rt::telemetry::LogHub;
 use drover_rt::{Clock, Entropy, RealDisk, TaskScope};
 use drover_server::{Config, ResetFile, Server};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -25,6 +25,10 @@ use super::lock::DataDirLock;
 
 /// How long each part may take to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(15);
+/// Scheduler workers at most.
+const WORKERS_MAX: usize = 64;
+/// The keys that change while the agent runs.
+const RELOADABLE: [&str; 2] = ["log_level", "server.num_schedulers"];
 
 /// Runs the agent until a signal, or until its storage fails.
 ///
@@ -170,9 +174,7 @@ fn server_config(settings: &Settings, data_dir: &Path) -> Config {
     if let Some(trailing) = told.raft_trailing_logs.and_then(|count| u64::try_from(count).ok()).filter(|count| *count > 0) {
         config.trailing_logs = trailing;
     }
-    if let Some(workers) = told.num_schedulers.and_then(|count| usize::try_from(count).ok()).filter(|count| *count > 0) {
-        config.workers = workers.min(64);
-    }
+    config.workers = workers(settings, config.workers);
     let duration = |nanoseconds: i64, default: Duration| {
         u64::try_from(nanoseconds).ok().filter(|nanoseconds| *nanoseconds > 0).map_or(default, Duration::from_nanos)
     };
@@ -211,6 +213,12 @@ fn server_config(settings: &Settings, data_dir: &Path) -> Config {
         config.acl.reset = Some(Arc::new(ResetPath(data_dir.join("server").join("acl-bootstrap-reset"))));
     }
     config
+}
+
+/// How many scheduler workers are asked for.
+fn workers(settings: &Settings, default: usize) -> usize {
+    let told = settings.config.server.num_schedulers.and_then(|count| usize::try_from(count).ok());
+    told.filter(|count| *count > 0).map_or(default, |count| count.min(WORKERS_MAX))
 }
 
 /// The Vault and Consul named `default`, and the identities that they expect of jobs.
@@ -418,8 +426,8 @@ async fn wait_for_end(
         tokio::select! {
             _ = interrupt.recv() => return None,
             _ = terminate.recv() => return None,
-            _ = hangup.recv() => reload_configuration(settings, logs),
-            () = reload.notified() => reload_configuration(settings, logs),
+            _ = hangup.recv() => reload_configuration(settings, logs, server),
+            () = reload.notified() => reload_configuration(settings, logs, server),
             reason = server.failed() => {
                 tracing::error!(reason, "raft has stopped");
                 return Some(reason);
@@ -429,7 +437,7 @@ async fn wait_for_end(
 }
 
 /// Reads the files again and takes over what can change while the agent runs. A file that cannot be read changes nothing.
-fn reload_configuration(settings: &Settings, logs: &LogHub) {
+fn reload_configuration(settings: &Settings, logs: &LogHub, server: &Server) {
     let again = match super::settings::load(&settings.args) {
         Ok(again) => again,
         Err(refusal) => {
@@ -438,22 +446,34 @@ fn reload_configuration(settings: &Settings, logs: &LogHub) {
         }
     };
     logs.set_level(&again.config.log_level);
-    let others = |settings: &Settings| {
-        let mut values = settings.partial.values().clone();
-        values.remove("log_level");
-        values
-    };
-    let (before, after) = (others(settings), others(&again));
-    let changed: Vec<&String> = before
-        .keys()
-        .chain(after.keys().filter(|key| !before.contains_key(*key)))
-        .filter(|key| before.get(*key) != after.get(*key))
-        .collect();
-    if changed.is_empty() {
+    server.set_workers(workers(&again, Config::new(Storage::Memory).workers));
+    let changed = changed_keys(settings.partial.values(), again.partial.values());
+    let waiting: Vec<&String> = changed.iter().filter(|key| !RELOADABLE.contains(&key.as_str())).collect();
+    if waiting.is_empty() {
         tracing::info!(log_level = %again.config.log_level, "configuration reloaded");
     } else {
-        tracing::warn!(log_level = %again.config.log_level, ?changed, "configuration reloaded; the changed keys take effect at the next start");
+        tracing::warn!(log_level = %again.config.log_level, ?waiting, "configuration reloaded; these changed keys take effect at the next start");
     }
+}
+
+/// The paths of the keys whose values differ.
+fn changed_keys(before: &Map<String, Value>, after: &Map<String, Value>) -> Vec<String> {
+    fn walk(prefix: &str, before: &Map<String, Value>, after: &Map<String, Value>, out: &mut Vec<String>) {
+        for key in before.keys().chain(after.keys().filter(|key| !before.contains_key(*key))) {
+            let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+            match (before.get(key), after.get(key)) {
+                (before, after) if before == after => {}
+                (old @ (None | Some(Value::Object(_))), new @ (None | Some(Value::Object(_)))) => {
+                    let members = |value: Option<&Value>| value.and_then(Value::as_object).cloned().unwrap_or_default();
+                    walk(&path, &members(old), &members(new), out);
+                }
+                _ => out.push(path),
+            }
+        }
+    }
+    let mut out = Vec::new();
+    walk("", before, after, &mut out);
+    out
 }
 
 async fn stop_client(client: Option<ClientHandle>, dev: bool) {
@@ -470,6 +490,17 @@ mod tests {
     use drover_lang::diag::Source;
 
     use super::*;
+
+    #[test]
+    fn changed_keys_are_named_by_their_paths() {
+        let read = |text: &str| parse(&Source::new("agent.hcl", text)).unwrap().partial;
+        let before = read("log_level = \"INFO\"\nserver {\n  enabled = true\n  heartbeat_grace = \"10s\"\n}\n");
+        let after = read("log_level = \"DEBUG\"\nserver {\n  enabled = true\n  num_schedulers = 4\n}\nname = \"x\"\n");
+        let mut changed = changed_keys(before.values(), after.values());
+        changed.sort();
+        assert_eq!(changed, ["log_level", "name", "server.heartbeat_grace", "server.num_schedulers"]);
+        assert!(changed_keys(before.values(), before.values()).is_empty());
+    }
 
     #[test]
     fn what_a_plugin_block_denies_is_denied() {

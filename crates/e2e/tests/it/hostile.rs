@@ -100,15 +100,15 @@ fn configuration_read_again_takes_hold_where_it_can_and_a_broken_file_changes_no
             }
         })
     };
-    std::fs::write(&file, "log_level = ").unwrap();
+    std::fs::write(&file, "log_level = [").unwrap();
     agent.hang_up();
     assert!(seen(&agent, "configuration not reloaded"), "{}", agent.log());
     std::fs::write(&file, first.replace("\"DEBUG\"", "\"WARN\"") + "datacenter = \"elsewhere\"\n").unwrap();
     agent.hang_up();
-    assert!(seen(&agent, "the changed keys take effect at the next start"), "{}", agent.log());
+    assert!(seen(&agent, "these changed keys take effect at the next start"), "{}", agent.log());
     let about = agent.log();
     let line = about.lines().find(|line| line.contains("take effect at the next start")).unwrap();
-    assert!(line.contains("datacenter") && !line.contains("log_level\""), "{line}");
+    assert!(line.contains("datacenter") && !line.contains("log_level\\\""), "{line}");
     // What is below the new level is not written any more; going back by the API is.
     let before = agent.log().len();
     agent.get("/v1/jobs");

@@ -3,6 +3,7 @@
 
 mod chronicle;
 mod crash;
+mod docs;
 mod first_steps;
 mod followed;
 mod hostile;

@@ -151,6 +151,11 @@ pub async fn health(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiErr
     Err(ApiError::by_text(text))
 }
 
+/// `GET /v1/openapi.json`.
+pub async fn openapi(_: Arc<Agent>, _: Request) -> Result<Reply, ApiError> {
+    Ok(Reply::json_bytes(crate::openapi::document_bytes().to_vec()))
+}
+
 /// `PUT /v1/agent/reload`.
 pub async fn reload(agent: Arc<Agent>, _: Request) -> Result<Reply, ApiError> {
     if let Some(reload) = &agent.reload {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use drover_base::Monotonic;
+use drover_rt::Clock;
 use drover_server::{EventEntry, Subscription};
 use drover_state::{Event, Payload, Snapshot};
 use serde_json::{Value, json};
@@ -94,6 +96,9 @@ struct Subscribed {
     wanted: Wanted,
     /// The subscriber's token: what it may see is asked for again with each entry.
     secret: String,
+    clock: Clock,
+    /// When it was last served.
+    served: Option<Monotonic>,
 }
 
 /// Whether a caller may see an event at all.
@@ -126,6 +131,10 @@ impl Subscribed {
 
 impl Feed for Subscribed {
     async fn next(&mut self) -> Next {
+        let rested = self.served.map(|served| served + self.subscription.rest());
+        if rested.is_some_and(|rested| rested > self.clock.monotonic()) {
+            self.clock.sleep_until(rested).await;
+        }
         self.subscription.ready().await;
         // Nothing has been taken yet, so nothing is lost if the wait is cut short.
         let _turn = self.subscription.turn().await;
@@ -140,6 +149,7 @@ impl Feed for Subscribed {
                 Ok(None) | Err(_) => break,
             }
         }
+        self.served = Some(self.clock.monotonic());
         if lines.is_empty() { Next::Nothing } else { Next::Lines(lines.freeze()) }
     }
 }
@@ -155,7 +165,8 @@ pub async fn stream(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiErr
     let secret = request.token().to_owned();
     let subscription = agent.server()?.subscribe(index);
     let clock = request.clock.clone();
-    let body = stream::body(move |writer| stream::lines(writer, clock, Subscribed { agent, subscription, wanted, secret }));
+    let feed = Subscribed { agent, subscription, wanted, secret, clock: clock.clone(), served: None };
+    let body = stream::body(move |writer| stream::lines(writer, clock, feed));
     Ok(Reply::event_stream(body))
 }
 

@@ -4,7 +4,7 @@
 
 use crate::diag::{Problem, Source, Span};
 use crate::hcl::ast::{JsonKind, JsonNode};
-use crate::hcl::json::parse_json;
+use crate::hcl::json::parse_json_forgiving;
 use crate::hcl::parse::MAX_NESTING;
 use crate::hcl::value::Value;
 
@@ -47,21 +47,23 @@ impl Kind {
     }
 }
 
-/// Reads a text; JSON when its first character opens an object.
-pub(crate) fn parse(source: &Source) -> Result<Vec<Item>, Vec<Problem>> {
+/// Reads a text; JSON when its first character opens an object. Returns warnings about what was read although it is not whole.
+pub(crate) fn parse(source: &Source) -> Result<(Vec<Item>, Vec<Problem>), Vec<Problem>> {
     let text = source.text();
     if text.trim_start().starts_with(['{', '[']) && (source.name().ends_with(".json") || text.trim_start().starts_with('{')) {
-        return match parse_json(text) {
-            Ok(JsonNode { kind: JsonKind::Object(members), .. }) => {
-                Ok(members.iter().flat_map(|member| json_items(&(member.name.text.to_string(), member.name.span), &member.value)).collect())
+        return match parse_json_forgiving(text) {
+            Ok((JsonNode { kind: JsonKind::Object(members), .. }, forgiven)) => {
+                let items = members.iter().flat_map(|member| json_items(&(member.name.text.to_string(), member.name.span), &member.value));
+                let warn = |error: crate::hcl::json::JsonError| Problem::warning("Invalid JSON", error.message).at(source, error.span);
+                Ok((items.collect(), forgiven.into_iter().map(warn).collect()))
             }
-            Ok(node) => Err(vec![Problem::error("Invalid configuration", "A JSON object is expected.").at(source, node.span)]),
+            Ok((node, _)) => Err(vec![Problem::error("Invalid configuration", "A JSON object is expected.").at(source, node.span)]),
             Err(error) => Err(vec![Problem::error("Invalid JSON", error.message.clone()).at(source, error.span)]),
         };
     }
-    let mut reader = Reader { source, text, at: 0, depth: 0 };
+    let mut reader = Reader { source, text, at: 0, depth: 0, warnings: Vec::new() };
     match reader.items(false) {
-        Ok(items) => Ok(items),
+        Ok(items) => Ok((items, reader.warnings)),
         Err(problem) => Err(vec![*problem]),
     }
 }
@@ -127,6 +129,7 @@ struct Reader<'a> {
     text: &'a str,
     at: usize,
     depth: u32,
+    warnings: Vec<Problem>,
 }
 
 type Outcome<T> = Result<T, Box<Problem>>;
@@ -183,12 +186,13 @@ impl Reader<'_> {
                     return Ok(items);
                 }
                 ',' if !items.is_empty() => self.at += 1,
-                _ => items.push(self.item()?),
+                _ => items.extend(self.item()?),
             }
         }
     }
 
-    fn item(&mut self) -> Outcome<Item> {
+    /// A key with its value; none when the text ends behind the equals sign.
+    fn item(&mut self) -> Outcome<Option<Item>> {
         let mut keys: Vec<(String, Span)> = Vec::new();
         loop {
             self.skip()?;
@@ -197,12 +201,17 @@ impl Reader<'_> {
                 Some('=') if !keys.is_empty() => {
                     self.at += 1;
                     self.skip()?;
+                    if let (true, [(key, span), ..]) = (self.rest().is_empty(), &keys[..]) {
+                        let detail = format!("The file ends where the value of \"{key}\" is expected; the key is passed over.");
+                        self.warnings.push(Problem::warning("Missing value", detail).at(self.source, *span));
+                        return Ok(None);
+                    }
                     let value = self.value()?;
-                    return Ok(Item { keys, value });
+                    return Ok(Some(Item { keys, value }));
                 }
                 Some('{') if !keys.is_empty() => {
                     let value = self.value()?;
-                    return Ok(Item { keys, value });
+                    return Ok(Some(Item { keys, value }));
                 }
                 Some('"') => {
                     let text = self.string()?;

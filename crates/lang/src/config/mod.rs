@@ -48,8 +48,8 @@ pub struct ParsedConfig {
 ///
 /// All problems found, warnings included.
 pub fn parse(source: &Source) -> Result<ParsedConfig, Vec<Problem>> {
-    let items = hcl1::parse(source)?;
-    let mut reader = Reader { source, problems: Vec::new() };
+    let (items, problems) = hcl1::parse(source)?;
+    let mut reader = Reader { source, problems };
     let values = reader.block(&items, &ROOT, "");
     let Reader { problems, .. } = reader;
     if problems.iter().any(Problem::is_error) {
@@ -65,7 +65,7 @@ pub fn parse(source: &Source) -> Result<ParsedConfig, Vec<Problem>> {
 ///
 /// All problems found.
 pub fn document(source: &Source) -> Result<Json, Vec<Problem>> {
-    hcl1::parse(source).map(|items| hcl1::json(&items))
+    hcl1::parse(source).map(|(items, _)| hcl1::json(&items))
 }
 
 impl Partial {
@@ -241,13 +241,25 @@ impl Reader<'_> {
             }
             Repeat::Append | Repeat::ByName | Repeat::OverName | Repeat::Providers => match item.keys.get(1) {
                 Some((label, span)) => self.labelled(members, key, path, label, *span, fields),
+                None if members.iter().any(|member| !matches!(member.value.kind, Written::Object(_))) => {
+                    let Some((member, (label, span))) = members.first().and_then(|member| Some((member, member.keys.first()?))) else {
+                        return;
+                    };
+                    if matches!(member.value.kind, Written::List(_)) {
+                        self.error(*span, "Missing label", format!("A block \"{path}\" needs a label: {path} \"name\" {{ … }}"));
+                        return;
+                    }
+                    let detail =
+                        format!("A block \"{path}\" needs a label: {path} \"name\" {{ … }}. Its first key, \"{label}\", counts as one.");
+                    self.problems.push(Problem::warning("Missing label", detail).at(self.source, *span));
+                    self.labelled(members, key, path, label, *span, fields);
+                }
                 None => {
                     // In JSON the labels are the keys of the object.
                     for member in members {
                         let Some((label, span)) = member.keys.first() else { continue };
-                        match &member.value.kind {
-                            Written::Object(members) => self.labelled(members, key, path, label, *span, fields),
-                            _ => self.error(*span, "Missing label", format!("A block \"{path}\" needs a label: {path} \"name\" {{ … }}")),
+                        if let Written::Object(members) = &member.value.kind {
+                            self.labelled(members, key, path, label, *span, fields);
                         }
                     }
                 }

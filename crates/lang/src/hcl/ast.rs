@@ -101,6 +101,32 @@ pub struct Expr {
     pub kind: ExprKind,
 }
 
+impl Expr {
+    /// The written part of a list or object that keys lead to; as far as it is written out.
+    pub fn part(&self, path: &[Value]) -> &Self {
+        let mut at = self;
+        for key in path {
+            while let ExprKind::Parentheses(inner) | ExprKind::Wrap(inner) = &at.kind {
+                at = inner;
+            }
+            let next = match (&at.kind, key) {
+                (ExprKind::Tuple(elements), Value::Number(number)) => {
+                    number.to_i64().and_then(|at| usize::try_from(at).ok()).and_then(|at| elements.get(at))
+                }
+                (ExprKind::Object(members), key) => members
+                    .iter()
+                    .rev()
+                    .find(|(name, _)| matches!(&name.kind, ExprKind::Literal(literal) if literal == key))
+                    .map(|(_, value)| value),
+                _ => None,
+            };
+            let Some(next) = next else { break };
+            at = next;
+        }
+        at
+    }
+}
+
 /// What an expression is.
 #[derive(Clone, Debug)]
 pub enum ExprKind {

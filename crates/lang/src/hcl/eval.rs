@@ -279,13 +279,26 @@ impl<'a> Evaluator<'a> {
             }
             return Some(Value::string(&reference.text));
         };
-        for step in &reference.steps {
+        for (at, step) in reference.steps.iter().enumerate() {
             value = match step {
+                Step::Attribute(name) if at == 0 && matches!(&*root.text, "var" | "local") => self.declared(&value, &root.text, name)?,
                 Step::Attribute(name) => self.attribute(&value, name)?,
                 Step::Index(key, span) => self.index(&value, key, *span)?,
             };
         }
         Some(value)
+    }
+
+    /// A variable or local; that it is not declared is said in their words.
+    fn declared(&mut self, base: &Value, root: &str, name: &Name) -> Option<Value> {
+        let Some(members) = base.members().filter(|members| !members.contains_key(&name.text)) else { return self.attribute(base, name) };
+        let (what, way_out) = match root {
+            "var" => ("variable", format!("Declare it with a block: variable \"{}\" {{ … }}", name.text)),
+            _ => ("local value", format!("Give it a value in a block: locals {{ {} = … }}", name.text)),
+        };
+        let hint = did_you_mean(&name.text, members.keys().map(|key| &**key)).unwrap_or(way_out);
+        self.problem_with_hint(name.span, "Unsupported attribute", format!("There is no {what} named \"{}\".", name.text), Some(hint));
+        None
     }
 
     fn attribute(&mut self, base: &Value, name: &Name) -> Option<Value> {
@@ -523,7 +536,8 @@ impl<'a> Evaluator<'a> {
             return None;
         }
         let entries = value.entries();
-        if entries.is_none() {
+        // What is not known is broken elsewhere, and that has been told.
+        if entries.is_none() && !value.has_unknown() {
             self.problem(expr.span, "Iteration over non-iterable value", format!("A {} cannot be iterated.", value.kind().friendly()));
         }
         entries

@@ -20,13 +20,13 @@ pub struct JsonError {
 
 /// Reads one JSON value and nothing behind it.
 pub fn parse_json(text: &str) -> Result<JsonNode, JsonError> {
-    let mut reader = Reader { text, at: 0, depth: 0 };
-    let node = reader.value()?;
-    reader.blanks();
-    if reader.at < text.len() {
-        return Err(reader.error("nothing may follow the value"));
-    }
-    Ok(node)
+    Reader { text, at: 0, depth: 0, forgives: false, forgiven: Vec::new() }.whole().map(|(node, _)| node)
+}
+
+/// Reads one JSON value as readers of configuration do it: a comma behind the last member does no harm, and at the end of the
+/// text everything open is closed. Returns what was forgiven, too.
+pub(crate) fn parse_json_forgiving(text: &str) -> Result<(JsonNode, Vec<JsonError>), JsonError> {
+    Reader { text, at: 0, depth: 0, forgives: true, forgiven: Vec::new() }.whole()
 }
 
 impl JsonNode {
@@ -48,9 +48,40 @@ struct Reader<'a> {
     text: &'a str,
     at: usize,
     depth: u32,
+    /// Whether small mistakes are noted instead of refused.
+    forgives: bool,
+    forgiven: Vec<JsonError>,
 }
 
 impl Reader<'_> {
+    fn whole(mut self) -> Result<(JsonNode, Vec<JsonError>), JsonError> {
+        let node = self.value()?;
+        self.blanks();
+        if self.at < self.text.len() {
+            return Err(self.error("nothing may follow the value"));
+        }
+        Ok((node, self.forgiven))
+    }
+
+    /// Notes a mistake where mistakes are forgiven.
+    fn forgive(&mut self, message: &str) -> bool {
+        if self.forgives {
+            let error = self.error(message);
+            self.forgiven.push(error);
+        }
+        self.forgives
+    }
+
+    /// Whether members end here although nothing says so.
+    fn ends(&mut self, close: u8) -> bool {
+        let next = self.peek();
+        if next == close && self.forgive("a comma stands behind the last member") {
+            self.at += 1;
+            return true;
+        }
+        self.at >= self.text.len() && self.forgive("the text ends before everything is closed")
+    }
+
     fn error(&self, message: impl Into<String>) -> JsonError {
         let width = self.text[self.at..].chars().next().map_or(0, char::len_utf8);
         JsonError { span: Span::new(self.at, self.at + width), message: message.into() }
@@ -116,9 +147,17 @@ impl Reader<'_> {
             self.at += 1;
             members.push(JsonMember { name, value: self.value()? });
             match self.peek() {
-                b',' => self.at += 1,
+                b',' => {
+                    self.at += 1;
+                    if self.forgives && self.ends(b'}') {
+                        return Ok(JsonKind::Object(members.into()));
+                    }
+                }
                 b'}' => {
                     self.at += 1;
+                    return Ok(JsonKind::Object(members.into()));
+                }
+                _ if self.at >= self.text.len() && self.forgive("the text ends before everything is closed") => {
                     return Ok(JsonKind::Object(members.into()));
                 }
                 _ => return Err(self.error("a comma or closing brace is expected here")),
@@ -135,9 +174,17 @@ impl Reader<'_> {
         loop {
             members.push(self.value()?);
             match self.peek() {
-                b',' => self.at += 1,
+                b',' => {
+                    self.at += 1;
+                    if self.forgives && self.ends(b']') {
+                        return Ok(JsonKind::Array(members.into()));
+                    }
+                }
                 b']' => {
                     self.at += 1;
+                    return Ok(JsonKind::Array(members.into()));
+                }
+                _ if self.at >= self.text.len() && self.forgive("the text ends before everything is closed") => {
                     return Ok(JsonKind::Array(members.into()));
                 }
                 _ => return Err(self.error("a comma or closing bracket is expected here")),

@@ -82,11 +82,24 @@ pub(crate) struct Parser<'a> {
     aborted: bool,
     pub(crate) problems: Vec<Problem>,
     comments: Vec<Span>,
+    /// Where the line ends on which a list was left open; nowhere while there is none.
+    left_open: usize,
 }
 
 impl<'a> Parser<'a> {
     fn new(source: &'a Source, text: &'a str, offset: usize) -> Self {
-        Self { source, text, offset, at: 0, ignore_newlines: false, depth: 0, aborted: false, problems: Vec::new(), comments: Vec::new() }
+        Self {
+            source,
+            text,
+            offset,
+            at: 0,
+            ignore_newlines: false,
+            depth: 0,
+            aborted: false,
+            problems: Vec::new(),
+            comments: Vec::new(),
+            left_open: usize::MAX,
+        }
     }
 
     // -- places and problems ------------------------------------------------------------------------------------
@@ -455,6 +468,10 @@ impl<'a> Parser<'a> {
 
     /// Goes behind the item that starts at `start`: to the first line end outside of brackets.
     fn recover(&mut self, start: usize) {
+        if self.left_open == self.at && self.at > start {
+            // A list that nobody closed: the next line goes on with the body.
+            return;
+        }
         let bytes = self.text.as_bytes();
         let mut depth = 0i32;
         let mut at = start;
@@ -862,12 +879,27 @@ impl<'a> Parser<'a> {
             if self.at_end() {
                 let span = self.span(start, start + 1);
                 self.problem(span, "Unterminated tuple", "There is no closing bracket for this list.");
+            } else if let Some(end) = self.next_item_behind(members.last().map_or(start, |last| last.span.end as usize - self.offset)) {
+                let detail = "There is no closing bracket for this list before the next argument or block.";
+                self.problem(self.span(start, start + 1), "Unterminated tuple", detail);
+                self.at = end;
+                self.left_open = self.at;
             } else {
                 self.problem(self.here(), "Missing item separator", "A comma is expected between the elements of a list.");
             }
             return None;
         }
         Some(Expr { span: self.span_from(start), kind: ExprKind::Tuple(members) })
+    }
+
+    /// The end of the line that `end` is on, when what comes next stands on a line of its own and begins an argument or block.
+    fn next_item_behind(&mut self, end: usize) -> Option<usize> {
+        let newline = end + self.text.get(end..self.at)?.find('\n')?;
+        let line = self.text[self.at..].lines().next()?;
+        let name = line.split(|c| !is_identifier_part(c)).next().filter(|name| !name.is_empty())?;
+        let rest = line[name.len()..].trim_start();
+        let begins = rest.starts_with(['{', '"']) || rest.starts_with('=') && !rest.starts_with("==");
+        begins.then_some(newline)
     }
 
     fn object(&mut self, start: usize) -> Option<Expr> {

@@ -316,6 +316,47 @@ impl Value {
         }
     }
 
+    /// The keys that lead to the part of the value that keeps the whole from becoming `wanted`; none when it is the whole.
+    pub fn misfit(&self, wanted: &Type) -> Vec<Self> {
+        let mut path = Vec::new();
+        let (mut value, mut wanted) = (self, wanted);
+        // Each turn goes one level down in a value, and values are nested to a bounded depth.
+        while let Some((key, inner, kind)) = value.misfitting_member(wanted) {
+            path.push(key);
+            (value, wanted) = (inner, kind);
+        }
+        path
+    }
+
+    fn misfitting_member<'a>(&'a self, wanted: &'a Type) -> Option<(Self, &'a Self, &'a Type)> {
+        let misfits = |member: &&Self, kind: &Type| *kind != Type::Dynamic && member.convert(kind).is_err();
+        let number = |at: usize| Self::Number(Number::from_bigint(&at.into()));
+        match wanted {
+            Type::List(kind) | Type::Set(kind) => {
+                let (at, member) = self.elements()?.iter().enumerate().find(|(_, member)| misfits(member, kind))?;
+                Some((number(at), member, kind))
+            }
+            Type::Tuple(kinds) if self.elements()?.len() == kinds.len() => {
+                let mut pairs = self.elements()?.iter().zip(kinds.iter()).enumerate();
+                let (at, (member, kind)) = pairs.find(|(_, (member, kind))| misfits(member, kind))?;
+                Some((number(at), member, kind))
+            }
+            Type::Map(kind) => {
+                let (key, member) = self.members()?.iter().find(|(_, member)| misfits(member, kind))?;
+                Some((Self::String(Arc::clone(key)), member, kind))
+            }
+            Type::Object(kinds) => {
+                let members = self.members()?;
+                if kinds.keys().any(|key| !members.contains_key(key)) {
+                    return None;
+                }
+                let (key, kind) = kinds.iter().find(|(key, kind)| members.get(*key).is_some_and(|member| misfits(&member, kind)))?;
+                Some((Self::String(Arc::clone(key)), members.get(key)?, kind))
+            }
+            _ => None,
+        }
+    }
+
     /// The value as JSON text with sorted keys, numbers in plain decimals and `<`, `>`, `&` escaped.
     pub fn to_json_text(&self) -> Result<String, String> {
         let mut out = String::new();

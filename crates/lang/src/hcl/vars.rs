@@ -221,7 +221,7 @@ impl Resolver<'_> {
                         Err(problem) => {
                             variable.broken = true;
                             self.problem(
-                                attribute.value.span,
+                                attribute.value.part(&value.misfit(kind)).span,
                                 "Invalid default value for variable",
                                 format!("The default does not fit the type of the variable: {problem}."),
                             );

@@ -354,11 +354,18 @@ impl Decoder<'_> {
         if value.has_unknown() {
             return None;
         }
+        let wanted = match argument.kind {
+            Kind::Texts => Type::List(Arc::new(Type::String)),
+            Kind::Wholes(..) => Type::List(Arc::new(Type::Number)),
+            Kind::TextMap => Type::Map(Arc::new(Type::String)),
+            _ => Type::Dynamic,
+        };
         let unsuitable = |decoder: &mut Self, problem: String| {
             let name = if argument.name.is_empty() { String::new() } else { format!(" for \"{}\"", argument.name) };
             let detail = format!("Unsuitable value{name}: {problem}.");
-            decoder.evaluator.problem_with_hint(expr.span, "Unsuitable value type", detail, way_out(argument, &value));
-            decoder.explain(expr);
+            let part = expr.part(&value.misfit(&wanted));
+            decoder.evaluator.problem_with_hint(part.span, "Unsuitable value type", detail, way_out(argument, &value));
+            decoder.explain(part);
             None
         };
         if value.is_null() {
@@ -368,28 +375,28 @@ impl Decoder<'_> {
             }
             return unsuitable(self, "it cannot be null".to_owned());
         }
-        let texts = Type::List(Arc::new(Type::String));
         let converted = match argument.kind {
             Kind::Text => value.convert(&Type::String).map(|value| json!(value.as_str())),
             Kind::Bool => value.convert(&Type::Bool).map(|value| json!(value == Value::Bool(true))),
             Kind::Whole(low, high) => value.convert(&Type::Number).and_then(|value| whole(&value, low, high)),
             Kind::Duration => duration(&value),
-            Kind::Texts => value.convert(&texts).and_then(|list| {
+            Kind::Texts => value.convert(&wanted).and_then(|list| {
                 let elements = list.elements().unwrap_or(&[]).iter().enumerate();
                 elements
                     .map(|(at, element)| element.as_str().map(|text| json!(text)).ok_or_else(|| format!("element {at} is null")))
                     .collect::<Result<Vec<_>, _>>()
                     .map(Json::Array)
             }),
-            Kind::Wholes(low, high) => value.convert(&Type::List(Arc::new(Type::Number))).and_then(|list| {
+            Kind::Wholes(low, high) => value.convert(&wanted).and_then(|list| {
                 let elements = list.elements().unwrap_or(&[]).iter();
                 elements.map(|element| whole(element, low, high)).collect::<Result<Vec<_>, _>>().map(Json::Array)
             }),
             Kind::TextMap => {
                 let before = self.evaluator.problems.len();
-                let map = self.text_map_value(Some(value), expr.span);
+                let part = expr.part(&value.misfit(&wanted));
+                let map = self.text_map_value(Some(value), part.span);
                 if self.evaluator.problems.len() > before {
-                    self.explain(expr);
+                    self.explain(part);
                 }
                 return map;
             }

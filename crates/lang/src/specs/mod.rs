@@ -96,8 +96,8 @@ fn table_of(specification: Specification, volume: Option<&str>) -> &'static Key 
 /// # Errors
 /// All problems found, warnings included.
 pub fn parse(specification: Specification, source: &Source) -> Result<Document, Vec<Problem>> {
-    let items = hcl1::parse(source)?;
-    let mut reader = Reader { source, problems: Vec::new() };
+    let (items, problems) = hcl1::parse(source)?;
+    let mut reader = Reader { source, problems };
     let kind = match specification {
         Specification::Volume => match volume_type(&items) {
             Ok(kind) => Some(kind),

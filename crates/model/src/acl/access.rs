@@ -37,6 +37,34 @@ impl Level {
     }
 }
 
+/// A task as its identity names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Workload<'a> {
+    /// The namespace of its job.
+    pub namespace: &'a str,
+    /// The job.
+    pub job: &'a str,
+    /// The group.
+    pub group: &'a str,
+    /// The task.
+    pub task: &'a str,
+}
+
+impl Workload<'_> {
+    /// Whether a variable is written for all jobs, for its job, its group or itself.
+    fn owns(&self, path: &str) -> bool {
+        let Some(mut rest) = path.strip_prefix("nomad/jobs") else { return false };
+        for part in [self.job, self.group, self.task] {
+            if rest.is_empty() {
+                return true;
+            }
+            let Some(below) = rest.strip_prefix('/').and_then(|rest| rest.strip_prefix(part)) else { return false };
+            rest = below;
+        }
+        rest.is_empty()
+    }
+}
+
 /// What a caller may do.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Access {
@@ -149,13 +177,26 @@ impl Access {
         if self.management {
             return true;
         }
+        let Some(set) = self.deciding_on_variable(namespace, path) else { return false };
+        let has = |capability: VariableCapability| set.has(capability as usize);
+        has(capability) || capability == VariableCapability::List && has(VariableCapability::Read)
+    }
+
+    /// The same for a task with its own identity: it may read and list what is written for its job, group and itself, unless the
+    /// rule that decides denies it.
+    pub fn variable_of(&self, workload: &Workload<'_>, namespace: &str, path: &str, capability: VariableCapability) -> bool {
+        let read = matches!(capability, VariableCapability::Read | VariableCapability::List);
+        let denied = self.deciding_on_variable(namespace, path).is_some_and(|set| set.denies());
+        read && !denied && namespace == workload.namespace && workload.owns(path) || self.variable(namespace, path, capability)
+    }
+
+    /// The rule that is closest to a variable.
+    fn deciding_on_variable(&self, namespace: &str, path: &str) -> Option<&Set> {
         let fitting = self.variables.iter().rev().filter_map(|((of, pattern), set)| {
             let (of, pattern) = (distance(of, namespace)?, distance(pattern, path)?);
             Some((of + pattern, set))
         });
-        let Some((_, set)) = fitting.min_by_key(|(distance, _)| *distance) else { return false };
-        let has = |capability: VariableCapability| set.has(capability as usize);
-        has(capability) || capability == VariableCapability::List && has(VariableCapability::Read)
+        fitting.min_by_key(|(distance, _)| *distance).map(|(_, set)| set)
     }
 
     /// Whether there is a rule about variables of a namespace at all.

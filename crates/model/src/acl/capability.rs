@@ -85,6 +85,11 @@ impl Set {
         self.0 != 0 && self.0 & 1 == 0
     }
 
+    /// Whether everything is denied.
+    pub(super) fn denies(self) -> bool {
+        self.0 & 1 != 0
+    }
+
     pub(super) fn has(self, number: usize) -> bool {
         self.any() && self.0 & (1 << number) != 0
     }

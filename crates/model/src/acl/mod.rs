@@ -13,7 +13,7 @@ use minicbor::{Decode, Encode};
 use crate::Index;
 use crate::mirror::Carried;
 
-pub use access::Access;
+pub use access::{Access, Workload};
 pub use capability::{Capability, HostVolumeCapability, NodePoolCapability, OperatorCapability, VariableCapability};
 pub use rules::parse as parse_rules;
 

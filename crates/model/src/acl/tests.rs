@@ -176,7 +176,7 @@ proptest::proptest! {
     }
 }
 
-/// The recorded questions to policies. Those of workloads (`variable_claim`) are not asked yet: no workload asks the API.
+/// The recorded questions to policies; those of kind `variable_claim` are asked by a task with its own identity.
 const RECORDS: &str = include_str!("../../../../testdata/golden/lang-globs.jsonl");
 
 /// Records that say something else on purpose: rules without a name, paths without a word or without capabilities are read
@@ -192,7 +192,7 @@ fn policies_allow_what_the_records_say() {
         let text = |key: &str| record[key].as_str().unwrap().to_owned();
         let cell = |key: &str| serde_json::from_str::<String>(&text(key)).unwrap();
         let kind = text("kind");
-        if !matches!(kind.as_str(), "any" | "namespace" | "variable" | "node_pool" | "host_volume") {
+        if !matches!(kind.as_str(), "any" | "namespace" | "variable" | "variable_claim" | "node_pool" | "host_volume") {
             continue;
         }
         count += 1;
@@ -214,6 +214,11 @@ fn policies_allow_what_the_records_say() {
             "namespace" => Capability::ALL.iter().any(|one| one.text() == operation && access.namespace(&name, *one)),
             "node_pool" => NodePoolCapability::ALL.iter().any(|one| one.text() == operation && access.node_pool(&name, *one)),
             "host_volume" => HostVolumeCapability::ALL.iter().any(|one| one.text() == operation && access.host_volume(&name, *one)),
+            "variable_claim" => {
+                let task = Workload { namespace: "default", job: "web", group: "front", task: "nginx" };
+                let (namespace, path) = name.split_once(':').unwrap();
+                VariableCapability::ALL.iter().any(|one| one.text() == operation && access.variable_of(&task, namespace, path, *one))
+            }
             _ => {
                 let (namespace, path) = name.split_once(':').unwrap();
                 VariableCapability::ALL.iter().any(|one| one.text() == operation && access.variable(namespace, path, *one))

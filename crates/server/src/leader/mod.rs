@@ -37,9 +37,10 @@ impl Server {
         }
         scope.spawn_until_stop("leader dispatch", dispatch::run(self.clone()));
         scope.spawn_until_stop("plan applier", applier::run(self.clone(), waiting));
-        for _ in 0..self.0.config.workers {
-            scope.spawn_until_stop("scheduler worker", worker::run(self.clone(), plans.clone()));
+        for number in 0..self.0.config.workers {
+            scope.spawn_until_stop("scheduler worker", worker::run(self.clone(), plans.clone(), number));
         }
+        scope.spawn_until_stop("number of workers", worker::keep_number(self.clone(), plans, scope.clone()));
         scope.spawn_until_stop("deployment watcher", watch::deployments(self.clone()));
         scope.spawn_until_stop("heartbeat watcher", watch::heartbeats(self.clone()));
         scope.spawn_until_stop("drains", drains::run(self.clone()));

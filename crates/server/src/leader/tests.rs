@@ -275,6 +275,23 @@ async fn a_new_leader_takes_up_what_is_pending_and_gives_nodes_time() {
     region.stop().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn workers_come_and_go_while_the_server_runs() {
+    let region = Region::with(Config { workers: 0, ..Config::new(Storage::Memory) }, Clock::simulated(EPOCH)).await;
+    region.server.register_node(node(1)).await.unwrap();
+    region.register(job("web", "service", 1)).await;
+    region.server.set_workers(2);
+    region.until("it is placed", |state| live(state, "web") == 1).await;
+    region.server.set_workers(0);
+    region.clock.sleep(Duration::from_secs(1)).await;
+    region.register(job("more", "service", 1)).await;
+    region.clock.sleep(Duration::from_secs(1)).await;
+    assert_eq!(live(&region.server.snapshot(), "more"), 0, "nobody works");
+    region.server.set_workers(1);
+    region.until("it is placed too", |state| live(state, "more") == 1).await;
+    region.stop().await;
+}
+
 #[proves("NOD-025", "NOD-026", "NOD-027", "EVL-027")]
 #[tokio::test(start_paused = true)]
 async fn an_ineligible_node_keeps_what_it_has_and_an_eligible_one_takes_what_waits() {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use drover_base::Rng;
 use drover_model::Evaluation;
+use drover_rt::TaskScope;
 use drover_scheduler::broker::Token;
 use drover_scheduler::reconcile::newest_deployment;
 use drover_scheduler::{Attempts, Context, Ending, Outcome, conclude, give_up, process};
@@ -53,20 +54,43 @@ enum Next {
     Again(Box<Turn>),
 }
 
-pub(super) async fn run(server: Server, plans: mpsc::Sender<PlanRequest>) {
+/// Starts more workers when more are wanted than there are; those that are too many end by themselves.
+pub(super) async fn keep_number(server: Server, plans: mpsc::Sender<PlanRequest>, scope: TaskScope) {
+    let mut wanted = server.0.workers.subscribe();
+    let mut count = server.0.config.workers;
+    loop {
+        let now = *wanted.borrow_and_update();
+        for number in count..now {
+            scope.spawn_until_stop("scheduler worker", run(server.clone(), plans.clone(), number));
+        }
+        count = now;
+        if wanted.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The worker of a number, counted from 0; it ends when no more than that many are wanted.
+pub(super) async fn run(server: Server, plans: mpsc::Sender<PlanRequest>, number: usize) {
+    let mut wanted = server.0.workers.subscribe();
     let mut finishing: FuturesUnordered<BoxFuture<'static, Next>> = FuturesUnordered::new();
     let mut again: Vec<Turn> = Vec::new();
     let mut dequeued: BoxFuture<'_, _> = Box::pin(server.0.leader.dequeue(server.0.clock.monotonic()));
     let (pace, mut last) = (Pace::default(), None);
     loop {
         if again.is_empty() {
+            let needed = number < *wanted.borrow_and_update();
+            if !needed && finishing.is_empty() {
+                return;
+            }
             tokio::select! {
                 biased;
                 Some(next) = finishing.next(), if !finishing.is_empty() => {
                     again.extend(next.again());
                     continue;
                 }
-                first = &mut dequeued, if finishing.len() < IN_FLIGHT_MAX => {
+                Ok(()) = wanted.changed() => continue,
+                first = &mut dequeued, if needed && finishing.len() < IN_FLIGHT_MAX => {
                     again.extend(first.map(|(eval, token)| Turn::new(eval, token)));
                     fill(&server, &mut again);
                     let now = server.0.clock.monotonic();
