@@ -1631,8 +1631,7 @@ pub struct JobListStub {
     pub job_modify_index: u64,
     /// Unix nanoseconds.
     pub submit_time: i64,
-    /// Only when ?meta=true.
-    #[wire(omit_empty)]
+    /// Null unless ?meta=true.
     pub meta: Option<BTreeMap<String, String>>,
     /// Server emits/accepts it; missing from the Go SDK type.
     pub node_pool: String,

@@ -101,6 +101,11 @@ const OTHERWISE: &[&str] = &[
     ".IdentitySigningKeyID",
 ];
 
+/// Whether a field is one that the recording's machine decides.
+pub fn is_otherwise(field: &str) -> bool {
+    OTHERWISE.iter().any(|otherwise| otherwise.rsplit('.').next() == Some(field))
+}
+
 /// Whether an answer fits a recorded text, in which tokens stand for anything.
 pub fn fits_text(recorded: &str, answered: &str) -> bool {
     let mut rest = answered;
@@ -117,6 +122,29 @@ pub fn fits_text(recorded: &str, answered: &str) -> bool {
         }
     }
     rest.is_empty()
+}
+
+/// Entries of a list; allocations by what they are for, because those of one log entry are told in the order of their random ids.
+pub fn in_order(list: &[Value]) -> Vec<&Value> {
+    let mut entries: Vec<&Value> = list.iter().collect();
+    let is_alloc = |entry: &&Value| entry["ClientStatus"].is_string() && (entry["Name"].is_string() || entry["Group"].is_string());
+    let services = |entry: &&Value| entry["ServiceName"].is_string() && (entry["Port"].is_number() || entry["Port"].is_string());
+    // Those of one job are told in the order of their ids too.
+    let made = |entry: &&Value| {
+        entry["TriggeredBy"].is_string() || entry["JobSpecModifyIndex"].is_number() || entry["JobSpecModifyIndex"].is_string()
+    };
+    let rank = |value: &Value| {
+        let text = value.as_str().map(|token| token.chars().filter(char::is_ascii_digit).collect::<String>());
+        text.and_then(|digits| digits.parse().ok()).or_else(|| value.as_u64()).unwrap_or(0)
+    };
+    if !entries.is_empty() && entries.iter().all(made) {
+        entries.sort_by_key(|entry| rank(&entry["CreateIndex"]));
+    }
+    if entries.iter().all(is_alloc) || entries.iter().all(services) {
+        let name = |entry: &Value| format!("{} {} {}", entry["Name"], entry["Group"], entry["JobVersion"]);
+        entries.sort_by_cached_key(|entry| (name(entry), rank(&entry["CreateIndex"]), entry["ClientStatus"].to_string()));
+    }
+    entries
 }
 
 /// Notes where an answer differs from the recorded one.
@@ -137,20 +165,14 @@ pub fn compare(place: &str, recorded: &Value, answered: &Value, out: &mut Vec<St
                 let place = format!("{place}.{name}");
                 match (recorded.get(name), answered.get(name)) {
                     (Some(recorded), Some(answered)) => compare(&place, recorded, answered, out),
-                    _ if OTHERWISE.iter().any(|otherwise| place.contains(otherwise)) => {}
+                    _ if is_otherwise(name) || OTHERWISE.iter().any(|otherwise| place.contains(otherwise)) => {}
                     (Some(recorded), None) => out.push(format!("{place}: absent, recorded {recorded}")),
                     (None, answered) => out.push(format!("{place}: {answered:?}, not recorded")),
                 }
             }
         }
         (Value::Array(recorded), Value::Array(answered)) if recorded.len() == answered.len() => {
-            // Allocations of one entry are told in the order of their ids, which are random.
-            let (mut recorded, mut answered): (Vec<_>, Vec<_>) = (recorded.iter().collect(), answered.iter().collect());
-            for allocs in [&mut recorded, &mut answered] {
-                if allocs.iter().all(|alloc| alloc["EvalID"].is_string() && alloc["Name"].is_string()) {
-                    allocs.sort_by_key(|alloc| alloc["Name"].to_string());
-                }
-            }
+            let (recorded, answered) = (in_order(recorded), in_order(answered));
             for (number, (recorded, answered)) in recorded.into_iter().zip(answered).enumerate() {
                 compare(&format!("{place}[{number}]"), recorded, answered, out);
             }

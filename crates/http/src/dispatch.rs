@@ -93,13 +93,13 @@ impl<S: Guard> Api<S> {
         let upgrading = parts.headers.contains_key(UPGRADE);
         let coding = Coding::accepted(&parts.headers).filter(|_| !upgrading);
         let raw_path = parts.uri.path();
-        let cleaned = clean(raw_path);
+        let cleaned = if raw_path == "/" { "/ui/".to_owned() } else { clean(raw_path) };
         if cleaned != raw_path && parts.method != Method::CONNECT {
             let outgoing = Outgoing { pretty: false, coding, cors: None };
             return (Step::done(redirect(&cleaned, parts.uri.query(), head)), outgoing);
         }
         let path = percent_decode_str(raw_path).decode_utf8_lossy().into_owned();
-        let cors_headers = |cors: bool| cors.then(|| cors_headers(&parts.method, &parts.headers));
+        let cors_headers = |cors: bool| cors.then(|| cors_headers(&parts.method, &parts.headers, &path));
         let mut outgoing = Outgoing { pretty: wants_pretty, coding, cors: None };
         let reply = match self.inner.table.find(&parts.method, &path) {
             Found::Redirect(to) => redirect(&to, parts.uri.query(), head),
@@ -111,18 +111,17 @@ impl<S: Guard> Api<S> {
             Found::WrongMethod { cors } => {
                 outgoing.cors = cors_headers(cors);
                 match &outgoing.cors {
-                    Some(preflight) if preflight.contains_key(ACCESS_CONTROL_ALLOW_METHODS) => {
+                    Some(preflight) if is_preflight(preflight) => {
                         outgoing.coding = None;
                         Reply::empty().status(StatusCode::NO_CONTENT)
                     }
-                    _ => Reply::of_error(ApiError::method()),
+                    _ => Reply::of_error(wrong_method(&path)),
                 }
             }
             Found::Route(route, parameters) => {
                 outgoing.cors = cors_headers(route.cors);
                 outgoing.coding = coding.filter(|_| route.compressed);
-                let is_preflight = outgoing.cors.as_ref().is_some_and(|headers| headers.contains_key(ACCESS_CONTROL_ALLOW_METHODS));
-                if is_preflight {
+                if outgoing.cors.as_ref().is_some_and(is_preflight) {
                     outgoing.coding = None;
                     Reply::empty().status(StatusCode::NO_CONTENT)
                 } else if let Err(error) = self.reachable(route.forward, &query) {
@@ -238,8 +237,9 @@ impl<S: Guard> Api<S> {
         let mut vary = "Accept-Encoding".to_owned();
         if let Some(cors) = outgoing.cors {
             vary.push_str(", Origin");
-            if cors.contains_key(ACCESS_CONTROL_ALLOW_METHODS) {
-                vary.push_str(", Access-Control-Request-Method, Access-Control-Request-Headers");
+            if is_preflight(&cors) {
+                vary.push_str(", ");
+                vary.push_str(VARY_OF_PREFLIGHT);
             }
             headers.extend(cors);
         }
@@ -251,6 +251,28 @@ impl<S: Guard> Api<S> {
         }
         response
     }
+}
+
+/// The refusal of a method; a few paths have a status of their own for it.
+fn wrong_method(path: &str) -> ApiError {
+    let refusal = ApiError::method();
+    let status = match path {
+        path if path.starts_with("/v1/var/") => StatusCode::BAD_REQUEST,
+        path if path.starts_with("/v1/operator/raft/") || path.starts_with("/v1/operator/autopilot/") => StatusCode::NOT_FOUND,
+        _ => refusal.status,
+    };
+    ApiError::new(status, refusal.text)
+}
+
+/// The path that other origins may only read.
+const LISTED: &str = "/v1/vars";
+
+/// What the answer to a preflight varies with beside the origin.
+const VARY_OF_PREFLIGHT: &str = "Access-Control-Request-Method, Access-Control-Request-Headers";
+
+/// Whether these are the headers of the answer to a preflight.
+fn is_preflight(cors: &HeaderMap) -> bool {
+    cors.contains_key(ACCESS_CONTROL_ALLOW_METHODS) || cors.contains_key(VARY)
 }
 
 /// How far an answer is.
@@ -299,9 +321,16 @@ struct Outgoing {
 }
 
 /// What a browser of another origin is told. Empty when there is no origin; with a method list for a preflight.
-fn cors_headers(method: &Method, request: &HeaderMap) -> HeaderMap {
+///
+/// A preflight for a method that the path is not open for gets nothing but the list of what the answer varies with.
+fn cors_headers(method: &Method, request: &HeaderMap, path: &str) -> HeaderMap {
     let mut headers = HeaderMap::new();
     if !request.contains_key(ORIGIN) {
+        return headers;
+    }
+    let asked = request.get(ACCESS_CONTROL_REQUEST_METHOD).and_then(|asked| asked.to_str().ok());
+    if method == Method::OPTIONS && asked.is_some_and(|asked| path == LISTED && !["GET", "HEAD"].contains(&asked)) {
+        headers.insert(VARY, HeaderValue::from_static(VARY_OF_PREFLIGHT));
         return headers;
     }
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));

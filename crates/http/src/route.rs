@@ -199,6 +199,7 @@ pub enum Found<'a, S> {
 pub struct Table<S> {
     routes: Vec<Route<S>>,
     subtrees: Vec<&'static str>,
+    own: Vec<&'static str>,
 }
 
 impl<S> Table<S> {
@@ -208,13 +209,20 @@ impl<S> Table<S> {
             routes.iter().filter_map(|route| route.pattern.find('{').map(|end| &route.pattern[..end])).collect();
         subtrees.sort_unstable();
         subtrees.dedup();
-        Self { routes, subtrees }
+        Self { routes, subtrees, own: Vec::new() }
     }
 
     /// With a subtree of its own, ending in a slash.
     #[must_use]
     pub fn subtree(mut self, path: &'static str) -> Self {
         self.subtrees.push(path);
+        self
+    }
+
+    /// With a subtree whose path without the slash is not one of its parent's parameters.
+    #[must_use]
+    pub fn distinct(mut self, path: &'static str) -> Self {
+        self.own.push(path);
         self
     }
 
@@ -225,6 +233,9 @@ impl<S> Table<S> {
 
     /// Finds what answers a decoded path.
     pub fn find(&self, method: &Method, path: &str) -> Found<'_, S> {
+        if self.own.iter().any(|subtree| subtree.strip_suffix('/') == Some(path)) {
+            return Found::Redirect(format!("{path}/"));
+        }
         let segments: Vec<&str> = path.split('/').skip(1).collect();
         let mut best: Option<usize> = None;
         let mut fits = Vec::new();

@@ -4,8 +4,8 @@ use crate::access::{Access, Capability, Forward};
 use crate::agent::Agent;
 use crate::route::{Methods, Route, Table};
 use crate::routes::{
-    acl, agent, allocations, changes, client, deployments, evaluations, events, exec, exported, fuzzy, host, job_changes, jobs, namespaces,
-    nodes, operator, pools, scaling, search, servers, services, statuses, variables,
+    absent, acl, agent, allocations, changes, client, deployments, evaluations, events, exec, exported, fuzzy, host, job_changes, jobs,
+    namespaces, nodes, operator, pools, scaling, search, servers, services, statuses, variables,
 };
 
 use Capability::{
@@ -14,7 +14,7 @@ use Capability::{
     ReadLogs, ReadScalingPolicy, RegisterJob, RevertJob, ScaleJob, SetAllocHealthDeployment, StableJob, TagJobVersion, UnblockDeployment,
 };
 use Forward::{Client, Leader, Local, Server};
-use Methods::{Any, Delete, Get, Post, Put, Write};
+use Methods::{Any, Delete, Get, GetHead, Post, Put, Write};
 
 const fn may(capability: Capability) -> Access {
     Access::Namespace(capability)
@@ -35,7 +35,8 @@ pub fn table() -> Table<Agent> {
     routes.extend(variable_routes());
     routes.extend(operator_routes());
     routes.extend(missing_routes());
-    Table::new(routes).subtree("/v1/client/fs/").subtree("/v1/client/allocation/").subtree("/v1/deployment/")
+    routes.extend(absent_routes());
+    Table::new(routes).subtree("/v1/client/fs/").subtree("/v1/client/allocation/").subtree("/v1/deployment/").distinct("/v1/node/pool/")
 }
 
 fn job_routes() -> Vec<Route<Agent>> {
@@ -94,7 +95,7 @@ fn object_routes() -> Vec<Route<Agent>> {
         Route::new(Write, "/v1/deployment/unblock/{deployment_id}", may(UnblockDeployment), Leader, changes::unblock),
         Route::new(Write, "/v1/deployment/allocation-health/{deployment_id}", may(SetAllocHealthDeployment), Leader, changes::alloc_health),
         Route::new(Get, "/v1/nodes", Access::NodeRead, Server, nodes::list),
-        Route::new(Get, "/v1/node/{node_id}", Access::NodeRead, Server, nodes::read),
+        Route::new(Get, "/v1/node/{node_id*}", Access::NodeRead, Server, nodes::read),
         Route::new(Get, "/v1/node/{node_id}/allocations", Access::NodeRead, Server, nodes::allocations),
         Route::new(Write, "/v1/node/{node_id}/eligibility", Access::NodeWrite, Leader, changes::eligibility),
         Route::new(Write, "/v1/node/{node_id}/evaluate", Access::NodeWrite, Leader, changes::evaluate_node),
@@ -167,6 +168,60 @@ fn variable_routes() -> Vec<Route<Agent>> {
         Route::new(Write, "/v1/var/{path*}", on(May::Write), Leader, variables::write).late().cors(),
         Route::new(Delete, "/v1/var/{path*}", on(May::Destroy), Leader, variables::delete).late().cors(),
     ]
+}
+
+/// What this version, or this edition, does not have.
+fn absent_routes() -> Vec<Route<Agent>> {
+    use Capability::{
+        CsiReadVolume, CsiWriteVolume, HostVolumeCreate, HostVolumeDelete, HostVolumeRead, HostVolumeRegister, SubmitRecommendation,
+    };
+    let quota = Access::Filtered;
+    let routes = vec![
+        Route::new(GetHead, "/v1/volumes", Access::Filtered, Server, absent::volumes),
+        Route::new(Write, "/v1/volumes", may(CsiWriteVolume), Leader, absent::make_csi),
+        Route::new(Get, "/v1/volumes/claims", may(HostVolumeRead), Server, absent::claims),
+        Route::new(Delete, "/v1/volumes/claim/{claim_id}", may(HostVolumeDelete), Leader, absent::delete_claim),
+        Route::new(Get, "/v1/volumes/external", Access::Listing(Capability::CsiListVolume), Server, absent::of_plugin),
+        Route::new(Get, "/v1/volumes/snapshot", Access::Listing(Capability::CsiListVolume), Server, absent::of_plugin),
+        Route::new(Write, "/v1/volumes/snapshot", may(CsiWriteVolume), Leader, absent::make_snapshot),
+        Route::new(Delete, "/v1/volumes/snapshot", may(CsiWriteVolume), Leader, absent::delete_snapshot),
+        Route::new(Get, "/v1/volume/csi/{volume_id}", may(CsiReadVolume), Server, absent::csi_volume),
+        Route::new(Put, "/v1/volume/csi/{volume_id}", may(CsiWriteVolume), Leader, absent::make_csi),
+        Route::new(Delete, "/v1/volume/csi/{volume_id}", may(CsiWriteVolume), Leader, absent::delete_csi),
+        Route::new(Put, "/v1/volume/csi/{volume_id}/create", may(CsiWriteVolume), Leader, absent::make_csi),
+        Route::new(Delete, "/v1/volume/csi/{volume_id}/delete", may(CsiWriteVolume), Leader, absent::delete_csi),
+        Route::new(Delete, "/v1/volume/csi/{volume_id}/detach", may(Capability::CsiMountVolume), Leader, absent::detach_csi).late(),
+        Route::new(Get, "/v1/volume/host/{volume_id}", may(HostVolumeRead), Server, absent::host_volume),
+        Route::new(Delete, "/v1/volume/host/{volume_id}", may(HostVolumeDelete), Leader, absent::delete_host),
+        Route::new(Write, "/v1/volume/host/create", may(HostVolumeCreate), Leader, absent::make_host),
+        Route::new(Write, "/v1/volume/host/register", may(HostVolumeRegister), Leader, absent::make_host),
+        Route::new(Get, "/v1/plugins", Access::Filtered, Server, absent::plugins),
+        Route::new(Get, "/v1/plugin/csi/{plugin_id}", Access::Filtered, Server, absent::plugin),
+        Route::new(Write, "/v1/acl/login", Access::Public, Leader, absent::login),
+        Route::new(Write, "/v1/acl/oidc/auth-url", Access::Public, Leader, absent::login),
+        Route::new(Write, "/v1/acl/oidc/complete-auth", Access::Public, Leader, absent::login),
+        Route::new(Write, "/v1/acl/identity/client-introduction-token", Access::NodeWrite, Leader, absent::introduction),
+        Route::new(Get, "/v1/operator/license", Access::OperatorRead, Server, absent::license),
+        Route::new(Write, "/v1/operator/license", Access::OperatorWrite, Leader, absent::enterprise),
+        Route::new(Post, "/v1/operator/utilization", Access::OperatorWrite, Leader, absent::enterprise),
+        Route::new(Write, "/v1/quota", quota, Leader, absent::enterprise),
+        Route::new(Get, "/v1/quotas", quota, Server, absent::enterprise),
+        Route::new(Get, "/v1/quota-usages", quota, Server, absent::enterprise),
+        Route::new(Get, "/v1/quota/usage/{name}", quota, Server, absent::enterprise),
+        Route::new(Get, "/v1/quota/{name}", quota, Server, absent::enterprise),
+        Route::new(Write, "/v1/quota/{name}", quota, Leader, absent::enterprise),
+        Route::new(Delete, "/v1/quota/{name}", quota, Leader, absent::enterprise),
+        Route::new(Write, "/v1/recommendation", may(SubmitRecommendation), Leader, absent::enterprise),
+        Route::new(Get, "/v1/recommendation/{id}", may(ReadJob), Server, absent::enterprise),
+        Route::new(Get, "/v1/recommendations", may(SubmitRecommendation), Server, absent::enterprise),
+        Route::new(Write, "/v1/recommendations/apply", may(Capability::SubmitJob), Leader, absent::enterprise),
+        Route::new(Get, "/v1/sentinel/policies", Access::Management, Server, absent::enterprise),
+        Route::new(Get, "/v1/sentinel/policy/{name}", Access::Management, Server, absent::enterprise),
+        Route::new(Write, "/v1/sentinel/policy/{name}", Access::Management, Leader, absent::enterprise),
+        Route::new(Delete, "/v1/sentinel/policy/{name}", Access::Management, Leader, absent::enterprise),
+        Route::new(Get, "/ui/{path*}", Access::Public, Local, absent::pages),
+    ];
+    routes.into_iter().map(|route| route.without("volumes, plugins, logins and the paid edition")).collect()
 }
 
 fn client_routes() -> Vec<Route<Agent>> {
@@ -242,33 +297,9 @@ fn operator_routes() -> Vec<Route<Agent>> {
 
 /// What is not part of this version: a clear word instead of an unknown path.
 fn missing_routes() -> Vec<Route<Agent>> {
-    let paid = |pattern| Route::new(Any, pattern, Access::Public, Local, servers::paid_edition).without("the paid edition of upstream");
-    let mut routes = vec![
-        Route::new(Get, "/v1/operator/license", Access::Public, Local, servers::no_license).without("licenses"),
-        paid("/v1/operator/license"),
-        paid("/v1/operator/utilization"),
-    ];
-    let patterns = [
-        "/v1/quota",
-        "/v1/quotas",
-        "/v1/quota-usages",
-        "/v1/quota/{name}",
-        "/v1/quota/usage/{name}",
-        "/v1/recommendation",
-        "/v1/recommendations",
-        "/v1/recommendations/apply",
-        "/v1/recommendation/{id}",
-        "/v1/sentinel/policies",
-        "/v1/sentinel/policy/{name}",
-    ];
-    routes.extend(patterns.map(paid));
+    let mut routes = Vec::new();
     for (feature, patterns) in [
-        ("volumes", &["/v1/volumes", "/v1/volumes/{rest*}", "/v1/volume/{rest*}"][..]),
-        ("plugins", &["/v1/plugins", "/v1/plugin/{rest*}"]),
-        ("login with OIDC", &["/v1/acl/oidc/auth-url", "/v1/acl/oidc/complete-auth"]),
-        ("login", &["/v1/acl/login"]),
-        ("workload identity", &["/.well-known/jwks.json", "/.well-known/openid-configuration"]),
-        ("node introduction", &["/v1/acl/identity/client-introduction-token"]),
+        ("workload identity", &["/.well-known/jwks.json", "/.well-known/openid-configuration"][..]),
         ("node identity", &["/v1/client/identity", "/v1/client/identity/renew"]),
         ("pausing of tasks", &["/v1/client/allocation/{alloc_id}/pause"]),
         ("migration of allocation data", &["/v1/client/allocation/{alloc_id}/snapshot"]),
@@ -281,7 +312,7 @@ fn missing_routes() -> Vec<Route<Agent>> {
             let route = Route::missing(pattern, feature);
             let route = if pattern.starts_with("/v1/client/") { route.cors() } else { route };
             match *pattern {
-                "/v1/acl/identity/client-introduction-token" | "/v1/client/identity/renew" => route.held_to(Access::NodeWrite),
+                "/v1/client/identity/renew" => route.held_to(Access::NodeWrite),
                 "/v1/client/allocation/{alloc_id}/pause" => route.held_to(may(Capability::PauseAllocation)),
                 _ => route,
             }

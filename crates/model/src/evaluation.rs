@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use drover_base::{DeploymentId, EvalId, NodeId, WallTime};
+use drover_base::{AllocId, DeploymentId, EvalId, NodeId, WallTime};
 use minicbor::{Decode, Encode};
 
 use crate::Index;
@@ -238,6 +238,9 @@ pub struct Evaluation {
     #[n(24)]
     #[cbor(default)]
     pub annotations: BTreeMap<String, DesiredUpdates>,
+    /// What had to give way to it.
+    #[n(25)]
+    pub preempted: Option<Vec<AllocId>>,
 }
 
 impl Evaluation {
@@ -269,6 +272,7 @@ impl Evaluation {
             create_time: now,
             modify_time: now,
             annotations: BTreeMap::new(),
+            preempted: None,
         }
     }
 

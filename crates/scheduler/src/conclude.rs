@@ -67,6 +67,9 @@ pub fn conclude(state: &Snapshot, eval: &Evaluation, outcome: Outcome, ending: E
         return vec![done];
     }
     let mut evals = followups;
+    for next in evals.iter_mut().filter(|next| next.trigger == Trigger::AllocReschedule) {
+        next.job_modify_index = state.job(&eval.job_id).map_or(0, |row| row.modify_index);
+    }
     for waiting in blocked {
         if waiting.id == eval.id {
             // It goes on waiting under its own name.
@@ -84,6 +87,8 @@ pub fn conclude(state: &Snapshot, eval: &Evaluation, outcome: Outcome, ending: E
     done.failed_groups = failed_groups;
     done.queued = queued;
     done.annotations = plan.annotations;
+    let preempted = || plan.preemptions.iter().map(|preemption| preemption.id).collect();
+    done.preempted = (!plan.preemptions.is_empty()).then(preempted);
     done.deployment_id = ending.deployment.or(done.deployment_id);
     let pending = cancelled.into_iter().filter_map(|id| state.eval(id)).filter(|eval| !eval.status.is_terminal());
     evals.extend(pending.map(|waiting| {

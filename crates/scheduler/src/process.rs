@@ -51,6 +51,7 @@ impl Outcome {
     pub fn take_plan(&mut self) -> Plan {
         let plan = std::mem::take(&mut self.plan);
         self.plan.annotations.clone_from(&plan.annotations);
+        self.plan.preemptions.clone_from(&plan.preemptions);
         for placement in &plan.placements {
             *self.placing.entry(placement.group.to_string()).or_default() += 1;
         }

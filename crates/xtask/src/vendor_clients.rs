@@ -158,6 +158,9 @@ pub(crate) fn clients(records: &Path, target: &Path) -> Result<()> {
     answers(&records.join("http"), vendor_operators::OPERATORS, &target.join("http-operators.jsonl"))?;
     answers(&records.join("http"), vendor_replay::FLOWS, &target.join("http-flows.jsonl"))?;
     answers(&records.join("http"), vendor_replay::LIVE, &target.join("http-live.jsonl"))?;
+    let story = target.join("../chronicle.txt");
+    let story = fs::read_to_string(&story).with_context(|| format!("read {}", story.display()))?;
+    whole(&records.join("http"), &vendor_replay::of_story(&story), &target.join("http-chronicle.jsonl"))?;
     command_line(&records.join("cli"), vendor_replay::COMMANDS_LIVE, &target.join("cli-live.jsonl"))?;
     command_line(&records.join("cli"), vendor_replay::COMMANDS_FOLLOWED, &target.join("cli-followed.jsonl"))?;
     answers(&records.join("http"), NAMESPACE_ANSWERS, &target.join("http-namespaces.jsonl"))?;
@@ -266,6 +269,16 @@ fn answers(records: &Path, names: &[&str], target: &Path) -> Result<()> {
         let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
         let record: Value = serde_json::from_str(&text).with_context(|| format!("decode {}", path.display()))?;
         out.push(record_line(name, &record));
+    }
+    write(target, &out)
+}
+
+/// The same with everything that was recorded of the answers.
+fn whole(records: &Path, names: &[&str], target: &Path) -> Result<()> {
+    let mut out = Vec::new();
+    for name in names {
+        let record = crate::vendor::read_json(&records.join(format!("{name}.json")))?;
+        out.push(json!({"name": name, "request": record["request"], "response": record["response"]}));
     }
     write(target, &out)
 }

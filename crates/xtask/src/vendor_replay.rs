@@ -319,3 +319,10 @@ pub(crate) const COMMANDS_LIVE: &[&str] = &[
 
 /// Command lines that follow a deployment, by number.
 pub(crate) const COMMANDS_FOLLOWED: &[&str] = &["038", "039", "061", "064", "102", "071", "072", "073", "585", "053", "056", "057"];
+
+/// The records that a story names, each once, in the order of their names.
+pub(crate) fn of_story(story: &str) -> Vec<&str> {
+    let steps = story.lines().filter_map(|line| line.strip_prefix("ask ").or_else(|| line.strip_prefix("form ")));
+    let names: std::collections::BTreeSet<&str> = steps.filter_map(|rest| rest.split(' ').next()).collect();
+    names.into_iter().collect()
+}

@@ -1,6 +1,7 @@
 //! One binary for all end-to-end tests.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod chronicle;
 mod crash;
 mod docs;
 mod first_steps;

@@ -50,7 +50,7 @@ pub fn document(routes: &[Route<Agent>]) -> Value {
             Some((*area, operation))
         });
         // What answers any method and is not told of only says what does not exist.
-        if known.is_none() && route.methods == Methods::Any {
+        if known.is_none() && (route.methods == Methods::Any || route.unsupported.is_some()) {
             continue;
         }
         let plain = operation::op(route.methods, "", "", "");

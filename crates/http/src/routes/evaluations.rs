@@ -29,7 +29,7 @@ pub async fn list<S: State>(source: Arc<S>, request: Request) -> Result<Reply, A
     let prefix = ids::prefix(request.query.get("prefix"), "eval")?;
     let scope = request.scope();
     let request = request.about(Concern::Table(Table::Evals));
-    let full = |_: &Snapshot, eval: &Evaluation| view::evaluation(eval);
+    let full = |snapshot: &Snapshot, eval: &Evaluation| view::evaluation_in(snapshot, eval);
     let fits = |eval: &Evaluation| {
         scope.includes(&eval.job_id.namespace)
             && (job.is_empty() || eval.job_id.id == job)
@@ -49,7 +49,8 @@ pub async fn count<S: State>(source: Arc<S>, request: Request) -> Result<Reply, 
     let found = blocking(&*source, &request, &options, |snapshot| {
         let mut count = 0;
         for eval in snapshot.evals().filter(|eval| scope.includes(&eval.job_id.namespace)) {
-            if !filter.is_some() || filter.matches(&view::evaluation(eval)).map_err(|error| ApiError::by_text(error.text))? {
+            // One that a selector does not fit is not counted, and no reason to refuse.
+            if !filter.is_some() || filter.matches(&view::evaluation(eval)).unwrap_or(false) {
                 count += 1;
             }
         }
@@ -75,7 +76,7 @@ pub async fn read<S: State>(source: Arc<S>, request: Request) -> Result<Reply, A
         let Some(eval) = snapshot.eval(id) else {
             return Ok(At { index: snapshot.table_index(Table::Evals), value: None });
         };
-        let mut shown = view::evaluation(eval);
+        let mut shown = view::evaluation_in(snapshot, eval);
         shown.why = view::why(why::evaluation(snapshot, eval));
         if related {
             let stubs: Vec<api::EvaluationStub> = relatives(snapshot, eval).iter().map(|eval| view::evaluation_stub(eval)).collect();

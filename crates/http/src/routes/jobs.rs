@@ -177,7 +177,7 @@ pub async fn evaluations<S: State>(source: Arc<S>, request: Request) -> Result<R
         let mut evals: Vec<_> = snapshot.evals_of_job(&id).collect();
         evals.reverse();
         let index = evals.iter().map(|eval| eval.modify_index).max();
-        let value: Vec<api::Evaluation> = evals.into_iter().map(|eval| view::evaluation(eval)).collect();
+        let value: Vec<api::Evaluation> = evals.into_iter().map(|eval| view::evaluation_in(snapshot, eval)).collect();
         Ok(At { index: index.unwrap_or_else(|| snapshot.table_index(Table::Evals)), value })
     })
     .await

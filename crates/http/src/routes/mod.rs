@@ -1,5 +1,6 @@
 //! The routes: one small function each, over the newest snapshot or an endpoint.
 
+pub mod absent;
 pub mod acl;
 pub mod agent;
 pub mod allocations;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use drover_api as api;
 use drover_model::variable::Variable;
-use drover_state::{Snapshot, Table};
+use drover_state::{JobRow, Snapshot, Table};
 
 use super::State;
 use crate::access::{Capability, NodePoolCapability, Scope, VariableCapability, require};
@@ -132,6 +132,7 @@ pub(super) fn table(context: &str) -> Option<Table> {
         "evals" => Some(Table::Evals),
         "deployment" => Some(Table::Deployments),
         "namespaces" => Some(Table::Namespaces),
+        "scaling_policy" => Some(Table::Jobs),
         "vars" => Some(Table::Variables),
         _ => None,
     }
@@ -168,6 +169,17 @@ fn candidates(snapshot: &Snapshot, context: &str, scope: &Scope, wanted: &str) -
         "namespaces" => {
             let names = snapshot.namespaces().map(|namespace| &namespace.name);
             names.filter(|name| name.starts_with(wanted) && scope.rights.any_in_namespace(name)).take(limit).cloned().collect()
+        }
+        "scaling_policy" => {
+            let scaled = |row: &&Arc<JobRow>| {
+                let of_task = |task: &drover_model::Task| task.scaling_policies.is_some();
+                row.job().task_groups.iter().any(|group| group.scaling.is_some() || group.tasks.iter().any(of_task))
+            };
+            let rows = snapshot.jobs().filter(|row| own(&row.id().namespace)).filter(scaled);
+            let ids = rows.flat_map(|row| super::scaling::policies(row)).map(|policy| policy.id);
+            let mut found: Vec<String> = ids.filter(|id| id.replace('-', "").starts_with(wanted)).collect();
+            found.sort();
+            found
         }
         "node_pools" => {
             let names = snapshot.node_pools().map(|pool| &pool.name);

@@ -185,13 +185,3 @@ pub async fn profile(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiEr
     }
     Err(ApiError::new(StatusCode::NOT_IMPLEMENTED, "pprof: profiles of the agent are not part of this version; see /v1/metrics"))
 }
-
-/// What only the paid edition of upstream has.
-pub async fn paid_edition(_: Arc<Agent>, _: Request) -> Result<Reply, ApiError> {
-    Err(ApiError::new(StatusCode::NOT_IMPLEMENTED, "Nomad Enterprise only endpoint"))
-}
-
-/// `GET /v1/operator/license`: none is needed.
-pub async fn no_license(_: Arc<Agent>, _: Request) -> Result<Reply, ApiError> {
-    Ok(Reply::empty().status(StatusCode::NO_CONTENT))
-}

@@ -115,7 +115,7 @@ fn latest(deployment: &Deployment) -> api::JobStatusesLatestDeployment {
         job_version: deployment.job_version,
         status: deployment.status.text().to_owned(),
         status_description: deployment.status_description.clone(),
-        all_auto_promote: with_canaries().all(|group| group.auto_promote),
+        all_auto_promote: deployment.status.is_active() && with_canaries().all(|group| group.auto_promote),
         requires_promotion: deployment.status.is_active() && with_canaries().any(|group| !group.promoted),
     }
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use drover_api as api;
 use drover_model::{DesiredUpdates, Evaluation, ExhaustedResources, PlacementMetrics};
 
+use drover_state::Snapshot;
+
 use super::{counts, id, list, time};
 
 /// What tasks asked for of what ran out; the rest of each object is zero, as nothing of it was asked for.
@@ -95,7 +97,8 @@ pub fn evaluation(eval: &Evaluation) -> api::Evaluation {
         plan_annotations: annotations,
         class_eligibility: (!eval.class_eligibility.is_empty()).then(|| eval.class_eligibility.clone()),
         escaped_computed_class: eval.escaped_computed_class,
-        queued_allocations: counts(&eval.queued),
+        // What waits for room says so by waiting.
+        queued_allocations: counts(&eval.queued).filter(|_| eval.status != drover_model::EvalStatus::Blocked),
         snapshot_index: eval.snapshot_index,
         create_index: eval.create_index,
         modify_index: eval.modify_index,
@@ -103,6 +106,18 @@ pub fn evaluation(eval: &Evaluation) -> api::Evaluation {
         modify_time: eval.modify_time.0,
         ..api::Evaluation::default()
     }
+}
+
+/// An evaluation in full, with what had to give way to it as it is now.
+pub fn evaluation_in(snapshot: &Snapshot, eval: &Evaluation) -> api::Evaluation {
+    let mut shown = evaluation(eval);
+    let gone =
+        eval.preempted.iter().flatten().filter_map(|id| snapshot.alloc(*id)).map(|alloc| super::alloc_stub(snapshot, alloc, false, true));
+    let gone: Vec<api::AllocationListStub> = gone.collect();
+    if let Some(annotations) = shown.plan_annotations.as_mut().filter(|_| !gone.is_empty()) {
+        annotations.preempted_allocs = Some(gone);
+    }
+    shown
 }
 
 /// An evaluation as a relative of another.

@@ -20,7 +20,7 @@ pub use acl::{
 };
 pub use alloc::{alloc, alloc_stub, resources};
 pub use deployment::deployment;
-pub use evaluation::{evaluation, evaluation_stub, metrics, updates};
+pub use evaluation::{evaluation, evaluation_in, evaluation_stub, metrics, updates};
 pub use job::{job, job_stub, scale_status, submission, summary, version};
 pub use namespace::namespace;
 pub use node::{node, node_stub};

@@ -202,8 +202,19 @@ fn is_refusal(status: u16) -> bool {
 #[proves("ACL-001", "ACL-002", "ACL-005", "ACL-027")]
 #[tokio::test]
 async fn every_route_holds_every_kind_of_caller_to_its_rule() {
-    let whole = Whole::with(config()).await;
+    let acl = AclConfig { enabled: true, token_min_ttl_ns: 1, ..AclConfig::default() };
+    let whole = Whole::with(Config { acl, ..Config::new(Storage::Memory) }).await;
     let (root, _) = whole.server.acl_bootstrap("").await.unwrap();
+    // One that could do everything, and whose time is over.
+    let brief = json!({"Name": "brief", "Type": "management", "ExpirationTTL": "1ms"});
+    let brief = whole.server.upsert_acl_token(serde_json::from_value(brief).unwrap()).await.unwrap().0.secret;
+    let asked = || async { ask(&whole, &brief, "GET", "/v1/nodes", &Value::Null).await.0 };
+    let over = async {
+        while asked().await != 403 {
+            whole.clock.sleep(std::time::Duration::from_millis(1)).await;
+        }
+    };
+    whole.clock.timeout(std::time::Duration::from_secs(20), over).await.expect("the token expires");
     let token = |policy: &'static str| {
         let whole = &whole;
         async move {
@@ -241,8 +252,13 @@ async fn every_route_holds_every_kind_of_caller_to_its_rule() {
             passes: |rule| match rule {
                 Access::Public | Access::NodeRead | Access::AgentRead | Access::OperatorRead | Access::NodePoolRead => Some(true),
                 Access::Namespace(capability) | Access::Listing(capability) => {
-                    use drover_http::Capability::{ListJobs, ListScalingPolicies, ParseJob, ReadJob, ReadJobScaling, ReadScalingPolicy};
-                    Some(matches!(capability, ListJobs | ListScalingPolicies | ParseJob | ReadJob | ReadJobScaling | ReadScalingPolicy))
+                    use drover_http::Capability::{
+                        CsiListVolume, CsiReadVolume, HostVolumeRead, ListJobs, ListScalingPolicies, ParseJob, ReadJob, ReadJobScaling,
+                        ReadScalingPolicy,
+                    };
+                    let jobs =
+                        matches!(capability, ListJobs | ListScalingPolicies | ParseJob | ReadJob | ReadJobScaling | ReadScalingPolicy);
+                    Some(jobs || matches!(capability, CsiListVolume | CsiReadVolume | HostVolumeRead))
                 }
                 Access::Filtered | Access::AnyToken | Access::Variable(_) => None,
                 _ => Some(false),
@@ -258,6 +274,7 @@ async fn every_route_holds_every_kind_of_caller_to_its_rule() {
             },
         },
         Walker { name: "unknown", secret: "00000000-0000-0000-0000-000000000000".to_owned(), passes: |rule| Some(rule == Access::Public) },
+        Walker { name: "expired", secret: brief.clone(), passes: |rule| Some(rule == Access::Public) },
         Walker { name: "management", secret: root.secret.clone(), passes: |_| Some(true) },
     ];
     let mut wrong = Vec::new();
@@ -466,7 +483,9 @@ fn the_rule_of_every_route_is_the_one_that_the_ledger_gives() {
             continue;
         }
         // Two capabilities together are checked by the handler.
-        if text.contains("together with") || method == "OPTIONS" {
+        // Capabilities of volumes include one another and others name editions; the ledger leaves that out.
+        let absent = ["/v1/volume", "/v1/recommendations", "/v1/sentinel"].iter().any(|start| pattern.starts_with(start));
+        if text.contains("together with") || method == "OPTIONS" || absent {
             continue;
         }
         let rule = route.access;

@@ -23,8 +23,8 @@ impl Server {
         let transition = DesiredTransition {
             migrate: (!force).then_some(true),
             force_reschedule: force.then_some(true),
-            reschedule: reschedule.then_some(true),
-            no_shutdown_delay: no_shutdown_delay.then_some(true),
+            reschedule: Some(reschedule),
+            no_shutdown_delay: Some(no_shutdown_delay),
             ..DesiredTransition::default()
         };
         let index = self.propose(Change::Transitions { transitions: vec![(id, transition)], evals: vec![eval] }).await?;

@@ -105,10 +105,24 @@ impl Server {
         if healthy.is_empty() && unhealthy.is_empty() {
             return Err(EndpointError::internal("must specify at least one healthy/unhealthy allocation ID"));
         }
-        self.active(&self.snapshot(), id, "set health of")?;
+        let state = self.snapshot();
+        let deployment = self.active(&state, id, "set health of")?;
         let eval = self.deployment_eval(id);
         let eval_id = eval.as_ref().map(|eval| eval.id);
-        let index = self.propose(Change::DeploymentHealth { id, healthy, unhealthy, update: None, eval }).await?;
-        Ok(UpdatedDeployment { eval_id, reverted_version: None, index })
+        // One that is said to be unhealthy fails the deployment at once (DEP-034).
+        let failing = || fail(&state, deployment, description::FAILED_ALLOCATIONS, wants_revert(deployment));
+        let Some(Action::Fail { update, revert }) = (!unhealthy.is_empty()).then(failing) else {
+            let index = self.propose(Change::DeploymentHealth { id, healthy, unhealthy, update: None, eval }).await?;
+            return Ok(UpdatedDeployment { eval_id, reverted_version: None, index });
+        };
+        let Some(job) = revert else {
+            let index = self.propose(Change::DeploymentHealth { id, healthy, unhealthy, update: Some(update), eval }).await?;
+            return Ok(UpdatedDeployment { eval_id, reverted_version: None, index });
+        };
+        self.propose(Change::DeploymentHealth { id, healthy, unhealthy, update: None, eval: None }).await?;
+        let reverted_version = Some(job.version);
+        let revert = Some(self.again(&job));
+        let index = self.propose(Change::DeploymentStatus { update, eval, revert }).await?;
+        Ok(UpdatedDeployment { eval_id, reverted_version, index })
     }
 }

@@ -467,6 +467,10 @@ impl Server {
             let index = self.propose(Change::Scaling { id: id.clone(), group: group.clone(), event }).await?;
             return Ok(Registered { job_modify_index: row.job().job_modify_index, index, ..Registered::default() });
         };
+        if matches!(row.job().kind, drover_model::JobType::System | drover_model::JobType::Sysbatch) && count > 1 {
+            let text = format!("jobs of type {:?} can only be scaled between 0 and 1", row.job().kind.text());
+            return Err(EndpointError::bad_request(text));
+        }
         if let Some(policy) = &spec.scaling {
             let (min, max) = (policy.0.min.unwrap_or(0), policy.0.max.unwrap_or(i64::MAX));
             if count > max {

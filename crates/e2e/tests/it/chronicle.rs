@@ -1,0 +1,335 @@
+//! The recording of one agent without access control, as the one story that it is: requests in the order in which they were
+//! sent, with what happened between them.
+//!
+//! `testdata/chronicle.txt` is the story, one step a line: `ask NAME` sends a recorded request and compares the answer,
+//! `form NAME` compares only the form of the answer's entries, because the recording's past is longer than the story's,
+//! `do METHOD PATH BODY` sends a request that was not recorded, `until PATH POINTER VALUE` waits. Ids are learned from answers
+//! and sent back where the record sends them back; `running`, `bind` and the like learn one by itself. A read that does not agree yet is asked again: what it waits for happens.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
+
+use drover_e2e::golden::{compare, differing, exercised, in_order, is_otherwise, judge, records, route_row};
+use drover_e2e::{Agent, Mode, http};
+use serde_json::{Value, json};
+
+/// How often a read is asked again, and the pause before it.
+const TRIES: u32 = 80;
+const PAUSE: Duration = Duration::from_millis(60);
+
+/// A long text that a record tells in words.
+const LONG: &[(&str, &str, usize, &str)] = &[("<base64 of 17000 bytes>", "QUFB", 5_666, "QUE="), ("<70000 times x>", "x", 70_000, "")];
+
+/// What tokens stand for, and the highest index seen.
+#[derive(Default)]
+struct Known {
+    ids: BTreeMap<String, String>,
+    index: u64,
+}
+
+impl Known {
+    /// Puts known ids in the place of tokens.
+    fn fill(&self, text: &str) -> String {
+        let mut parts = text.split('<');
+        let mut out = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let known = part.split_once('>').and_then(|(token, rest)| {
+                let (name, length) = token.split_once('!').map_or((token, None), |(name, length)| (name, length.parse::<usize>().ok()));
+                let id = self.ids.get(name.trim_start_matches("int:")).cloned();
+                let id = id.or_else(|| name.starts_with("index-").then(|| self.index.to_string()))?;
+                Some(format!("{}{rest}", &id[..length.unwrap_or(id.len()).min(id.len())]))
+            });
+            out.push_str(&known.unwrap_or_else(|| format!("<{part}")));
+        }
+        out
+    }
+
+    /// Learns what the tokens of a record stand for.
+    fn learn(&mut self, recorded: &Value, answered: &Value) {
+        match (recorded, answered) {
+            (Value::String(token), Value::Number(number)) if token.starts_with("<int:") => {
+                let name = token.trim_start_matches("<int:").trim_end_matches('>');
+                self.ids.entry(name.to_owned()).or_insert_with(|| number.to_string());
+            }
+            (Value::String(recorded), Value::String(answered)) => self.learn_text(recorded, answered),
+            (Value::Object(recorded), Value::Object(answered)) => {
+                for (key, value) in recorded {
+                    answered.get(key).into_iter().for_each(|own| self.learn(value, own));
+                }
+            }
+            (Value::Array(recorded), Value::Array(answered)) if recorded.len() == answered.len() => {
+                in_order(recorded).into_iter().zip(in_order(answered)).for_each(|(recorded, answered)| self.learn(recorded, answered));
+            }
+            _ => {}
+        }
+    }
+
+    fn learn_text(&mut self, recorded: &str, answered: &str) {
+        let recorded = self.fill(recorded);
+        let mut parts = recorded.split('<');
+        let Some(mut rest) = answered.strip_prefix(parts.next().unwrap_or_default()) else { return };
+        for part in parts {
+            let Some((token, literal)) = part.split_once('>') else { return };
+            let end = if literal.is_empty() { Some(rest.len()) } else { rest.find(literal) };
+            let Some(end) = end else { return };
+            self.ids.entry(token.to_owned()).or_insert_with(|| rest[..end].to_owned());
+            rest = &rest[end + literal.len()..];
+        }
+    }
+}
+
+fn replied(agent: &Agent, asked: &Value, known: &Known) -> http::Reply {
+    let text = |value: &Value| {
+        let text = LONG.iter().fold(value.to_string(), |text, (short, unit, times, end)| text.replace(short, &(unit.repeat(*times) + end)));
+        // Numbers are told as texts with a mark.
+        let filled = known.fill(&text.replace("\"<int:", "\u{1}<int:"));
+        let mut parts = filled.split('\u{1}');
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |text, part| text + &part.replacen('"', "", 1))
+    };
+    let body = match asked.get("body") {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(raw)) => raw.clone(),
+        Some(body) => text(body),
+    };
+    let path = known.fill(asked["path"].as_str().unwrap()).replace(' ', "%20").replace('|', "%7C");
+    let mut head = format!(
+        "{} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n",
+        asked["method"].as_str().unwrap(),
+        body.len()
+    );
+    for (name, value) in asked["headers"].as_object().into_iter().flatten() {
+        head.push_str(&format!("{name}: {}\r\n", value.as_str().unwrap()));
+    }
+    http::raw(agent.address, format!("{head}\r\n{body}").as_bytes()).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Objects whose names are names of things, not of fields.
+const MAPS: &[&str] = &[
+    "Summary",
+    "TaskStates",
+    "TaskResources",
+    "Tasks",
+    "Meta",
+    "Matches",
+    "Truncations",
+    "QueuedAllocations",
+    "DesiredTGUpdates",
+    "TaskGroups",
+    "TaskLifecycles",
+    "Env",
+    "Details",
+    "Scores",
+    "NodesAvailable",
+    "Config",
+];
+
+/// Whether a value has the form of one of those recorded in its place: the same fields, of the same kinds. What was recorded as
+/// null may be there, and what was recorded may be null.
+fn has_form(name: &str, recorded: &[&Value], answered: &Value) -> Result<(), String> {
+    let kind = |value: &Value| match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(text) if text.starts_with("<int") || text.starts_with("<float") => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    let own = kind(answered);
+    if own == "null" || recorded.iter().all(|one| one.is_null()) {
+        return Ok(());
+    }
+    if !recorded.iter().any(|one| kind(one) == own) {
+        return Err(format!(" is {answered}, recorded {}", recorded[0]));
+    }
+    match answered {
+        Value::Object(answered) => {
+            let objects: Vec<_> = recorded.iter().filter_map(|one| one.as_object()).collect();
+            let is_map = MAPS.contains(&name);
+            for (field, own) in answered {
+                let mut in_place: Vec<&Value> = objects.iter().filter_map(|object| object.get(field)).collect();
+                if is_map {
+                    in_place = objects.iter().flat_map(|object| object.values()).collect();
+                }
+                let known = !in_place.is_empty() || is_map || is_otherwise(field);
+                if !known {
+                    return Err(format!(".{field} was not recorded"));
+                }
+                if !is_otherwise(field) {
+                    has_form(field, &in_place, own).map_err(|error| format!(".{field}{error}"))?;
+                }
+            }
+            let first = objects.first().filter(|_| !is_map);
+            let always =
+                first.into_iter().flat_map(|object| object.keys()).filter(|key| objects.iter().all(|object| object.contains_key(*key)));
+            match always.filter(|key| !is_otherwise(key)).find(|key| !answered.contains_key(*key)) {
+                Some(absent) => Err(format!(".{absent} is absent")),
+                None => Ok(()),
+            }
+        }
+        Value::Array(answered) => {
+            let entries: Vec<&Value> = recorded.iter().filter_map(|one| one.as_array()).flatten().collect();
+            for own in answered {
+                has_form(name, &entries, own).map_err(|error| format!("[]{error}"))?;
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Where an answer differs from the recorded one.
+fn differences(record: &Value, reply: &http::Reply, form: bool) -> (Vec<String>, Value) {
+    let expected = &record["response"];
+    let text = reply.text();
+    if expected["status"] != u64::from(reply.status) {
+        return (vec![format!("status {} {text}, recorded {} {}", reply.status, expected["status"], expected["body"])], Value::Null);
+    }
+    let mut out = Vec::new();
+    let (mut recorded, mut answered) = (expected["body"].clone(), json!(text));
+    let pretty = recorded.as_str().filter(|text| text.ends_with("]\n") || text.ends_with("}\n")).map(str::to_owned);
+    if !recorded.is_string() || pretty.is_some() || expected["body_kind"] == "json" {
+        answered = serde_json::from_str(&text).unwrap_or(json!(text));
+    }
+    if expected["body_kind"] == "empty" {
+        recorded = json!("");
+    }
+    if let Some(pretty) = &pretty {
+        recorded = serde_json::from_str(pretty).unwrap();
+        let layout = |text: &str| -> Vec<String> {
+            let line = |line: &str| line.split_once("\": ").map_or(line.len(), |(name, _)| name.len()).to_string();
+            text.lines().map(line).collect()
+        };
+        if layout(pretty).len() != layout(&text).len() || !text.ends_with('\n') {
+            out.push(format!("laid out otherwise: {text}"));
+        }
+    }
+    if form {
+        out.extend(has_form("", &[&recorded], &answered).err());
+    } else {
+        compare("", &recorded, &answered, &mut out);
+    }
+    let names = [
+        "Content-Type",
+        "X-Nomad-Index",
+        "X-Nomad-Knownleader",
+        "X-Nomad-Lastcontact",
+        "X-Nomad-Nexttoken",
+        "Location",
+        "Allow",
+        "Vary",
+        "Access-Control-Allow-Origin",
+        "Access-Control-Allow-Methods",
+        "Access-Control-Allow-Headers",
+        "Access-Control-Allow-Credentials",
+    ];
+    for name in names {
+        let recorded = expected["headers"].get(name).and_then(Value::as_str);
+        let answered = reply.header(&name.to_ascii_lowercase());
+        let fits = recorded.is_some_and(|text| text.contains('<')) && answered.is_some();
+        if !fits && recorded != answered && !(form && name == "X-Nomad-Nexttoken") {
+            out.push(format!("{name}: {answered:?}, recorded {recorded:?}"));
+        }
+    }
+    (out, json!({"body": [recorded, answered], "token": reply.header("x-nomad-nexttoken"), "index": reply.header("x-nomad-index")}))
+}
+
+fn ask(agent: &Agent, record: &Value, known: &mut Known, form: bool) -> Vec<String> {
+    let asked = &record["request"];
+    let (method, path) = (asked["method"].as_str().unwrap(), asked["path"].as_str().unwrap());
+    exercised("http-api", route_row(method, path), "drover_e2e::it::chronicle::one_agent_tells_its_story_as_recorded");
+    let read = method == "GET" || path.starts_with("/v1/search") || path == "/v1/jobs/statuses" || path.contains("/plan");
+    let mut tries = 0;
+    loop {
+        let reply = replied(agent, asked, known);
+        let (found, seen) = differences(record, &reply, form);
+        tries += 1;
+        if found.is_empty() || !read || tries == TRIES || record["response"]["status"].as_u64().is_some_and(|status| status >= 400) {
+            known.learn(&seen["body"][0], &seen["body"][1]);
+            if let (Some(recorded), Some(answered)) = (record["response"]["headers"]["X-Nomad-Nexttoken"].as_str(), seen["token"].as_str())
+            {
+                known.learn_text(recorded, answered);
+            }
+            let index = seen["index"].as_str().and_then(|index| index.parse().ok()).unwrap_or(0);
+            known.index = known.index.max(index);
+            return found;
+        }
+        sleep(PAUSE);
+    }
+}
+
+#[test]
+fn one_agent_tells_its_story_as_recorded() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata");
+    let story = std::fs::read_to_string(data.join("chronicle.txt")).unwrap();
+    let all = records(&std::fs::read_to_string(data.join("golden/http-chronicle.jsonl")).unwrap());
+    let directory = tempfile::tempdir().unwrap();
+    let config = "name = \"pasture\"\nclient {\n node_class = \"meadow\"\n memory_total_mb = 16000\n meta { rack = \"r7\" }\n}\ntelemetry { prometheus_metrics = true }";
+    let agent = Agent::start_with(directory.path(), Mode::Dev, config, &[]);
+    let different = differing("http");
+    let mut wrong = Vec::new();
+    let mut known = Known::default();
+    known.ids.insert("node-1".to_owned(), agent.get("/v1/nodes")[0]["ID"].as_str().unwrap().to_owned());
+    for line in story.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let (step, rest) = line.split_once(' ').unwrap();
+        match step {
+            "ask" | "form" => {
+                let (name, swaps) = rest.split_once(' ').unwrap_or((rest, ""));
+                let mut record = all.get(name).unwrap_or_else(|| panic!("{name} is not packed")).clone();
+                for (from, to) in swaps.split(' ').filter_map(|swap| swap.split_once("=>")) {
+                    record["request"] = serde_json::from_str(&record["request"].to_string().replace(from, to)).unwrap();
+                }
+                let found = ask(&agent, &record, &mut known, step == "form");
+                judge(name, &found, &different, &mut wrong);
+            }
+            "do" => {
+                let mut words = rest.splitn(3, ' ');
+                let (method, path) = (words.next().unwrap(), words.next().unwrap());
+                let body = words.next().map(|text| serde_json::from_str::<Value>(text).unwrap_or_else(|error| panic!("{line}: {error}")));
+                let reply = replied(&agent, &json!({"method": method, "path": path, "body": body}), &known);
+                assert!(reply.status < 300, "{line}: {} {}", reply.status, reply.text());
+            }
+            "until" => {
+                let words: Vec<&str> = rest.splitn(3, ' ').collect();
+                let wanted: Value = serde_json::from_str(words[2]).unwrap();
+                agent.until(&known.fill(words[0]), line, |value| value.pointer(words[1]) == Some(&wanted));
+            }
+            "bind" => {
+                let words: Vec<&str> = rest.splitn(3, ' ').collect();
+                let found = agent.get(&known.fill(words[1]));
+                let value = found.pointer(words[2]).and_then(Value::as_str).unwrap_or_else(|| panic!("{line}: {found}"));
+                known.ids.insert(words[0].to_owned(), value.to_owned());
+            }
+            // The first allocation, deployment or evaluation of a job, or its child, that is as said.
+            "running" | "bindname" | "bindalloc" | "bindfailed" | "bindeval" | "bindchild" => {
+                let words: Vec<&str> = rest.split(' ').collect();
+                let wanted = words.get(2).copied().unwrap_or_default();
+                let is = |found: &&Value| match step {
+                    "running" => found["Name"] == words[1] && found["ClientStatus"] == "running" && found["DesiredStatus"] == "run",
+                    "bindname" => found["Name"] == words[1],
+                    "bindalloc" => found["ClientStatus"] == wanted,
+                    "bindfailed" => found["Status"] == "failed",
+                    "bindeval" => found["Status"] == wanted,
+                    _ => true,
+                };
+                let job = words[1].split('.').next().unwrap_or_default();
+                let path = match step {
+                    "bindfailed" => format!("/v1/job/{job}/deployments"),
+                    "bindeval" => format!("/v1/job/{job}/evaluations"),
+                    "bindchild" => format!("/v1/jobs?prefix={job}/"),
+                    _ => format!("/v1/job/{job}/allocations"),
+                };
+                let there = |list: &Value| list.as_array().is_some_and(|list| list.iter().any(|found| is(&found)));
+                let list = agent.until(&path, line, there);
+                let found = list.as_array().into_iter().flatten().find(is).unwrap()["ID"].as_str().unwrap().to_owned();
+                let known_as = if step == "bindchild" { found.rsplit('-').next().unwrap_or_default().to_owned() } else { found };
+                known.ids.insert(words[0].to_owned(), known_as);
+            }
+            _ => panic!("{line}: no such step"),
+        }
+    }
+    assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
+}
