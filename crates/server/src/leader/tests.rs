@@ -529,9 +529,9 @@ async fn a_child_whose_random_id_is_taken_gets_another_one() {
         region.stop().await;
         done.id
     };
-    let first = dispatched(None).await;
-    assert_eq!(dispatched(None).await, first, "the seed decides");
-    assert_ne!(dispatched(Some(first.clone())).await, first);
+    let first = Box::pin(dispatched(None)).await;
+    assert_eq!(Box::pin(dispatched(None)).await, first, "the seed decides");
+    assert_ne!(Box::pin(dispatched(Some(first.clone()))).await, first);
 }
 
 #[tokio::test(start_paused = true)]
