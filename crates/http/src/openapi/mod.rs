@@ -1,4 +1,4 @@
-//! The description of the API as OpenAPI 3.1, made of the table of routes, of what [`operations`] says of each route, and of
+//! The description of the API as OpenAPI 3.1, made of the table of routes, of what `operations` says of each route, and of
 //! the declarations of the API's types.
 
 mod operation;
