@@ -30,7 +30,7 @@ mirror! {
         2 same memory_oversubscription_enabled: bool,
         3 same reject_job_registration: bool,
         4 same pause_eval_broker: bool,
-        /// Kept and shown; every feasible node is looked at whatever it says.
+        /// Kept and shown, 0 for upstream's default of 100; every feasible node is looked at whatever it says.
         5 same node_limit_for_feasibility_checks: u64,
         6 same create_index: Index,
         7 same modify_index: Index,
@@ -41,7 +41,7 @@ impl SchedulerConfig {
     /// What a new region starts with: packing, and preemption for system jobs alone (SCH-079).
     pub fn initial() -> Self {
         let preemption_config = PreemptionConfig { system_scheduler_enabled: true, ..PreemptionConfig::default() };
-        Self { preemption_config, node_limit_for_feasibility_checks: 100, ..Self::default() }
+        Self { preemption_config, ..Self::default() }
     }
 
     /// Whether jobs of a type may push others aside.

@@ -73,7 +73,10 @@ fn facts(settings: &Settings, http_address: &str, entropy: &Entropy) -> Facts {
     let port = |port: i64| u16::try_from(port).unwrap_or(0);
     let address = http_address.rsplit_once(':').map_or(http_address, |(address, _)| address).trim_matches(['[', ']']);
     let full = drover_lang::config::Partial::defaults().merge(&settings.partial);
-    let mut shown: drover_api::AgentConfig = serde_json::from_value(full.to_api()).unwrap_or_default();
+    let mut shown: drover_api::AgentConfig = serde_json::from_value(full.to_wire()).unwrap_or_else(|error| {
+        tracing::error!(%error, "the configuration cannot be shown as the API has it");
+        drover_api::AgentConfig::default()
+    });
     shown.node_name.clone_from(&config.name);
     shown.region.clone_from(&config.region);
     shown.datacenter.clone_from(&config.datacenter);

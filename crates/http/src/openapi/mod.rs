@@ -215,6 +215,9 @@ fn responses(route: &Route<Agent>, operation: &Operation, all: &mut Definitions)
     if !matches!(route.forward, Forward::Local) || route.pattern.contains('{') {
         failures.push((404, "There is no such object.".to_owned()));
     }
+    if !matches!(route.forward, Forward::Local) {
+        failures.push((500, "'No path to region': the region asked for is unknown here.".to_owned()));
+    }
     for (status, when) in failures.into_iter().chain(operation.failures.iter().map(|(status, when)| (*status, (*when).to_owned()))) {
         let answer = out.entry(status.to_string()).or_insert_with(|| {
             json!({ "description": "", "content": { "text/plain": { "schema": { "type": "string" } }, "application/json": { "schema": {} } } })

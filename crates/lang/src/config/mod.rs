@@ -94,6 +94,13 @@ impl Partial {
         Json::Object(to_api(&self.values, &ROOT))
     }
 
+    /// The same as agents tell it to others: durations are nanoseconds.
+    pub fn to_wire(&self) -> Json {
+        let mut wire = self.to_api();
+        durations_as_numbers(&mut wire);
+        wire
+    }
+
     /// The keys that the agent acts on, typed, over the built-in defaults where nothing is said.
     ///
     /// # Errors
@@ -491,6 +498,23 @@ fn merge_labelled(list: &mut Vec<Json>, block: &Json, key: &Key) {
 }
 
 // -- names of the API -------------------------------------------------------------------------------------------------
+
+/// A duration is told twice, the second time as it was written, under its name with `HCL` behind.
+fn durations_as_numbers(value: &mut Json) {
+    match value {
+        Json::Object(members) => {
+            members.values_mut().for_each(durations_as_numbers);
+            let twice: Vec<String> = members.keys().filter_map(|name| name.strip_suffix("HCL").map(str::to_owned)).collect();
+            for name in twice {
+                if let Some(nanoseconds) = members.get(&name).and_then(Json::as_str).and_then(|text| parse_duration(text).ok()) {
+                    members.insert(name, json!(nanoseconds));
+                }
+            }
+        }
+        Json::Array(entries) => entries.iter_mut().for_each(durations_as_numbers),
+        _ => {}
+    }
+}
 
 fn to_api(values: &Fields, schema: &Key) -> Fields {
     let mut out = Fields::new();
