@@ -166,7 +166,7 @@ fn unknown_keys_come_with_a_near_miss() {
 
 #[test]
 fn a_configuration_is_told_as_the_api_has_it() {
-    let shown: drover_api::AgentConfig = serde_json::from_value(drover_lang::config::Partial::defaults().to_wire()).unwrap();
+    let shown: drover_api::AgentConfig = serde_json::from_value(Partial::defaults().to_wire()).unwrap();
     let join = shown.server.and_then(|server| server.server_join).unwrap();
     assert_eq!((join.retry_interval, shown.telemetry.unwrap().prometheus_metrics), (30_000_000_000, false));
 }
