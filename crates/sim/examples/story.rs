@@ -62,7 +62,7 @@ fn main() {
         let mut before = before.lock().expect("one state at a time");
         let told = |line: String| {
             if line.contains(&only) {
-                println!("{} {} {line}", state.index(), state.time());
+                println!("{} {:?} {line}", state.index(), state.time());
             }
         };
         for (name, says) in &now {
@@ -74,7 +74,7 @@ fn main() {
         }
         before.keys().filter(|name| !now.contains_key(*name)).for_each(|name| told(format!("gone {name}")));
         for broken in broken {
-            println!("{} {} BROKEN {}: {}", state.index(), state.time(), broken.id, broken.what);
+            println!("{} {:?} BROKEN {}: {}", state.index(), state.time(), broken.id, broken.what);
         }
         *before = now;
     };

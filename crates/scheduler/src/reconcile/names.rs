@@ -56,6 +56,15 @@ impl Names {
         index
     }
 
+    /// The number for what replaces the holder of this one: the same, unless somebody else has it too (REC-004).
+    pub fn for_successor(&mut self, index: u32) -> u32 {
+        if self.used.get(&index).is_none_or(|times| *times < 2) {
+            return index;
+        }
+        self.release(index);
+        self.take_lowest()
+    }
+
     /// The highest numbers in use, each once, highest first (REC-003).
     pub fn highest(&self, wanted: usize) -> Vec<u32> {
         self.used.keys().rev().take(wanted).copied().collect()
