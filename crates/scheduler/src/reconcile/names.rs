@@ -41,11 +41,6 @@ impl Names {
         self.used.contains_key(&index)
     }
 
-    /// The numbers that several allocations have.
-    pub fn duplicates(&self) -> impl Iterator<Item = u32> {
-        self.used.iter().filter(|(_, times)| **times > 1).map(|(index, _)| *index)
-    }
-
     /// Takes the lowest free number (REC-002).
     pub fn take_lowest(&mut self) -> u32 {
         while self.taken(self.full_below) {
