@@ -145,6 +145,7 @@ impl<S: Guard> Api<S> {
                     };
                     match self.admit(route, &mut request) {
                         Ok(()) => return (Step::Handler(self.handle(route, request)), outgoing),
+                        Err(_) if route.refuses_late => crate::routes::events::refusal(),
                         Err(error) => Reply::of_error(error),
                     }
                 }

@@ -3,6 +3,7 @@
 //! A pattern is literal segments, `{name}` for one segment and `{name*}` for one or more (ids with slashes); the most
 //! literal match wins, so an action at the end of a path beats an id that contains it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -66,6 +67,8 @@ pub struct Route<S> {
     pub cors: bool,
     /// Whether replies are compressed on request.
     pub compressed: bool,
+    /// Refuses callers with an answer that has begun: a stream that ends at once.
+    pub refuses_late: bool,
     /// What it would serve that is not part of this version: it answers nothing else, to everybody.
     pub unsupported: Option<&'static str>,
     pub(crate) handler: Handler<S>,
@@ -94,7 +97,19 @@ impl<S> Route<S> {
             })
             .collect();
         let handler: Handler<S> = Box::new(move |state, request| Box::pin(handler(state, request)));
-        Self { methods, pattern, access, late: false, forward, cors: false, compressed: true, unsupported: None, handler, segments }
+        Self {
+            methods,
+            pattern,
+            access,
+            late: false,
+            forward,
+            cors: false,
+            compressed: true,
+            refuses_late: false,
+            unsupported: None,
+            handler,
+            segments,
+        }
     }
 
     /// An entry for what is not part of this version, which says so.
@@ -134,6 +149,13 @@ impl<S> Route<S> {
         self
     }
 
+    /// Answers callers who may not call it with a stream that ends at once, as clients of the stream are used to.
+    #[must_use]
+    pub fn refusing_late(mut self) -> Self {
+        self.refuses_late = true;
+        self
+    }
+
     /// Whether this route or one like it answers a method.
     pub fn answers(&self, method: &Method) -> bool {
         self.methods.include(method)
@@ -155,17 +177,22 @@ impl<S> Route<S> {
             Some(_) if path.len() < self.segments.len() => return None,
             Some(position) => (position, self.segments.len() - position - 1),
         };
-        let mut parameters = Vec::new();
+        let ends = || {
+            let last = self.segments[self.segments.len() - after..].iter().zip(&path[path.len() - after..]);
+            self.segments[..before].iter().zip(path).chain(last)
+        };
         let mut literal = 0;
-        let ends = self.segments[..before]
-            .iter()
-            .zip(path)
-            .chain(self.segments[self.segments.len() - after..].iter().zip(&path[path.len() - after..]));
-        for (segment, part) in ends {
+        for (segment, part) in ends() {
             match segment {
                 Segment::Literal(text) if text == part => literal += 1,
-                Segment::One(name) => parameters.push((*name, (*part).to_owned())),
+                Segment::One(_) => {}
                 Segment::Literal(_) | Segment::Rest(_) => return None,
+            }
+        }
+        let mut parameters = Vec::new();
+        for (segment, part) in ends() {
+            if let Segment::One(name) = segment {
+                parameters.push((*name, (*part).to_owned()));
             }
         }
         if let Some(Segment::Rest(name)) = rest.map(|position| &self.segments[position]) {
@@ -198,6 +225,10 @@ pub enum Found<'a, S> {
 /// All routes.
 pub struct Table<S> {
     routes: Vec<Route<S>>,
+    /// Positions of the routes whose patterns begin with these two literal segments, in order.
+    by_start: BTreeMap<(&'static str, &'static str), Vec<usize>>,
+    /// Positions of the other routes.
+    others: Vec<usize>,
     subtrees: Vec<&'static str>,
     own: Vec<&'static str>,
 }
@@ -209,7 +240,14 @@ impl<S> Table<S> {
             routes.iter().filter_map(|route| route.pattern.find('{').map(|end| &route.pattern[..end])).collect();
         subtrees.sort_unstable();
         subtrees.dedup();
-        Self { routes, subtrees, own: Vec::new() }
+        let (mut by_start, mut others) = (BTreeMap::<_, Vec<usize>>::new(), Vec::new());
+        for (position, route) in routes.iter().enumerate() {
+            match route.segments.as_slice() {
+                [Segment::Literal(first), Segment::Literal(second), ..] => by_start.entry((*first, *second)).or_default().push(position),
+                _ => others.push(position),
+            }
+        }
+        Self { routes, by_start, others, subtrees, own: Vec::new() }
     }
 
     /// With a subtree of its own, ending in a slash.
@@ -239,7 +277,9 @@ impl<S> Table<S> {
         let segments: Vec<&str> = path.split('/').skip(1).collect();
         let mut best: Option<usize> = None;
         let mut fits = Vec::new();
-        for route in &self.routes {
+        let start = (segments.first().copied().unwrap_or_default(), segments.get(1).copied().unwrap_or_default());
+        let near = self.by_start.get(&start).map(Vec::as_slice).unwrap_or_default();
+        for route in near.iter().chain(&self.others).map(|position| &self.routes[*position]) {
             if let Some((literal, parameters)) = route.fit(&segments) {
                 if best.is_none_or(|best| literal > best) {
                     best = Some(literal);

@@ -101,15 +101,20 @@ impl EventBuffer {
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
             buffer: Mutex::default(),
-            capacity: capacity.max(1),
+            capacity,
             newest: watch::Sender::new(0),
             shown: Arc::default(),
             turns: Arc::new(Semaphore::new(TURNS)),
         }
     }
 
+    /// Whether there are events at all.
+    pub(crate) fn keeps(&self) -> bool {
+        self.capacity > 0
+    }
+
     pub(crate) fn push(&self, index: u64, events: Vec<Event>) {
-        if events.is_empty() {
+        if events.is_empty() || !self.keeps() {
             return;
         }
         let next = {
@@ -127,6 +132,13 @@ impl EventBuffer {
             buffer.next
         };
         self.newest.send_replace(next);
+    }
+
+    /// Lets go of everything that is held (EVT-004).
+    pub(crate) fn forget(&self) {
+        let mut buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
+        buffer.entries.clear();
+        buffer.events = 0;
     }
 
     /// The position of the first held entry at or after `index`; the oldest held one for 0 (EVT-005).

@@ -109,6 +109,8 @@ impl Server {
             consensus,
         }));
         server.reach_level().await?;
+        // What the log told again at the start was told when it happened.
+        server.0.region.events.forget();
         server.begin_leading(scope);
         scope.spawn_until_stop("dispatches", dispatches::run(server.clone(), asked));
         scope.spawn_until_stop("reports of nodes", crate::reports::run(server.clone(), waiting));
@@ -155,8 +157,14 @@ impl Server {
     }
 
     /// The event stream from the closest held entry at or after `index`; from the oldest for 0.
-    pub fn subscribe(&self, index: u64) -> Subscription {
-        Subscription::new(Arc::clone(&self.0.region), index)
+    ///
+    /// # Errors
+    /// When this server keeps no events.
+    pub fn subscribe(&self, index: u64) -> Result<Subscription, EndpointError> {
+        if !self.0.region.events.keeps() {
+            return Err(EndpointError::internal("the event stream is off: server.enable_event_broker is false on this server"));
+        }
+        Ok(Subscription::new(Arc::clone(&self.0.region), index))
     }
 
     /// Where consensus stands.

@@ -28,23 +28,23 @@ pub(crate) struct AclTables {
 }
 
 impl AclTables {
-    pub(crate) fn put_policy(&mut self, row: PolicyRow) {
-        self.policies.insert(Arc::from(row.policy.name.as_str()), Arc::new(row));
+    pub(crate) fn put_policy(&mut self, row: Arc<PolicyRow>) {
+        self.policies.insert(Arc::from(row.policy.name.as_str()), row);
     }
 
-    pub(crate) fn put_token(&mut self, token: AclToken) {
+    pub(crate) fn put_token(&mut self, token: Arc<AclToken>) {
         let accessor: Arc<str> = Arc::from(token.accessor.as_str());
         if let Some(old) = self.tokens.get(&accessor) {
             self.secrets.remove(old.secret.as_str());
         }
         self.secrets.insert(Arc::from(token.secret.as_str()), Arc::clone(&accessor));
-        self.tokens.insert(accessor, Arc::new(token));
+        self.tokens.insert(accessor, token);
     }
 
-    pub(crate) fn remove_token(&mut self, accessor: &str) {
-        if let Some(old) = self.tokens.remove(accessor) {
-            self.secrets.remove(old.secret.as_str());
-        }
+    pub(crate) fn remove_token(&mut self, accessor: &str) -> Option<Arc<AclToken>> {
+        let old = self.tokens.remove(accessor)?;
+        self.secrets.remove(old.secret.as_str());
+        Some(old)
     }
 }
 

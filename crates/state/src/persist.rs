@@ -339,8 +339,8 @@ impl SnapshotReader {
                     length(d)?;
                     state.acl.bootstrap_index = d.u64()?;
                     let objects: AclObjects = d.decode()?;
-                    objects.policies.into_iter().for_each(|policy| state.acl.put_policy(PolicyRow::new(policy)));
-                    objects.tokens.into_iter().for_each(|token| state.acl.put_token(token));
+                    objects.policies.into_iter().for_each(|policy| state.acl.put_policy(Arc::new(PolicyRow::new(policy))));
+                    objects.tokens.into_iter().for_each(|token| state.acl.put_token(Arc::new(token)));
                     let acl = &mut state.acl;
                     acl.roles = objects.roles.into_iter().map(|role| (Arc::from(role.id.as_str()), Arc::new(role))).collect();
                     acl.auth_methods =

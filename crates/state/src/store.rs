@@ -88,6 +88,10 @@ pub(crate) struct Transaction<'a> {
     pub(crate) state: &'a mut Snapshot,
     pub(crate) touched: Touched,
     pub(crate) events: Vec<Event>,
+    /// What the entry is told as.
+    pub(crate) kind: EventKind,
+    /// Jobs whose status the entry changed.
+    pub(crate) moved: Vec<JobId>,
 }
 
 impl Store {
@@ -112,8 +116,9 @@ impl Store {
         self.now.index = index;
         // The leader stamps rising times; a replica must not trust that.
         self.now.time = self.now.time.max(command.time);
-        let mut transaction = Transaction { state: &mut self.now, touched: Touched::default(), events: Vec::new() };
+        let mut transaction = Transaction::new(&mut self.now, EventKind::of(&command.change));
         let result = transaction.change(command.change);
+        transaction.tell_moved();
         let Transaction { mut touched, mut events, .. } = transaction;
         if result.is_err() {
             self.now = Snapshot { index, time: self.now.time, ..before };
@@ -134,7 +139,33 @@ impl Store {
     }
 }
 
+impl<'a> Transaction<'a> {
+    pub(crate) fn new(state: &'a mut Snapshot, kind: EventKind) -> Self {
+        Self { state, touched: Touched::default(), events: Vec::new(), kind, moved: Vec::new() }
+    }
+}
+
 impl Transaction<'_> {
+    /// Tells of jobs whose status is another one, unless that was told.
+    fn tell_moved(&mut self) {
+        if self.moved.is_empty() {
+            return;
+        }
+        let mut told: BTreeSet<JobId> = self
+            .events
+            .iter()
+            .filter_map(|event| match &event.payload {
+                Payload::Job(row) | Payload::DeletedJob(row) => Some(row.id().clone()),
+                _ => None,
+            })
+            .collect();
+        for id in std::mem::take(&mut self.moved) {
+            if told.insert(id.clone()) {
+                self.job_event(&id);
+            }
+        }
+    }
+
     fn change(&mut self, change: Change) -> Result<(), ApplyError> {
         match change {
             Change::RegisterJob(register) => self.register_job(*register),
@@ -205,6 +236,11 @@ impl Transaction<'_> {
 
     pub(crate) fn event(&mut self, kind: EventKind, payload: Payload) {
         self.events.push(Event { index: self.state.index, kind, payload });
+    }
+
+    /// Tells of an object as the entry is told.
+    pub(crate) fn told(&mut self, payload: Payload) {
+        self.event(self.kind, payload);
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use drover_model::variable::{RootKey, RootKeyState, Variable, VariableChange, VariableOperation};
 
+use crate::event::{EventKind, Payload};
 use crate::store::{ApplyError, Transaction};
 use crate::tables::{Snapshot, Table};
 
@@ -79,18 +80,23 @@ impl Transaction<'_> {
         };
         match (operation, stored) {
             (VariableOperation::Delete, _) => {
-                self.state.variables.remove(&key);
+                if let Some(variable) = self.state.variables.remove(&key) {
+                    self.event(EventKind::VariableDeleted, Payload::Variable(variable));
+                }
             }
             (VariableOperation::LockRelease, None) => return Err(conflict()),
             (VariableOperation::LockRelease, Some(stored)) => {
-                let released = written(Variable { lock: None, ..stored.as_ref().clone() });
-                self.state.variables.insert(key, Arc::new(released));
+                let released = Arc::new(written(Variable { lock: None, ..stored.as_ref().clone() }));
+                self.state.variables.insert(key, Arc::clone(&released));
+                self.told(Payload::Variable(released));
             }
             (VariableOperation::Set | VariableOperation::LockAcquire, _) => {
                 if self.state.root_key(&variable.key_id).is_none() {
                     return Err(ApplyError::Refused("the variable is encrypted with a key that is not there".to_owned()));
                 }
-                self.state.variables.insert(key, Arc::new(written(variable)));
+                let variable = Arc::new(written(variable));
+                self.state.variables.insert(key, Arc::clone(&variable));
+                self.told(Payload::Variable(variable));
             }
         }
         self.touch(Table::Variables);

@@ -102,8 +102,12 @@ pub async fn transfer_leadership(agent: Arc<Agent>, request: Request) -> Result<
 
 /// `GET /v1/operator/autopilot/configuration`.
 pub async fn autopilot(agent: Arc<Agent>, _: Request) -> Result<Reply, ApiError> {
-    let config = agent.server()?.snapshot().autopilot();
-    Reply::json(&api::AutopilotConfiguration {
+    Reply::json(&shown_autopilot(&agent.server()?.snapshot().autopilot()))
+}
+
+/// How the region keeps its servers in order.
+pub(super) fn shown_autopilot(config: &AutopilotConfig) -> api::AutopilotConfiguration {
+    api::AutopilotConfiguration {
         cleanup_dead_servers: config.cleanup_dead_servers,
         last_contact_threshold: go_duration(config.last_contact_threshold_ns),
         max_trailing_logs: config.max_trailing_logs,
@@ -114,7 +118,7 @@ pub async fn autopilot(agent: Arc<Agent>, _: Request) -> Result<Reply, ApiError>
         enable_custom_upgrades: config.enable_custom_upgrades,
         create_index: config.create_index,
         modify_index: config.modify_index,
-    })
+    }
 }
 
 /// `PUT /v1/operator/autopilot/configuration`.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use drover_model::AclToken;
 use drover_model::acl::{AclNames, AclObjects, PolicyRow};
 
+use crate::event::{EventKind, Payload};
 use crate::store::{ApplyError, Transaction};
 use crate::tables::Table;
 
@@ -24,7 +25,9 @@ impl Transaction<'_> {
         let index = self.index();
         token.create_index = self.state.acl_token(&token.accessor).map_or(index, |old| old.create_index);
         token.modify_index = index;
-        self.state.acl.put_token(token);
+        let token = Arc::new(token);
+        self.state.acl.put_token(Arc::clone(&token));
+        self.event(EventKind::AclTokenUpserted, Payload::AclToken(token));
     }
 
     pub(crate) fn upsert_acl(&mut self, objects: AclObjects) -> Result<(), ApplyError> {
@@ -69,7 +72,9 @@ impl Transaction<'_> {
         for mut policy in policies {
             policy.create_index = self.state.acl_policy(&policy.name).map_or(index, |old| old.policy.create_index);
             policy.modify_index = index;
-            self.state.acl.put_policy(PolicyRow::new(policy));
+            let row = Arc::new(PolicyRow::new(policy));
+            self.state.acl.put_policy(Arc::clone(&row));
+            self.event(EventKind::AclPolicyUpserted, Payload::AclPolicy(row));
         }
         for token in tokens {
             self.put_token(token);
@@ -77,17 +82,23 @@ impl Transaction<'_> {
         for mut role in roles {
             role.create_index = self.state.acl_role(&role.id).map_or(index, |old| old.create_index);
             role.modify_index = index;
-            self.state.acl.roles.insert(Arc::from(role.id.as_str()), Arc::new(role));
+            let role = Arc::new(role);
+            self.state.acl.roles.insert(Arc::from(role.id.as_str()), Arc::clone(&role));
+            self.event(EventKind::AclRoleUpserted, Payload::AclRole(role));
         }
         for mut method in auth_methods {
             method.create_index = self.state.auth_method(&method.name).map_or(index, |old| old.create_index);
             method.modify_index = index;
-            self.state.acl.auth_methods.insert(Arc::from(method.name.as_str()), Arc::new(method));
+            let method = Arc::new(method);
+            self.state.acl.auth_methods.insert(Arc::from(method.name.as_str()), Arc::clone(&method));
+            self.event(EventKind::AclAuthMethodUpserted, Payload::AclAuthMethod(method));
         }
         for mut rule in binding_rules {
             rule.create_index = self.state.binding_rule(&rule.id).map_or(index, |old| old.create_index);
             rule.modify_index = index;
-            self.state.acl.binding_rules.insert(Arc::from(rule.id.as_str()), Arc::new(rule));
+            let rule = Arc::new(rule);
+            self.state.acl.binding_rules.insert(Arc::from(rule.id.as_str()), Arc::clone(&rule));
+            self.event(EventKind::AclBindingRuleUpserted, Payload::AclBindingRule(rule));
         }
         for mut token in one_time_tokens {
             (token.create_index, token.modify_index) = (index, index);
@@ -102,12 +113,19 @@ impl Transaction<'_> {
             return Err(ApplyError::NotFound("Permission denied".to_owned()));
         }
         let acl = &mut self.state.acl;
-        policies.iter().for_each(|name| drop(acl.policies.remove(name.as_str())));
-        tokens.iter().for_each(|accessor| acl.remove_token(accessor));
-        roles.iter().for_each(|id| drop(acl.roles.remove(id.as_str())));
-        auth_methods.iter().for_each(|name| drop(acl.auth_methods.remove(name.as_str())));
-        binding_rules.iter().for_each(|id| drop(acl.binding_rules.remove(id.as_str())));
+        let mut gone: Vec<(EventKind, Payload)> = Vec::new();
+        let removed = policies.iter().filter_map(|name| acl.policies.remove(name.as_str()));
+        gone.extend(removed.map(|row| (EventKind::AclPolicyDeleted, Payload::AclPolicy(row))));
+        let removed = tokens.iter().filter_map(|accessor| acl.remove_token(accessor));
+        gone.extend(removed.map(|token| (EventKind::AclTokenDeleted, Payload::AclToken(token))));
+        let removed = roles.iter().filter_map(|id| acl.roles.remove(id.as_str()));
+        gone.extend(removed.map(|role| (EventKind::AclRoleDeleted, Payload::AclRole(role))));
+        let removed = auth_methods.iter().filter_map(|name| acl.auth_methods.remove(name.as_str()));
+        gone.extend(removed.map(|method| (EventKind::AclAuthMethodDeleted, Payload::AclAuthMethod(method))));
+        let removed = binding_rules.iter().filter_map(|id| acl.binding_rules.remove(id.as_str()));
+        gone.extend(removed.map(|rule| (EventKind::AclBindingRuleDeleted, Payload::AclBindingRule(rule))));
         one_time_tokens.iter().for_each(|secret| drop(acl.one_time_tokens.remove(secret.as_str())));
+        gone.into_iter().for_each(|(kind, payload)| self.event(kind, payload));
         for (names, table) in [
             (policies, Table::AclPolicies),
             (tokens, Table::AclTokens),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use drover_base::AllocId;
 use drover_model::{AllocUpdate, DesiredTransition, Evaluation};
 
-use crate::event::{EventKind, Payload};
+use crate::event::Payload;
 use crate::rows::{Alloc, AllocSlot};
 use crate::store::{ApplyError, Transaction};
 use crate::tables::Table;
@@ -13,7 +13,7 @@ use crate::usage::Ask;
 
 impl Transaction<'_> {
     /// Writes an allocation and everything that is counted from it.
-    pub(crate) fn write_alloc(&mut self, mut alloc: Alloc, kind: EventKind) {
+    pub(crate) fn write_alloc(&mut self, mut alloc: Alloc) {
         let (index, time) = (self.index(), self.state.time);
         alloc.modify_index = index;
         alloc.modify_time = time;
@@ -53,7 +53,7 @@ impl Transaction<'_> {
         let alloc = Arc::new(alloc);
         self.state.allocs.insert(slot, Arc::clone(&alloc));
         self.refresh_status(job_slot);
-        self.event(kind, Payload::Allocation(alloc));
+        self.told(Payload::Allocation(alloc));
     }
 
     pub(crate) fn remove_alloc(&mut self, id: AllocId) {
@@ -156,7 +156,7 @@ impl Transaction<'_> {
                 alloc.health = Some((health, index));
             }
             let (node_slot, node_id) = (alloc.node_slot, alloc.node_id);
-            self.write_alloc(alloc, EventKind::AllocationUpdated);
+            self.write_alloc(alloc);
             if self.state.node_at(node_slot).is_some() {
                 self.node_mut(node_slot).last_alloc_update_index = index;
                 self.touched.nodes.insert(node_id);
@@ -175,7 +175,7 @@ impl Transaction<'_> {
             now.force_reschedule = wanted.force_reschedule.or(now.force_reschedule);
             now.no_shutdown_delay = wanted.no_shutdown_delay.or(now.no_shutdown_delay);
             now.migrate_disable_placement = wanted.migrate_disable_placement.or(now.migrate_disable_placement);
-            self.write_alloc(alloc, EventKind::AllocationUpdateDesiredStatus);
+            self.write_alloc(alloc);
         }
         self.upsert_evals(evals)
     }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use drover_model::command::{ChildKind, NewChild};
 use drover_model::{Evaluation, Job, JobId, Trigger};
 
-use crate::event::EventKind;
 use crate::rows::JobStatus;
 use crate::store::{ApplyError, Transaction};
 use crate::tables::Table;
@@ -75,7 +74,7 @@ impl Transaction<'_> {
             let eval = self.stamped(eval);
             self.upsert_eval(eval);
         }
-        self.job_event(EventKind::JobRegistered, &id);
+        self.job_event(&id);
     }
 
     /// A job with a parent changed its status, came or went.

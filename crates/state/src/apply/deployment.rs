@@ -5,7 +5,7 @@ use std::sync::Arc;
 use drover_base::{AllocId, DeploymentId, WallTime};
 use drover_model::{Deployment, DeploymentHealth, DeploymentStatus, DeploymentUpdate, Evaluation, Job, description};
 
-use crate::event::{EventKind, Payload};
+use crate::event::Payload;
 use crate::rows::{Alloc, DeploymentSlot};
 use crate::store::{ApplyError, Transaction};
 use crate::tables::Table;
@@ -42,10 +42,10 @@ impl Transaction<'_> {
                 self.state.deployments_by_job.insert(((&deployment.job_id).into(), slot), ());
             }
         }
-        self.write_deployment(deployment, EventKind::DeploymentStatusUpdate);
+        self.write_deployment(deployment);
     }
 
-    fn write_deployment(&mut self, mut deployment: Deployment, kind: EventKind) {
+    fn write_deployment(&mut self, mut deployment: Deployment) {
         deployment.modify_index = self.index();
         deployment.modify_time = self.state.time;
         let Some(slot) = self.state.deployment_ids.get(&deployment.id).copied() else { return };
@@ -54,7 +54,7 @@ impl Transaction<'_> {
         let job = self.state.job_slot(&deployment.job_id);
         let deployment = Arc::new(deployment);
         self.state.deployments.insert(slot, Arc::clone(&deployment));
-        self.event(kind, Payload::Deployment(deployment));
+        self.told(Payload::Deployment(deployment));
         if let Some(job) = job {
             self.refresh_status(job);
         }
@@ -73,7 +73,7 @@ impl Transaction<'_> {
         deployment.status = status;
         description.clone_into(&mut deployment.status_description);
         let (job_id, version, create_index) = (deployment.job_id.clone(), deployment.job_version, deployment.job_create_index);
-        self.write_deployment(deployment, EventKind::DeploymentStatusUpdate);
+        self.write_deployment(deployment);
         if status == DeploymentStatus::Successful
             && let Some(slot) = self.state.job_slot(&job_id)
             && self.state.job_at(slot).is_some_and(|row| row.job().create_index == create_index)
@@ -122,7 +122,7 @@ impl Transaction<'_> {
             let by = WallTime(health.time.0.saturating_add(group.progress_deadline_ns));
             group.require_progress_by = group.require_progress_by.max(by);
         }
-        self.write_deployment(deployment, EventKind::DeploymentAllocHealth);
+        self.write_deployment(deployment);
     }
 
     fn active(&self, id: DeploymentId) -> Result<Deployment, ApplyError> {
@@ -185,7 +185,7 @@ impl Transaction<'_> {
         if !deployment.requires_promotion() {
             description::RUNNING.clone_into(&mut deployment.status_description);
         }
-        self.write_deployment(deployment, EventKind::DeploymentPromotion);
+        self.write_deployment(deployment);
         let index = self.index();
         for id in canaries {
             if let Some(row) = self.state.alloc(id).cloned()
@@ -194,7 +194,7 @@ impl Transaction<'_> {
                 let mut alloc = Alloc::clone(&row);
                 alloc.canary = false;
                 alloc.alloc_modify_index = index;
-                self.write_alloc(alloc, EventKind::AllocationUpdated);
+                self.write_alloc(alloc);
             }
         }
         self.upsert_evals(eval.into_iter().collect())
@@ -221,7 +221,7 @@ impl Transaction<'_> {
             let mut alloc = Alloc::clone(&row);
             alloc.health = Some((DeploymentHealth { healthy: good, time }, index));
             alloc.alloc_modify_index = index;
-            self.write_alloc(alloc, EventKind::DeploymentAllocHealth);
+            self.write_alloc(alloc);
         }
         if let Some(update) = update {
             self.set_deployment_status(update.id, update.status, &update.description);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use drover_base::EvalId;
 use drover_model::{EvalStatus, Evaluation};
 
-use crate::event::{EventKind, Payload};
+use crate::event::Payload;
 use crate::rows::EvalSlot;
 use crate::store::{ApplyError, Transaction};
 use crate::tables::Table;
@@ -51,7 +51,7 @@ impl Transaction<'_> {
             }
             self.refresh_status(job_slot);
         }
-        self.event(EventKind::EvaluationUpdated, Payload::Evaluation(eval));
+        self.event(self.kind.of_evaluation(), Payload::Evaluation(eval));
     }
 
     fn count_open(&mut self, job: crate::rows::JobSlot, was: bool, is: bool) {

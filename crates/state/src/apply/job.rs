@@ -5,7 +5,7 @@ use std::sync::Arc;
 use drover_model::command::{RegisterJob, ScalingEvent};
 use drover_model::{Evaluation, Job, JobId, JobType, VersionTag};
 
-use crate::event::{EventKind, Payload};
+use crate::event::Payload;
 use crate::rows::{JobRow, JobSlot, JobStatus, JobVersion};
 use crate::store::{ApplyError, Transaction};
 use crate::summary::JobSummary;
@@ -43,7 +43,7 @@ impl Transaction<'_> {
             self.record_scaling(&id, &group, event);
         }
         self.upsert_evals(eval.into_iter().map(|eval| self.stamped(eval)).collect())?;
-        self.job_event(EventKind::JobRegistered, &id);
+        self.job_event(&id);
         Ok(())
     }
 
@@ -117,9 +117,9 @@ impl Transaction<'_> {
         Arc::make_mut(self.state.jobs.get_mut(&slot).expect("callers found the slot in the table"))
     }
 
-    pub(crate) fn job_event(&mut self, kind: EventKind, id: &JobId) {
+    pub(crate) fn job_event(&mut self, id: &JobId) {
         if let Some(row) = self.state.job(id).cloned() {
-            self.event(kind, Payload::Job(row));
+            self.told(Payload::Job(row));
         }
     }
 
@@ -129,18 +129,14 @@ impl Transaction<'_> {
             return self.upsert_evals(eval.into_iter().collect());
         };
         if purge {
-            let row = self.state.jobs.get(&slot).cloned();
             self.purge(slot, id);
-            if let Some(row) = row {
-                self.event(EventKind::JobDeregistered, Payload::Job(row));
-            }
             return self.upsert_evals(eval.into_iter().collect());
         }
         let mut stopped = Job::clone(self.job_mut(slot).job());
         stopped.stop = true;
         self.store_version(Arc::new(stopped), None);
         self.upsert_evals(eval.into_iter().map(|eval| self.stamped(eval)).collect())?;
-        self.job_event(EventKind::JobDeregistered, id);
+        self.job_event(id);
         Ok(())
     }
 
@@ -160,6 +156,7 @@ impl Transaction<'_> {
         if let Some(row) = self.state.jobs.remove(&slot) {
             self.state.unindex_job(slot, row.job());
             self.count_child(row.job(), Some(row.status), None);
+            self.told(Payload::DeletedJob(row));
         }
         self.state.unname_job(id);
     }
@@ -246,6 +243,7 @@ impl Transaction<'_> {
             row.status = status;
             row.modify_index = index;
             self.count_child(&job, Some(before), Some(status));
+            self.moved.push(job.id.clone());
             self.touched.jobs.insert(job.id.clone());
             self.touch(Table::Jobs);
         }

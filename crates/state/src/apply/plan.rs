@@ -8,7 +8,6 @@ use drover_model::{
     ClientStatus, Contact, DesiredStatus, DesiredTransition, Evaluation, NodeStatus, Plan, RescheduleOutcome, StatusChange,
 };
 
-use crate::event::EventKind;
 use crate::rows::{Alloc, JobRow, JobSlot, NodeRow, RareFields};
 use crate::store::{ApplyError, Transaction};
 
@@ -67,7 +66,7 @@ impl Transaction<'_> {
                 alloc.client_status = status;
             }
             alloc.alloc_modify_index = index;
-            self.write_alloc(alloc, EventKind::PlanResult);
+            self.write_alloc(alloc);
         }
         for preemption in &plan.preemptions {
             let Some(row) = self.state.alloc(preemption.id).cloned() else { continue };
@@ -76,7 +75,7 @@ impl Transaction<'_> {
             alloc.rare.desired_description = Some(Arc::from(format!("Preempted by alloc ID {}", preemption.by)));
             alloc.rare.preempted_by = Some(preemption.by);
             alloc.alloc_modify_index = index;
-            self.write_alloc(alloc, EventKind::PlanResult);
+            self.write_alloc(alloc);
         }
         let job = self
             .state
@@ -106,7 +105,7 @@ impl Transaction<'_> {
                 }
                 alloc.alloc_modify_index = index;
             }
-            self.write_alloc(alloc, EventKind::PlanResult);
+            self.write_alloc(alloc);
         }
         // A job that was stopped since gets nothing new (EVL-048).
         if let Some((slot, job)) = job.filter(|(_, job)| !job.job().stop) {
@@ -164,7 +163,7 @@ impl Transaction<'_> {
         {
             let mut replaced = Alloc::clone(&row);
             replaced.rare.next = Some(placement.id);
-            self.write_alloc(replaced, EventKind::PlanResult);
+            self.write_alloc(replaced);
         }
         let rescheduled = !placement.reschedules.is_empty();
         let rare = RareFields {
@@ -174,35 +173,32 @@ impl Transaction<'_> {
             preempted,
             ..RareFields::default()
         };
-        self.write_alloc(
-            Alloc {
-                id: placement.id,
-                job_slot,
-                job: Arc::clone(version),
-                group: u16::try_from(position).unwrap_or(u16::MAX),
-                index: placement.index,
-                node_slot,
-                node_id: placement.node_id,
-                eval_id,
-                // One of an older version belongs to the deployment of that version (DEP-040).
-                deployment: if newest { deployment } else { self.deployment_of_version(version) },
-                canary: placement.canary,
-                health: None,
-                resources: placement.resources,
-                desired: DesiredStatus::Run,
-                transition: DesiredTransition::default(),
-                client_status: ClientStatus::Pending,
-                tasks: None,
-                rare: rare.into(),
-                metrics: placement.metrics,
-                create_index: index,
-                modify_index: index,
-                alloc_modify_index: index,
-                create_time: time,
-                modify_time: time,
-            },
-            EventKind::PlanResult,
-        );
+        self.write_alloc(Alloc {
+            id: placement.id,
+            job_slot,
+            job: Arc::clone(version),
+            group: u16::try_from(position).unwrap_or(u16::MAX),
+            index: placement.index,
+            node_slot,
+            node_id: placement.node_id,
+            eval_id,
+            // One of an older version belongs to the deployment of that version (DEP-040).
+            deployment: if newest { deployment } else { self.deployment_of_version(version) },
+            canary: placement.canary,
+            health: None,
+            resources: placement.resources,
+            desired: DesiredStatus::Run,
+            transition: DesiredTransition::default(),
+            client_status: ClientStatus::Pending,
+            tasks: None,
+            rare: rare.into(),
+            metrics: placement.metrics,
+            create_index: index,
+            modify_index: index,
+            alloc_modify_index: index,
+            create_time: time,
+            modify_time: time,
+        });
         true
     }
 }

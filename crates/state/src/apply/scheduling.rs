@@ -5,6 +5,7 @@ use std::sync::Arc;
 use drover_model::{AutopilotConfig, NODE_POOL_ALL, NodePool, SchedulerConfig};
 
 use crate::archive::read_archive;
+use crate::event::{EventKind, Payload};
 use crate::store::{ApplyError, Transaction};
 use crate::tables::Table;
 
@@ -20,6 +21,7 @@ impl Transaction<'_> {
         config.create_index = if stored.create_index == 0 { index } else { stored.create_index };
         config.modify_index = index;
         self.state.scheduler_config = Arc::new(config);
+        self.told(Payload::Scheduler(Arc::clone(&self.state.scheduler_config)));
         self.touch(Table::SchedulerConfig);
         Ok(())
     }
@@ -31,7 +33,9 @@ impl Transaction<'_> {
         }
         config.create_index = if stored.create_index == 0 { index } else { stored.create_index };
         config.modify_index = index;
-        self.state.autopilot = Some(Arc::new(config));
+        let config = Arc::new(config);
+        self.state.autopilot = Some(Arc::clone(&config));
+        self.told(Payload::Autopilot(config));
         Ok(())
     }
 
@@ -68,7 +72,9 @@ impl Transaction<'_> {
         pool.create_index = self.state.node_pool(&pool.name).map_or(index, |old| old.create_index);
         pool.modify_index = index;
         let name: Arc<str> = Arc::from(pool.name.as_str());
-        self.state.node_pools.insert(Arc::clone(&name), Arc::new(pool));
+        let pool = Arc::new(pool);
+        self.state.node_pools.insert(Arc::clone(&name), Arc::clone(&pool));
+        self.event(EventKind::NodePoolUpserted, Payload::NodePool(pool));
         self.touch(Table::NodePools);
         self.touched.node_pools.insert(name.to_string());
     }
@@ -97,7 +103,9 @@ impl Transaction<'_> {
             }
         }
         for name in names {
-            self.state.node_pools.remove(name.as_str());
+            if let Some(pool) = self.state.node_pools.remove(name.as_str()) {
+                self.told(Payload::NodePool(pool));
+            }
             self.touched.node_pools.insert(name.clone());
         }
         self.touch(Table::NodePools);

@@ -12,7 +12,7 @@ use drover_model::*;
 use crate::fixture::Fixture;
 use crate::persist::{SnapshotReader, write_snapshot};
 use crate::rows::{Alloc, JobRow, JobStatus, NodeRow, Rare};
-use crate::store::{Applied, ApplyError, Store, Touched, Transaction};
+use crate::store::{Applied, ApplyError, Store, Transaction};
 use crate::tables::Snapshot;
 
 struct World {
@@ -325,7 +325,7 @@ fn recorded_statuses_of_jobs_agree() {
             });
         }
         let mut state = fixture.finish();
-        Transaction { state: &mut state, touched: Touched::default(), events: Vec::new() }.refresh_status(slot);
+        Transaction::new(&mut state, crate::event::EventKind::EvaluationUpdated).refresh_status(slot);
         let status = state.job_at(slot).unwrap().status;
         assert_eq!(status.text(), record["status"].as_str().unwrap(), "{record}");
     }

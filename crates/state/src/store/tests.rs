@@ -300,10 +300,12 @@ fn an_entry_gives_its_events_together_with_keys_and_payload() {
     let (mut world, _, alloc) = running();
     let applied = world.apply(report(alloc, ClientStatus::Failed));
     let told: Vec<_> = applied.events.iter().map(|event| (event.topic().text(), event.kind.text(), event.index)).collect();
-    assert_eq!(told, [("Service", "ServiceDeregistration", applied.index), ("Allocation", "AllocationUpdated", applied.index)]);
+    let of = |topic: &'static str, kind: &'static str| (topic, kind, applied.index);
+    let wanted = [of("Service", "ServiceDeregistration"), of("Allocation", "AllocationUpdated"), of("Job", "AllocationUpdated")];
+    assert_eq!(told, wanted);
     let event = &applied.events[1];
     assert_eq!((event.key(), event.namespace()), (alloc.to_string(), "default"));
-    assert_eq!(event.filter_keys(), ["web"]);
+    assert_eq!(event.filter_keys(), ["web", ""]);
 }
 
 #[test]
