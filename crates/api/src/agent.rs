@@ -926,6 +926,8 @@ pub struct MetricsSummary {
     /// Text like 2026-01-02 03:04:05 +0000 UTC.
     pub timestamp: String,
     pub gauges: Option<Vec<GaugeValue>>,
+    /// Gauges of more digits; there are none.
+    pub precision_gauges: Option<Vec<GaugeValue>>,
     /// Usually ().
     pub points: Option<Vec<PointValue>>,
     pub counters: Option<Vec<SampledValue>>,

@@ -736,6 +736,12 @@ impl ClientHandle {
         node.attributes.get("cpu.frequency").and_then(|text| text.parse().ok()).unwrap_or(1000.0)
     }
 
+    /// Every allocation here with its status as this node has it, and the states of its tasks.
+    pub fn statuses(&self) -> Vec<(Arc<Allocation>, drover_model::ClientStatus, Vec<TaskStatus>)> {
+        let views = self.allocs().into_iter().filter_map(|id| self.shared.handle(id)).map(|handle| handle.view());
+        views.map(|view| (view.alloc, view.status, view.tasks.values().map(|state| state.status).collect())).collect()
+    }
+
     /// What this machine uses: two looks a moment apart.
     pub async fn host_stats(&self) -> api::HostStats {
         let read = || drover_linux::fingerprint::core_times().unwrap_or_default();

@@ -162,11 +162,15 @@ impl Agent {
     }
 
     fn is_ready(&self) -> bool {
+        let is_led = || self.try_call("GET", "/v1/status/leader", None).is_ok_and(|reply| reply.status == 200 && reply.body.len() > 2);
         if self.mode == Mode::DurableServer {
-            return self.try_call("GET", "/v1/status/leader", None).is_ok_and(|reply| reply.status == 200 && reply.body.len() > 2);
+            return is_led();
         }
-        self.try_call("GET", "/v1/nodes", None)
-            .is_ok_and(|reply| reply.json().as_array().is_some_and(|nodes| nodes.iter().any(|node| node["Status"] == "ready")))
+        // Whoever holds callers to policies tells nobody of nodes.
+        self.try_call("GET", "/v1/nodes", None).is_ok_and(|reply| {
+            reply.status == 403 && is_led()
+                || reply.json().as_array().is_some_and(|nodes| nodes.iter().any(|node| node["Status"] == "ready"))
+        })
     }
 
     /// Waits for the process to end by itself and returns its exit code.

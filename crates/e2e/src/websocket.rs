@@ -21,10 +21,18 @@ impl Conversation {
     /// # Errors
     /// With the answer, when it is not a change of protocol.
     pub fn open(address: SocketAddr, path: &str) -> io::Result<Self> {
+        Self::open_with(address, path, "")
+    }
+
+    /// The same with further lines in the head of the request.
+    ///
+    /// # Errors
+    /// With the answer, when it is not a change of protocol.
+    pub fn open_with(address: SocketAddr, path: &str, more: &str) -> io::Result<Self> {
         let mut stream = TcpStream::connect_timeout(&address, LIMIT)?;
         stream.set_read_timeout(Some(LIMIT))?;
         let head = format!(
-            "GET {path} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            "GET {path} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{more}\r\n"
         );
         stream.write_all(head.as_bytes())?;
         let mut answer = Vec::new();

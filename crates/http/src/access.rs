@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use drover_model::AclToken;
-pub use drover_model::acl::{Access as Rights, Capability, NodePoolCapability, OperatorCapability, VariableCapability};
+pub use drover_model::acl::{
+    Access as Rights, Capability, HostVolumeCapability, NodePoolCapability, OperatorCapability, VariableCapability,
+};
 use http::StatusCode;
 
 use crate::error::ApiError;

@@ -59,13 +59,13 @@ fn new_line(out: &mut Vec<u8>, depth: usize) {
 }
 
 /// The position after the closing quote of the string that starts at `start`.
-fn string_end(text: &[u8], start: usize) -> usize {
+pub(crate) fn string_end(text: &[u8], start: usize) -> usize {
     let mut position = start + 1;
     while let Some(&byte) = text.get(position) {
         position += 1;
         match byte {
             b'\\' => position += 1,
-            b'"' => return position,
+            b'"' => return position.min(text.len()),
             _ => {}
         }
     }

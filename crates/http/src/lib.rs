@@ -15,6 +15,7 @@ pub mod ids;
 pub mod json;
 pub mod limit;
 pub mod logs;
+mod measures;
 pub mod openapi;
 pub mod page;
 pub mod query;

@@ -21,6 +21,8 @@ use crate::query::{PageOptions, Query, ReadOptions};
 pub const BODY_MAX: usize = 16 * 1024 * 1024;
 /// How long the next part of a body may take.
 const BODY_PART_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a whole body may take.
+const BODY_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// A body that has not been read yet.
 pub type Incoming = Pin<Box<dyn http_body::Body<Data = Bytes, Error = io::Error> + Send>>;
@@ -199,8 +201,10 @@ impl Request {
             return Err(too_large());
         }
         let mut bytes = BytesMut::new();
+        let end = self.clock.monotonic() + BODY_TIMEOUT;
         loop {
-            let Some(next) = self.clock.timeout(BODY_PART_TIMEOUT, body.frame()).await else {
+            let left = end.since(self.clock.monotonic()).min(BODY_PART_TIMEOUT);
+            let Some(next) = self.clock.timeout(left, body.frame()).await else {
                 return Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "Request body took too long"));
             };
             match next {
@@ -242,7 +246,75 @@ impl Request {
 /// Reads the first JSON value of a body; what follows it is ignored, as clients are used to.
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     let mut decoder = serde_json::Deserializer::from_slice(bytes);
-    T::deserialize(&mut decoder).map_err(|error| ApiError::bad_request(format!("decode the request body: {error}")))
+    T::deserialize(&mut decoder).map_err(|error| {
+        let place = place(bytes, error.line(), error.column());
+        let place = if place.is_empty() { place } else { format!("{place}: ") };
+        ApiError::bad_request(format!("decode the request body: {place}{error}"))
+    })
+}
+
+/// Names of members are shown up to this length.
+const NAME_SHOWN_MAX: usize = 64;
+
+/// The JSON path to what stands at a line and column, as `Job.TaskGroups[0].Count`.
+fn place(bytes: &[u8], line: usize, column: usize) -> String {
+    enum Step {
+        Member(String, bool),
+        Element(usize),
+    }
+    let start: usize = bytes.split_inclusive(|byte| *byte == b'\n').take(line.saturating_sub(1)).map(<[u8]>::len).sum();
+    let end = (start + column).min(bytes.len());
+    let (mut at, mut steps) = (0, Vec::new());
+    while at < end {
+        match bytes[at] {
+            // What begins here is what is meant.
+            b'{' | b'[' if at + 1 == end => {}
+            b'{' => steps.push(Step::Member(String::new(), false)),
+            b'[' => steps.push(Step::Element(0)),
+            // What ends here is what is meant.
+            b'}' | b']' if at + 1 < end => {
+                steps.pop();
+            }
+            b':' => {
+                if let Some(Step::Member(_, named)) = steps.last_mut() {
+                    *named = true;
+                }
+            }
+            b',' => match steps.last_mut() {
+                Some(Step::Element(number)) => *number += 1,
+                Some(Step::Member(name, named)) => {
+                    name.clear();
+                    *named = false;
+                }
+                None => {}
+            },
+            b'"' => {
+                let length = crate::json::string_end(bytes, at) - at;
+                if let Some(Step::Member(name, false)) = steps.last_mut() {
+                    let text = String::from_utf8_lossy(&bytes[at + 1..(at + length).saturating_sub(1).max(at + 1)]).into_owned();
+                    *name = text.chars().take(NAME_SHOWN_MAX).collect();
+                }
+                at += length;
+                continue;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    let mut out = String::new();
+    for step in steps {
+        match step {
+            Step::Member(name, _) if name.is_empty() => {}
+            Step::Member(name, _) => {
+                if !out.is_empty() {
+                    out.push('.');
+                }
+                out.push_str(&name);
+            }
+            Step::Element(number) => out.push_str(&format!("[{number}]")),
+        }
+    }
+    out
 }
 
 #[cfg(test)]
@@ -266,6 +338,23 @@ mod tests {
         assert_eq!(error.status, StatusCode::BAD_REQUEST);
         let error = with_body([b"[".repeat(100_000)].concat()).json::<serde_json::Value>().await.unwrap_err();
         assert_eq!(error.status, StatusCode::BAD_REQUEST);
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_in_a_body_is_told_with_its_place() {
+        for (body, wanted) in [
+            (r#"{"Job": {"ID": "a,b", "TaskGroups": [{"Name": "g"}, {"Name": "h", "Count": "two"}]}}"#, "Job.TaskGroups[1].Count: "),
+            (r#"{"Job": {"Priority": []}}"#, "Job.Priority"),
+            ("{\n \"Job\": {\n  \"ID\": 7\n }\n}", "Job.ID: "),
+            (r#"{"Job": {"Meta": {"a\"b": 1}}}"#, "Job.Meta.a\\\"b: "),
+            (r#"{"Job": nonsense}"#, "Job: "),
+        ] {
+            let error = with_body(body.as_bytes().to_vec()).json::<drover_api::JobRegisterRequest>().await.unwrap_err();
+            assert!(error.status == StatusCode::BAD_REQUEST && error.text.contains(wanted), "{body}: {}", error.text);
+        }
+        for body in ["\"", "{\"", "{\"a\\", "[[[", "}", "{\"a\":[1,2,}", "\u{e9}{\"\u{e9}\":"] {
+            assert!(with_body(body.as_bytes().to_vec()).json::<drover_api::JobRegisterRequest>().await.is_err(), "{body}");
+        }
     }
 
     #[tokio::test]

@@ -67,13 +67,13 @@ pub async fn serve<S: crate::access::Guard>(listener: TcpListener, api: Api<S>, 
         };
         match limit.admit(api.clock().monotonic(), remote) {
             Admission::Open(slot) => {
-                metrics::gauge!("nomad.agent.http.connections").set(limit.open() as f64);
+                metrics::gauge!("nomad.nomad.agent.http.connections").set(limit.open() as f64);
                 let (api, limit) = (api.clone(), limit.clone());
                 let stop = stop.clone();
                 scope.spawn("http connection", async move {
                     connection(stream, remote, api, stop).await;
                     drop(slot);
-                    metrics::gauge!("nomad.agent.http.connections").set(limit.open() as f64);
+                    metrics::gauge!("nomad.nomad.agent.http.connections").set(limit.open() as f64);
                 });
             }
             Admission::Explain => {

@@ -120,7 +120,7 @@ fn object_routes() -> Vec<Route<Agent>> {
         Route::new(Write, "/v1/search/fuzzy", Access::Filtered, Server, fuzzy::search),
         Route::new(Get, "/v1/scaling/policies", list(ListScalingPolicies), Server, scaling::list),
         Route::new(Get, "/v1/scaling/policy/{policy_id}", may(ReadScalingPolicy), Server, scaling::read),
-        Route::new(Get, "/v1/event/stream", Access::Filtered, Server, events::stream).uncompressed(),
+        Route::new(Get, "/v1/event/stream", Access::Filtered, Server, events::stream).uncompressed().refusing_late(),
     ]
 }
 
@@ -239,6 +239,12 @@ fn client_routes() -> Vec<Route<Agent>> {
         Route::new(Write, "/v1/client/allocation/{alloc_id}/signal", may(AllocLifecycle), Client, client::signal).cors(),
         Route::new(Any, "/v1/client/allocation/{alloc_id}/exec", may(AllocExec), Client, exec::exec).late().cors(),
         Route::new(Any, "/v1/client/allocation/{alloc_id}/gc", may(GcAllocation), Client, client::collect).cors(),
+        Route::new(Any, "/v1/client/allocation/{alloc_id}/pause", may(Capability::PauseAllocation), Client, client::pause)
+            .cors()
+            .without("pausing of tasks"),
+        Route::new(Any, "/v1/client/allocation/{alloc_id}/snapshot", Access::Public, Client, client::snapshot)
+            .cors()
+            .without("migration of allocation data"),
         Route::new(Any, "/v1/client/stats", Access::NodeRead, Client, client::host_stats).cors(),
         Route::new(Get, "/v1/client/metadata", Access::NodeRead, Client, client::metadata).late().cors(),
         Route::new(Post, "/v1/client/metadata", Access::NodeWrite, Client, client::set_metadata).cors(),
@@ -301,8 +307,6 @@ fn missing_routes() -> Vec<Route<Agent>> {
     for (feature, patterns) in [
         ("workload identity", &["/.well-known/jwks.json", "/.well-known/openid-configuration"][..]),
         ("node identity", &["/v1/client/identity", "/v1/client/identity/renew"]),
-        ("pausing of tasks", &["/v1/client/allocation/{alloc_id}/pause"]),
-        ("migration of allocation data", &["/v1/client/allocation/{alloc_id}/snapshot"]),
         (
             "the root keyring's operations",
             &["/v1/operator/keyring/keys", "/v1/operator/keyring/rotate", "/v1/operator/keyring/key/{key_id}"],
@@ -313,7 +317,6 @@ fn missing_routes() -> Vec<Route<Agent>> {
             let route = if pattern.starts_with("/v1/client/") { route.cors() } else { route };
             match *pattern {
                 "/v1/client/identity/renew" => route.held_to(Access::NodeWrite),
-                "/v1/client/allocation/{alloc_id}/pause" => route.held_to(may(Capability::PauseAllocation)),
                 _ => route,
             }
         }));

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use drover_api as api;
-use drover_base::WallTime;
+use drover_base::{Monotonic, WallTime};
 use metrics::{Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 
 /// How long an interval is.
 pub const INTERVAL_SECONDS: i64 = 10;
+/// How long gathered gauges are new.
+const GATHERED_FOR: Duration = Duration::from_secs(1);
 /// Different series that are kept; more are counted under one name.
 const SERIES_MAX: usize = 4096;
 
@@ -63,6 +66,10 @@ struct Kept {
     current: Interval,
     last: Option<Interval>,
     gauges: BTreeMap<Series, f64>,
+    /// Gauges that are gathered as a whole: what is not told any more is gone.
+    gathered: BTreeMap<Series, f64>,
+    /// When that was begun last.
+    gathered_at: Option<Monotonic>,
     totals: BTreeMap<Series, f64>,
     sums: BTreeMap<Series, (u64, f64)>,
 }
@@ -97,6 +104,22 @@ impl Telemetry {
         }
     }
 
+    /// Whether gauges are to be gathered now: not while they are still new.
+    pub fn begin_gathering(&self, now: Monotonic) -> bool {
+        let mut kept = self.kept();
+        let due = kept.gathered_at.is_none_or(|at| now.since(at) >= GATHERED_FOR);
+        if due {
+            kept.gathered_at = Some(now);
+        }
+        due
+    }
+
+    /// Takes gauges in the place of all that were gathered before.
+    pub fn gather(&self, gauges: impl IntoIterator<Item = (String, Vec<(String, String)>, f64)>) {
+        let gathered = gauges.into_iter().map(|(name, labels, value)| ((name, labels), value)).take(SERIES_MAX).collect();
+        self.kept().gathered = gathered;
+    }
+
     /// The last whole interval, or the running one before the first has ended.
     pub fn summary(&self) -> api::MetricsSummary {
         let kept = self.kept();
@@ -115,7 +138,7 @@ impl Telemetry {
             });
             Some(shown.collect())
         };
-        let gauges = kept.gauges.iter().map(|((name, labels), value)| api::GaugeValue {
+        let gauges = kept.gauges.iter().chain(&kept.gathered).map(|((name, labels), value)| api::GaugeValue {
             name: name.clone(),
             value: *value,
             labels: Some(labels.iter().cloned().collect()),
@@ -125,6 +148,7 @@ impl Telemetry {
         api::MetricsSummary {
             timestamp,
             gauges: Some(gauges.collect()),
+            precision_gauges: Some(Vec::new()),
             points: Some(Vec::new()),
             counters: values(&interval.counters),
             samples: values(&interval.samples),
@@ -152,7 +176,7 @@ impl Telemetry {
         for (series, value) in &kept.totals {
             write("counter", series, "", value.to_string());
         }
-        for (series, value) in &kept.gauges {
+        for (series, value) in kept.gauges.iter().chain(&kept.gathered) {
             write("gauge", series, "", value.to_string());
         }
         for (series, (count, sum)) in &kept.sums {
@@ -253,8 +277,11 @@ impl Recorder for Telemetry {
 
 #[cfg(test)]
 mod tests {
+    use drover_macros::proves;
+
     use super::*;
 
+    #[proves("EVT-018", "EVT-020")]
     #[test]
     fn an_interval_is_summed_up_when_it_is_over() {
         let telemetry = Telemetry::default();
@@ -275,6 +302,14 @@ mod tests {
         assert_eq!(summary.gauges.unwrap()[0].value, 7.0);
         assert_eq!(summary.samples.unwrap()[0].mean, 2.0);
         assert_eq!(summary.timestamp, "1970-01-01 00:01:40 +0000 UTC");
+        let gauge = |value: f64| ("a.leader".to_owned(), vec![("job".to_owned(), "x".to_owned())], value);
+        telemetry.gather([gauge(1.0)]);
+        telemetry.gather([gauge(2.0)]);
+        let shown = telemetry.summary().gauges.unwrap();
+        assert_eq!(shown.iter().map(|gauge| gauge.value).collect::<Vec<_>>(), [7.0, 2.0]);
+        assert!(telemetry.prometheus().contains("a_leader{job=\"x\"} 2\n"));
+        telemetry.gather([]);
+        assert!(!telemetry.prometheus().contains("a_leader"), "what nobody tells any more is dropped");
         telemetry.tick(at(121));
         assert!(telemetry.summary().counters.unwrap().is_empty());
         let text = telemetry.prometheus();

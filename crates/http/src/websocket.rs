@@ -82,6 +82,12 @@ impl Writer {
     }
 }
 
+/// Whether a page that asks for a conversation came from this agent: browsers name the page's origin, other programs none. Without
+/// this, any page that a user looks at could run commands with what the user's browser may do.
+fn of_same_site(origin: &str, host: &str) -> bool {
+    origin.is_empty() || origin.split_once("://").is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host))
+}
+
 /// Answers that the protocol changes, and then holds the conversation.
 ///
 /// # Errors
@@ -97,6 +103,10 @@ where
     let Some(upgrade) = upgrade.filter(|_| header("upgrade").eq_ignore_ascii_case("websocket") && !key.is_empty()) else {
         return Err(ApiError::by_text("websocket connection not found in context"));
     };
+    if !of_same_site(header("origin"), header("host")) {
+        let text = format!("request origin not allowed: {} is not this agent, {}", header("origin"), header("host"));
+        return Err(ApiError::new(StatusCode::FORBIDDEN, text));
+    }
     let digest = drover_lang::digest::sha1(format!("{key}{KEY_SUFFIX}").as_bytes());
     let accept = base64::engine::general_purpose::STANDARD.encode(digest);
     let session = Session::new(async move {
@@ -118,4 +128,25 @@ where
     }
     reply.session = Some(session);
     Ok(reply)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_pages_of_this_agent_may_talk() {
+        for (origin, fits) in [
+            ("", true),
+            ("http://drover.example:4646", true),
+            ("https://DROVER.example:4646", true),
+            ("http://drover.example", false),
+            ("http://evil.example:4646", false),
+            ("http://drover.example:4646.evil.example", false),
+            ("null", false),
+            ("drover.example:4646", false),
+        ] {
+            assert_eq!(of_same_site(origin, "drover.example:4646"), fits, "{origin}");
+        }
+    }
 }

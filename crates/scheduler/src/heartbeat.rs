@@ -34,6 +34,11 @@ impl Timers {
         self.order.first() == Some(&(by, node))
     }
 
+    /// How many nodes are expected to be heard of.
+    pub fn expected(&self) -> usize {
+        self.due.len()
+    }
+
     /// Expects nothing of a node any more.
     pub fn forget(&mut self, node: NodeId) {
         if let Some(by) = self.due.remove(&node) {

@@ -73,7 +73,7 @@ pub struct Config {
     pub failover_heartbeat: Duration,
     /// Start-up must be over by then (RFT-037).
     pub start_timeout: Duration,
-    /// Entries of the event stream that are kept.
+    /// Entries of the event stream that are kept; 0 when there is none (EVT-012).
     pub event_buffer: usize,
     /// The largest job source that is kept, in bytes.
     pub job_source_max: usize,
@@ -81,6 +81,8 @@ pub struct Config {
     pub gc_interval: Duration,
     /// How old things are when they may be collected.
     pub gc_thresholds: drover_scheduler::gc::Thresholds,
+    /// How many allocations the groups of a job may count together; 0 for any number. System jobs run wherever they fit.
+    pub job_max_count: u64,
     /// The highest priority of a job.
     pub job_max_priority: u8,
     /// The Vault and Consul that jobs may use.
@@ -118,6 +120,7 @@ impl Config {
             job_source_max: 1 << 20,
             gc_interval: Duration::from_secs(300),
             gc_thresholds: drover_scheduler::gc::Thresholds::default(),
+            job_max_count: 50_000,
             job_max_priority: 100,
             peers: drover_model::admission::Peers::default(),
             evals_pending_max: 200_000,

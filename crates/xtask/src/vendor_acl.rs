@@ -209,6 +209,38 @@ pub(crate) const VARIABLES: &[&str] = &[
     "variables/DELETE-var-path-missing",
 ];
 
+/// Streams of events about what is made, changed and deleted by the API alone.
+pub(crate) const EVENTS: &[&str] = &[
+    "events/GET-event-stream-topic-aclauthmethod",
+    "events/GET-event-stream-topic-aclbindingrule",
+    "events/GET-event-stream-topic-aclpolicy",
+    "events/GET-event-stream-topic-aclrole",
+    "events/GET-event-stream-topic-acltoken",
+    "events/GET-event-stream-topic-nodepool",
+    "events/GET-event-stream-topic-variable",
+];
+
+/// Streams of events about what runs.
+pub(crate) const STREAMS: &[&str] = &[
+    "events/GET-event-stream-empty-topic",
+    "events/GET-event-stream-topic-all-job-purge",
+    "events/GET-event-stream-topic-allocation",
+    "events/GET-event-stream-topic-allocation-key",
+    "events/GET-event-stream-topic-deployment",
+    "events/GET-event-stream-topic-evaluation",
+    "events/GET-event-stream-topic-evaluation-key",
+    "events/GET-event-stream-topic-job",
+    "events/GET-event-stream-topic-namespace",
+    "events/GET-event-stream-topic-node",
+    "events/GET-event-stream-topic-nodedrain",
+    "events/GET-event-stream-topic-operator",
+    "events/GET-event-stream-topic-service",
+    "events/GET-event-stream-topic-star",
+    "events/GET-event-stream-two-topics",
+    "events/GET-event-stream-unknown-namespace",
+    "events/GET-event-stream-unknown-topic",
+];
+
 /// Commands about access control and variables by the numbers of their records.
 pub(crate) const COMMANDS_ACL: &[&str] = &[
     "403", "405", "407", "408", "410", "411", "413", "414", "415", "416", "417", "418", "419", "420", "421", "424", "425", "429", "436",

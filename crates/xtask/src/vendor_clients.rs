@@ -158,14 +158,18 @@ pub(crate) fn clients(records: &Path, target: &Path) -> Result<()> {
     answers(&records.join("http"), vendor_operators::OPERATORS, &target.join("http-operators.jsonl"))?;
     answers(&records.join("http"), vendor_replay::FLOWS, &target.join("http-flows.jsonl"))?;
     answers(&records.join("http"), vendor_replay::LIVE, &target.join("http-live.jsonl"))?;
-    let story = target.join("../chronicle.txt");
-    let story = fs::read_to_string(&story).with_context(|| format!("read {}", story.display()))?;
-    whole(&records.join("http"), &vendor_replay::of_story(&story), &target.join("http-chronicle.jsonl"))?;
+    for name in ["chronicle", "chronicle-acl"] {
+        let story = target.join(format!("../{name}.txt"));
+        let story = fs::read_to_string(&story).with_context(|| format!("read {}", story.display()))?;
+        whole(&records.join("http"), &vendor_replay::of_story(&story), &target.join(format!("http-{name}.jsonl")))?;
+    }
     command_line(&records.join("cli"), vendor_replay::COMMANDS_LIVE, &target.join("cli-live.jsonl"))?;
     command_line(&records.join("cli"), vendor_replay::COMMANDS_FOLLOWED, &target.join("cli-followed.jsonl"))?;
     answers(&records.join("http"), NAMESPACE_ANSWERS, &target.join("http-namespaces.jsonl"))?;
     answers(&records.join("http"), vendor_acl::ACL, &target.join("http-acl.jsonl"))?;
     answers(&records.join("http"), vendor_acl::VARIABLES, &target.join("http-variables.jsonl"))?;
+    answers(&records.join("http"), vendor_acl::EVENTS, &target.join("http-events.jsonl"))?;
+    answers(&records.join("http"), vendor_acl::STREAMS, &target.join("http-streams.jsonl"))?;
     vendor_acl::access(records, &target.join("http-access.tsv"))?;
     forbidden(&records.join("http"), &target.join("http-forbidden.jsonl"))?;
     command_line(&records.join("cli"), NAMESPACES, &target.join("cli-namespaces.jsonl"))?;

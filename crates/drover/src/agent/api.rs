@@ -51,7 +51,7 @@ pub(super) fn serve(listener: TcpListener, parts: Parts<'_>, scope: TaskScope) {
     let ticking = clock.clone();
     scope.spawn_until_stop("telemetry intervals", async move {
         loop {
-            ticking.sleep(std::time::Duration::from_secs(drover_http::telemetry::INTERVAL_SECONDS.unsigned_abs())).await;
+            ticking.sleep(std::time::Duration::from_secs(1)).await;
             telemetry.tick(ticking.now());
         }
     });

@@ -79,6 +79,7 @@ const WITH_EFFECT: &[&str] = &[
     "server.batch_eval_gc_threshold",
     "server.bootstrap_expect",
     "server.deployment_gc_threshold",
+    "server.enable_event_broker",
     "server.enabled",
     "server.encrypt",
     "server.eval_gc_threshold",
@@ -86,6 +87,7 @@ const WITH_EFFECT: &[&str] = &[
     "server.failover_heartbeat_ttl",
     "server.heartbeat_grace",
     "server.job_gc_threshold",
+    "server.job_max_count",
     "server.job_max_priority",
     "server.max_heartbeats_per_second",
     "server.min_heartbeat_ttl",
@@ -94,7 +96,10 @@ const WITH_EFFECT: &[&str] = &[
     "server.raft_protocol",
     "server.raft_snapshot_threshold",
     "server.raft_trailing_logs",
+    "server.search",
     "telemetry.prometheus_metrics",
+    "telemetry.publish_allocation_metrics",
+    "telemetry.publish_node_metrics",
     "tls",
 ];
 

@@ -195,12 +195,18 @@ fn server_config(settings: &Settings, data_dir: &Path) -> Config {
     if let Some(priority) = told.job_max_priority.and_then(|priority| u8::try_from(priority).ok()).filter(|priority| *priority > 0) {
         config.job_max_priority = priority;
     }
+    if let Some(most) = told.job_max_count.and_then(|most| u64::try_from(most).ok()) {
+        config.job_max_count = most;
+    }
     config.peers = peers(&settings.partial);
     config.failover_heartbeat = duration(told.failover_heartbeat_ttl.0, config.failover_heartbeat);
     if let Ok(size) = usize::try_from(told.event_buffer_size)
         && size > 0
     {
         config.event_buffer = size;
+    }
+    if !told.enable_event_broker {
+        config.event_buffer = 0;
     }
     let acl = &settings.config.acl;
     config.acl.enabled = acl.enabled;

@@ -3,7 +3,7 @@
 //!
 //! `testdata/chronicle.txt` is the story, one step a line: `ask NAME` sends a recorded request and compares the answer,
 //! `form NAME` compares only the form of the answer's entries, because the recording's past is longer than the story's,
-//! `do METHOD PATH BODY` sends a request that was not recorded, `until PATH POINTER VALUE` waits. Ids are learned from answers
+//! `do METHOD PATH BODY` sends a request that was not recorded (`as TOKEN` says by whom), `until PATH POINTER VALUE` waits. Ids are learned from answers
 //! and sent back where the record sends them back; `running`, `bind` and the like learn one by itself. A read that does not agree yet is asked again: what it waits for happens.
 
 use std::collections::BTreeMap;
@@ -27,6 +27,8 @@ const LONG: &[(&str, &str, usize, &str)] = &[("<base64 of 17000 bytes>", "QUFB",
 struct Known {
     ids: BTreeMap<String, String>,
     index: u64,
+    /// The token of requests that were not recorded.
+    token: String,
 }
 
 impl Known {
@@ -101,7 +103,7 @@ fn replied(agent: &Agent, asked: &Value, known: &Known) -> http::Reply {
         body.len()
     );
     for (name, value) in asked["headers"].as_object().into_iter().flatten() {
-        head.push_str(&format!("{name}: {}\r\n", value.as_str().unwrap()));
+        head.push_str(&format!("{name}: {}\r\n", known.fill(value.as_str().unwrap())));
     }
     http::raw(agent.address, format!("{head}\r\n{body}").as_bytes()).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
@@ -124,11 +126,13 @@ const MAPS: &[&str] = &[
     "Scores",
     "NodesAvailable",
     "Config",
+    "Labels",
+    "Tags",
 ];
 
 /// Whether a value has the form of one of those recorded in its place: the same fields, of the same kinds. What was recorded as
 /// null may be there, and what was recorded may be null.
-fn has_form(name: &str, recorded: &[&Value], answered: &Value) -> Result<(), String> {
+pub(crate) fn has_form(name: &str, recorded: &[&Value], answered: &Value) -> Result<(), String> {
     let kind = |value: &Value| match value {
         Value::Null => "null",
         Value::Bool(_) => "bool",
@@ -240,7 +244,7 @@ fn differences(record: &Value, reply: &http::Reply, form: bool) -> (Vec<String>,
 fn ask(agent: &Agent, record: &Value, known: &mut Known, form: bool) -> Vec<String> {
     let asked = &record["request"];
     let (method, path) = (asked["method"].as_str().unwrap(), asked["path"].as_str().unwrap());
-    exercised("http-api", route_row(method, path), "drover_e2e::it::chronicle::one_agent_tells_its_story_as_recorded");
+    exercised("http-api", route_row(method, path), "drover_e2e::it::chronicle");
     let read = method == "GET" || path.starts_with("/v1/search") || path == "/v1/jobs/statuses" || path.contains("/plan");
     let mut tries = 0;
     loop {
@@ -263,16 +267,46 @@ fn ask(agent: &Agent, record: &Value, known: &mut Known, form: bool) -> Vec<Stri
 
 #[test]
 fn one_agent_tells_its_story_as_recorded() {
-    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata");
-    let story = std::fs::read_to_string(data.join("chronicle.txt")).unwrap();
-    let all = records(&std::fs::read_to_string(data.join("golden/http-chronicle.jsonl")).unwrap());
-    let directory = tempfile::tempdir().unwrap();
     let config = "name = \"pasture\"\nclient {\n node_class = \"meadow\"\n memory_total_mb = 16000\n meta { rack = \"r7\" }\n}\ntelemetry { prometheus_metrics = true }";
+    told("chronicle", config);
+}
+
+#[test]
+fn an_agent_with_access_control_tells_its_story_as_recorded() {
+    let config = "region = \"east\"\nname = \"ewe1\"\ndatacenter = \"east-1\"\nclient {\n node_class = \"hill\"\n}\nacl { enabled = true }";
+    told("chronicle-acl", config);
+}
+
+/// Sends a request that was not recorded, with the token of the story.
+fn sent(agent: &Agent, known: &Known, method: &str, path: &str, body: &Value) -> http::Reply {
+    replied(agent, &json!({"method": method, "path": path, "body": body, "headers": {"X-Nomad-Token": known.token}}), known)
+}
+
+/// Asks until the answer is as wanted.
+fn until(agent: &Agent, known: &Known, path: &str, what: &str, met: impl Fn(&Value) -> bool) -> Value {
+    let mut last = Value::Null;
+    for _ in 0..600 {
+        last = sent(agent, known, "GET", path, &Value::Null).json();
+        if met(&last) {
+            return last;
+        }
+        sleep(PAUSE);
+    }
+    panic!("{what}: {path} is still {last}");
+}
+
+fn told(name: &str, config: &str) {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata");
+    let story = std::fs::read_to_string(data.join(format!("{name}.txt"))).unwrap();
+    let all = records(&std::fs::read_to_string(data.join(format!("golden/http-{name}.jsonl"))).unwrap());
+    let directory = tempfile::tempdir().unwrap();
     let agent = Agent::start_with(directory.path(), Mode::Dev, config, &[]);
     let different = differing("http");
     let mut wrong = Vec::new();
     let mut known = Known::default();
-    known.ids.insert("node-1".to_owned(), agent.get("/v1/nodes")[0]["ID"].as_str().unwrap().to_owned());
+    if let Some(node) = agent.call("GET", "/v1/nodes", None).json()[0]["ID"].as_str() {
+        known.ids.insert("node-1".to_owned(), node.to_owned());
+    }
     for line in story.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         let (step, rest) = line.split_once(' ').unwrap();
         match step {
@@ -289,17 +323,31 @@ fn one_agent_tells_its_story_as_recorded() {
                 let mut words = rest.splitn(3, ' ');
                 let (method, path) = (words.next().unwrap(), words.next().unwrap());
                 let body = words.next().map(|text| serde_json::from_str::<Value>(text).unwrap_or_else(|error| panic!("{line}: {error}")));
-                let reply = replied(&agent, &json!({"method": method, "path": path, "body": body}), &known);
+                let reply = sent(&agent, &known, method, path, &body.unwrap_or_default());
                 assert!(reply.status < 300, "{line}: {} {}", reply.status, reply.text());
+            }
+            // Whose token requests that were not recorded have from here on.
+            "as" => known.token = known.fill(rest),
+            // `learn NAME=POINTER,… METHOD PATH BODY`: the same as `do`, and what the answer tells.
+            "learn" => {
+                let mut words = rest.splitn(4, ' ');
+                let (names, method, path) = (words.next().unwrap(), words.next().unwrap(), words.next().unwrap());
+                let body = words.next().map(|text| serde_json::from_str::<Value>(text).unwrap_or_else(|error| panic!("{line}: {error}")));
+                let reply = sent(&agent, &known, method, path, &body.unwrap_or_default());
+                for (name, pointer) in names.split(',').filter_map(|pair| pair.split_once('=')) {
+                    let answer = reply.json();
+                    let value = answer.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("{line}: {answer}"));
+                    known.ids.insert(name.to_owned(), value.to_owned());
+                }
             }
             "until" => {
                 let words: Vec<&str> = rest.splitn(3, ' ').collect();
                 let wanted: Value = serde_json::from_str(words[2]).unwrap();
-                agent.until(&known.fill(words[0]), line, |value| value.pointer(words[1]) == Some(&wanted));
+                until(&agent, &known, words[0], line, |value| value.pointer(words[1]) == Some(&wanted));
             }
             "bind" => {
                 let words: Vec<&str> = rest.splitn(3, ' ').collect();
-                let found = agent.get(&known.fill(words[1]));
+                let found = sent(&agent, &known, "GET", words[1], &Value::Null).json();
                 let value = found.pointer(words[2]).and_then(Value::as_str).unwrap_or_else(|| panic!("{line}: {found}"));
                 known.ids.insert(words[0].to_owned(), value.to_owned());
             }
@@ -323,7 +371,7 @@ fn one_agent_tells_its_story_as_recorded() {
                     _ => format!("/v1/job/{job}/allocations"),
                 };
                 let there = |list: &Value| list.as_array().is_some_and(|list| list.iter().any(|found| is(&found)));
-                let list = agent.until(&path, line, there);
+                let list = until(&agent, &known, &path, line, there);
                 let found = list.as_array().into_iter().flatten().find(is).unwrap()["ID"].as_str().unwrap().to_owned();
                 let known_as = if step == "bindchild" { found.rsplit('-').next().unwrap_or_default().to_owned() } else { found };
                 known.ids.insert(words[0].to_owned(), known_as);

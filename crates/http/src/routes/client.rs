@@ -48,11 +48,13 @@ fn target<'a>(agent: &'a Agent, request: &Request) -> Result<(&'a ClientHandle, 
     }
     let id = ids::full(text, "alloc")?;
     let unknown = || ApiError::not_found(format!("Unknown allocation \"{id}\""));
-    let client = agent.client.as_ref().ok_or_else(unknown)?;
-    let known = agent.server.as_ref().is_some_and(|server| server.snapshot().alloc(id).is_some());
+    let known = agent.server.as_ref().and_then(|server| server.snapshot().alloc(id).cloned());
     // What only the node still knows of has no namespace that anybody could be allowed.
-    let forgotten = client.has_alloc(id) && !request.caller().enforced;
-    if known || forgotten { Ok((client, id)) } else { Err(unknown()) }
+    let forgotten = agent.client.as_ref().is_some_and(|client| client.has_alloc(id)) && !request.caller().enforced;
+    if known.is_none() && !forgotten {
+        return Err(unknown());
+    }
+    Ok((super::exec::reached(agent, known.as_deref())?, id))
 }
 
 /// `/v1/client/fs/ls/{alloc_id}`.
@@ -280,6 +282,31 @@ fn node_of<'a>(agent: &'a Agent, text: &str, unknown: StatusCode) -> Result<&'a 
 pub async fn host_stats(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiError> {
     let client = own_node(&agent, &request, StatusCode::NOT_FOUND)?;
     Reply::json(&client.host_stats().await)
+}
+
+/// States that a schedule of a task can be put into.
+const SCHEDULE_STATES: [&str; 3] = ["run", "pause", "scheduled"];
+
+/// `/v1/client/allocation/{alloc_id}/pause`: schedules of tasks belong to another edition.
+pub async fn pause(agent: Arc<Agent>, mut request: Request) -> Result<Reply, ApiError> {
+    target(&agent, &request)?;
+    if matches!(request.method, http::Method::PUT | http::Method::POST) {
+        let asked: serde_json::Value = request.json().await?;
+        if !SCHEDULE_STATES.iter().any(|state| asked["ScheduleState"] == *state) {
+            return Err(ApiError::bad_request("Not a valid task schedule state"));
+        }
+    }
+    Err(ApiError::by_text("Enterprise only"))
+}
+
+/// `/v1/client/allocation/{alloc_id}/snapshot`: the data of an allocation, for the node that takes its place.
+pub async fn snapshot(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiError> {
+    let id = ids::full(request.parameter("alloc_id"), "alloc")?;
+    let known = agent.server.as_ref().is_some_and(|server| server.snapshot().alloc(id).is_some());
+    if !known {
+        return Err(ApiError::by_text("allocation not found"));
+    }
+    Err(ApiError::new(StatusCode::NOT_IMPLEMENTED, "migration of allocation data: not part of this version of Drover"))
 }
 
 /// `/v1/client/gc`.

@@ -8,6 +8,7 @@ use drover_api as api;
 use drover_api::websocket::Message;
 use drover_api::wire::Base64;
 use drover_base::AllocId;
+use drover_client::ClientHandle;
 use drover_client::client::AllocError;
 use drover_driver::{ExecCommand, ExecInput, ExecOutput};
 use drover_model::JobId;
@@ -17,7 +18,7 @@ use http::StatusCode;
 use http::header::UPGRADE;
 use tokio::sync::mpsc;
 
-use crate::access::{Capability, Rights, require};
+use crate::access::{Caller, Capability, Guard as _, require};
 use crate::agent::Agent;
 use crate::error::ApiError;
 use crate::ids;
@@ -37,8 +38,16 @@ const INPUT_QUEUE: usize = 16;
 struct Wanted {
     alloc: Result<AllocId, ApiError>,
     task: String,
-    command: Result<Vec<String>, ApiError>,
+    command: Command,
     terminal: bool,
+}
+
+/// What is to be run.
+enum Command {
+    /// Words.
+    Words(Result<Vec<String>, ApiError>),
+    /// The action of a job that has this name.
+    Action(JobId, String),
 }
 
 /// Drivers whose commands see the whole machine.
@@ -55,7 +64,7 @@ pub async fn exec(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiError
     let wanted = wanted(&request).map(|terminal| Wanted {
         alloc: ids::full(request.parameter("alloc_id"), "alloc"),
         task: request.query.get("task").to_owned(),
-        command: words(request.query.get("command")),
+        command: Command::Words(words(request.query.get("command"))),
         terminal,
     });
     session(agent, &request, wanted)
@@ -64,7 +73,8 @@ pub async fn exec(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiError
 /// `/v1/job/{job_id}/action`.
 pub async fn action(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiError> {
     let job = super::job_id(&request);
-    if request.headers.contains_key(UPGRADE) {
+    // Whoever introduces themselves later is looked at then.
+    if request.headers.contains_key(UPGRADE) && !introduces(&request) {
         request.permit(&job.namespace)?;
     }
     let task = request.query.get("task").to_owned();
@@ -74,7 +84,7 @@ pub async fn action(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiErr
             "" => Err(ApiError::bad_request("missing AllocID")),
             text => ids::full(text, "alloc"),
         },
-        command: if name.is_empty() { Ok(Vec::new()) } else { command_of(&agent, &job, &task, name) },
+        command: if name.is_empty() { Command::Words(Ok(Vec::new())) } else { Command::Action(job, name.to_owned()) },
         task,
         terminal,
     });
@@ -107,19 +117,25 @@ fn words(text: &str) -> Result<Vec<String>, ApiError> {
     })
 }
 
+/// Whether the caller says who they are in the first message: browsers cannot send headers of their own.
+fn introduces(request: &Request) -> bool {
+    request.query.find("ws_handshake").and_then(parse_bool) == Some(true)
+}
+
 fn session(agent: Arc<Agent>, request: &Request, wanted: Result<Wanted, ApiError>) -> Result<Reply, ApiError> {
     let clock = request.clock.clone();
-    let rights = Arc::clone(&request.caller().rights);
-    let introduced = request.query.find("ws_handshake").and_then(parse_bool) == Some(true);
+    let mut caller = request.caller().clone();
+    let introduced = introduces(request);
     converse(request, async move |mut reader, writer| {
         if introduced {
             let first = clock.timeout(HANDSHAKE_TIMEOUT, reader.next()).await.flatten();
-            if let Err(error) = introduction(first) {
-                return writer.refuse(&error).await;
+            match introduction(first).and_then(|token| if token.is_empty() { Ok(None) } else { agent.identify(&token).map(Some) }) {
+                Ok(introduced) => caller = introduced.unwrap_or(caller),
+                Err(error) => return writer.refuse(&error).await,
             }
         }
         let started = match wanted {
-            Ok(wanted) => start(&agent, &rights, wanted).await,
+            Ok(wanted) => start(&agent, &caller, wanted).await,
             Err(error) => Err(error),
         };
         match started {
@@ -129,40 +145,57 @@ fn session(agent: Arc<Agent>, request: &Request, wanted: Result<Wanted, ApiError
     })
 }
 
-/// What a client that cannot send headers says first.
-fn introduction(message: Option<Message>) -> Result<(), ApiError> {
+/// The token that a client that cannot send headers says first.
+fn introduction(message: Option<Message>) -> Result<String, ApiError> {
     let Some(Message::Text(bytes)) = message else { return Err(ApiError::bad_request("no handshake message")) };
     let handshake: api::WebsocketHandshake =
         serde_json::from_slice(&bytes).map_err(|error| ApiError::bad_request(format!("decode the handshake: {error}")))?;
     match handshake.version {
-        1 => Ok(()),
+        1 => Ok(handshake.auth_token),
         other => Err(ApiError::bad_request(format!("unexpected handshake value: {other}"))),
     }
 }
 
-async fn start(agent: &Agent, rights: &Rights, wanted: Wanted) -> Result<(Started, String, bool), ApiError> {
+async fn start(agent: &Agent, caller: &Caller, wanted: Wanted) -> Result<(Started, String, bool), ApiError> {
+    let rights = &caller.rights;
     require(rights.some_namespace(Capability::AllocExec))?;
+    if let Command::Action(job, _) = &wanted.command {
+        require(rights.namespace(&job.namespace, Capability::AllocExec))?;
+    }
     let id = wanted.alloc?;
     let unknown = || ApiError::not_found(format!("Unknown allocation \"{id}\""));
-    let client = agent.client.as_ref().ok_or_else(unknown)?;
-    let known = agent.server.as_ref().is_some_and(|server| server.snapshot().alloc(id).is_some());
+    let known = agent.server.as_ref().and_then(|server| server.snapshot().alloc(id).cloned());
     // What only the node still knows of has no namespace that anybody could be allowed.
-    let forgotten = client.has_alloc(id) && rights.is_management();
-    if !known && !forgotten {
+    let forgotten = agent.client.as_ref().is_some_and(|client| client.has_alloc(id)) && rights.is_management();
+    if known.is_none() && !forgotten {
         return Err(unknown());
     }
     if wanted.task.is_empty() {
         return Err(ApiError::bad_request("must provide task name"));
     }
-    let command = wanted.command?;
-    if let Some(alloc) = agent.server.as_ref().and_then(|server| server.snapshot().alloc(id).cloned()) {
+    let action = match &wanted.command {
+        Command::Action(job, name) => Some((job.id.clone(), name.clone())),
+        Command::Words(_) => None,
+    };
+    let command = match wanted.command {
+        Command::Words(words) => words?,
+        Command::Action(job, name) => command_of(agent, &job, &wanted.task, &name)?,
+    };
+    if let Some(alloc) = &known {
         let driver = alloc.task_group().task(&wanted.task).map(|task| task.driver.clone());
         let exposed = driver.is_some_and(|driver| WITHOUT_ISOLATION.contains(&driver.as_str()));
         let namespace = &alloc.job.id.namespace;
         require(rights.namespace(namespace, Capability::AllocExec))?;
         require(!exposed || rights.namespace(namespace, Capability::AllocNodeExec))?;
     }
+    let client = reached(agent, known.as_deref())?;
     let Some(program) = command.first().cloned() else { return Err(ApiError::bad_request("command is not present")) };
+    // Who ran what where is kept in the log, as commands in tasks leave no trace in the state.
+    let by = caller.token.as_ref().map_or("anonymous", |token| &token.accessor);
+    match &action {
+        Some((job, action)) => tracing::info!(by, alloc = %id, task = wanted.task, job, action, "an action of a job is run"),
+        None => tracing::info!(by, alloc = %id, task = wanted.task, program, "a command is run in a task"),
+    }
     let (input, queue) = mpsc::channel(INPUT_QUEUE);
     let command = ExecCommand { args: command, terminal: wanted.terminal, timeout: None };
     let output = client.exec(id, &wanted.task, command, queue).await.map_err(|error| match error {
@@ -172,6 +205,12 @@ async fn start(agent: &Agent, rights: &Rights, wanted: Wanted) -> Result<(Starte
         AllocError::Failed(text) => ApiError::by_text(text),
     })?;
     Ok(((output, input), program, wanted.terminal))
+}
+
+/// The client of this agent, if it is the one that has an allocation.
+pub(super) fn reached<'a>(agent: &'a Agent, alloc: Option<&drover_state::Alloc>) -> Result<&'a ClientHandle, ApiError> {
+    let own = agent.client.as_ref().filter(|client| alloc.is_none_or(|alloc| alloc.node_id == client.node_id()));
+    own.ok_or_else(|| ApiError::not_found("No path to node"))
 }
 
 fn part(bytes: Option<Vec<u8>>) -> Option<api::ExecStreamingIOOperation> {

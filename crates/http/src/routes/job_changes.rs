@@ -15,7 +15,7 @@ use drover_server::Registered;
 use http::StatusCode;
 
 use super::job_id;
-use crate::access::{Capability, require};
+use crate::access::{Capability, HostVolumeCapability, require};
 use crate::agent::Agent;
 use crate::error::ApiError;
 use crate::reply::{Meta, Reply};
@@ -48,10 +48,34 @@ fn permit_job(request: &Request, in_body: &str, job: Option<&api::Job>) -> Resul
     request.permit(named.unwrap_or("default"))
 }
 
+/// Holds the caller to what a job that is submitted wants of volumes: the right to mount each, and to be a plugin of them.
+fn permit_volumes(request: &Request, in_body: &str, job: Option<&api::Job>) -> Result<(), ApiError> {
+    let rights = Arc::clone(&request.caller().rights);
+    let in_job = job.and_then(|job| job.namespace.as_deref());
+    let named = [request.namespace_given(), Some(in_body), in_job].into_iter().flatten().find(|text| !text.is_empty());
+    let namespace = named.unwrap_or("default");
+    for group in job.and_then(|job| job.task_groups.as_ref()).into_iter().flatten() {
+        for volume in group.volumes.iter().flatten().filter_map(|(_, volume)| volume.as_ref()) {
+            require(match volume.r#type.as_str() {
+                "host" => {
+                    let writes = rights.host_volume(&volume.source, HostVolumeCapability::MountReadwrite);
+                    writes || volume.read_only && rights.host_volume(&volume.source, HostVolumeCapability::MountReadonly)
+                }
+                "csi" => rights.namespace(namespace, Capability::CsiMountVolume),
+                _ => true,
+            })?;
+        }
+        let plugin = group.tasks.iter().flatten().any(|task| task.csi_plugin_config.is_some());
+        require(!plugin || rights.namespace(namespace, Capability::CsiRegisterPlugin))?;
+    }
+    Ok(())
+}
+
 /// `PUT /v1/jobs`.
 pub async fn register(agent: Arc<Agent>, mut request: Request) -> Result<Reply, ApiError> {
     let body: api::JobRegisterRequest = request.json().await?;
     permit_job(&request, &body.namespace, body.job.as_ref())?;
+    permit_volumes(&request, &body.namespace, body.job.as_ref())?;
     switched_on(&agent, &request)?;
     registered(&agent.server()?.register_job(body, request.namespace_given()).await?, false)
 }
@@ -64,6 +88,7 @@ pub async fn register_by_path(agent: Arc<Agent>, mut request: Request) -> Result
         return Err(ApiError::bad_request("Job ID does not match name"));
     }
     permit_job(&request, &body.namespace, body.job.as_ref())?;
+    permit_volumes(&request, &body.namespace, body.job.as_ref())?;
     switched_on(&agent, &request)?;
     registered(&agent.server()?.register_job(body, request.namespace_given()).await?, false)
 }

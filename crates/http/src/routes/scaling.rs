@@ -18,7 +18,8 @@ use crate::view;
 /// The policies of a job that is not stopped, as they are read one by one.
 pub(crate) fn policies(row: &JobRow) -> Vec<api::ScalingPolicy> {
     let job = row.job();
-    if job.stop {
+    // What a parent says about scaling is about the parent: its children come and go.
+    if job.stop || !job.parent_id.is_empty() {
         return Vec::new();
     }
     let shown = view::job(row);

@@ -58,6 +58,11 @@ impl Whole {
     }
 
     pub(crate) async fn with(config: Config) -> Self {
+        Self::told(config, drover_api::AgentConfig::default()).await
+    }
+
+    /// One whose agent was configured like this.
+    pub(crate) async fn told(config: Config, told: drover_api::AgentConfig) -> Self {
         let scope = TaskScope::new();
         let (clock, entropy) = (Clock::system(), Entropy::system());
         let server = Server::start(config, clock.clone(), entropy.clone(), &scope).await.unwrap();
@@ -71,6 +76,7 @@ impl Whole {
             rpc_port: 14_647,
             serf_port: 14_648,
             bootstrap_expect: 1,
+            config: told,
             ..Facts::default()
         };
         let agent = Agent {

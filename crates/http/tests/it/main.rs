@@ -6,14 +6,18 @@ mod acl;
 mod agent;
 mod cli;
 mod conventions;
+mod events;
 mod flows;
 #[expect(unreachable_pub, reason = "the other crate that shares these functions needs them public")]
 #[path = "../../../e2e/src/golden.rs"]
 mod golden;
+mod hostile;
 mod operators;
 mod own_files;
 mod recorded;
 mod replay;
+mod scaling;
+mod searching;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

@@ -96,8 +96,20 @@ fn table_of(specification: Specification, volume: Option<&str>) -> &'static Key 
 /// # Errors
 /// All problems found, warnings included.
 pub fn parse(specification: Specification, source: &Source) -> Result<Document, Vec<Problem>> {
+    read(specification, source, false)
+}
+
+/// Reads one specification that was stored by another version: what this one does not know has no effect.
+///
+/// # Errors
+/// All problems found, warnings included.
+pub fn parse_stored(specification: Specification, source: &Source) -> Result<Document, Vec<Problem>> {
+    read(specification, source, true)
+}
+
+fn read(specification: Specification, source: &Source, stored: bool) -> Result<Document, Vec<Problem>> {
     let (items, problems) = hcl1::parse(source)?;
-    let mut reader = Reader { source, problems };
+    let mut reader = Reader { source, problems, stored };
     let kind = match specification {
         Specification::Volume => match volume_type(&items) {
             Ok(kind) => Some(kind),
@@ -134,6 +146,8 @@ fn volume_type(items: &[Item]) -> Result<String, Box<Problem>> {
 struct Reader<'a> {
     source: &'a Source,
     problems: Vec<Problem>,
+    /// What is not known is no error.
+    stored: bool,
 }
 
 impl Reader<'_> {
@@ -179,7 +193,7 @@ impl Reader<'_> {
     fn unknown(&mut self, schema: &Key, path: &str, name: &str, span: Span) {
         let place = if path.is_empty() { "at the top level".to_owned() } else { format!("in \"{path}\"") };
         let hint = did_you_mean(name, schema.keys.iter().map(|key| key.name));
-        let lenient = schema.flag("lenient");
+        let lenient = self.stored || schema.flag("lenient");
         let detail = format!("There is no key \"{name}\" {place}.");
         let problem = if lenient {
             Problem::warning("Unknown key", format!("{detail} It has no effect."))
@@ -293,7 +307,8 @@ impl Reader<'_> {
         }
         let hint = did_you_mean(text, words.split('|'));
         let listed = if words.len() < 120 { words.replace('|', ", ") } else { "one of the known words".to_owned() };
-        let problem = Problem::error("Unknown word", format!("\"{path}\" cannot be \"{text}\": it is {listed}."));
+        let detail = format!("\"{path}\" cannot be \"{text}\": it is {listed}.");
+        let problem = if self.stored { Problem::warning("Unknown word", detail) } else { Problem::error("Unknown word", detail) };
         self.problems.push(problem.at(self.source, span).maybe_hint(hint));
     }
 

@@ -262,7 +262,7 @@ pub struct PolicyRow {
 impl PolicyRow {
     /// A stored policy.
     pub fn new(policy: AclPolicy) -> Self {
-        let rules = parse_rules(&policy.rules).unwrap_or_default();
+        let rules = rules::parse_stored(&policy.rules);
         Self { policy, rules }
     }
 }

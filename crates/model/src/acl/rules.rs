@@ -105,10 +105,22 @@ fn expand(rules: &mut api::ACLPolicyRules) {
 /// # Errors
 /// Every problem, with its place.
 pub fn parse(text: &str) -> Result<api::ACLPolicyRules, Vec<String>> {
+    read(text, specs::parse)
+}
+
+/// Reads the rules of a policy that another version stored: what is not known here has no effect (ACL-012).
+pub(super) fn parse_stored(text: &str) -> api::ACLPolicyRules {
+    read(text, specs::parse_stored).unwrap_or_default()
+}
+
+fn read(
+    text: &str,
+    parse: fn(Specification, &Source) -> Result<specs::Document, Vec<drover_lang::Problem>>,
+) -> Result<api::ACLPolicyRules, Vec<String>> {
     if text.trim().is_empty() {
         return Ok(api::ACLPolicyRules { raw: text.to_owned(), ..api::ACLPolicyRules::default() });
     }
-    let document = specs::parse(Specification::AclPolicy, &Source::new("rules", text))
+    let document = parse(Specification::AclPolicy, &Source::new("rules", text))
         .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
     let mut rules: api::ACLPolicyRules = document.object().map_err(|error| vec![error.to_string()])?;
     let mut problems = Vec::new();

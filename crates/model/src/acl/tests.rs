@@ -231,3 +231,17 @@ fn policies_allow_what_the_records_say() {
     assert!(wrong.is_empty(), "{} of {count}:\n{}", wrong.len(), wrong.join("\n"));
     println!("{count} records of policies agree");
 }
+
+#[proves("ACL-012")]
+#[test]
+fn what_another_version_stored_is_read_as_far_as_it_is_known() {
+    let text = "namespace \"x\" {\n policy = \"read\"\n capabilities = [\"alloc-exec\", \"teleport\"]\n colour = \"red\"\n}\n\
+                galaxy \"y\" { policy = \"write\" }\nnode { policy = \"read\" }\nagent { policy = \"levitate\" }\n";
+    assert!(rules::parse(text).is_err(), "nobody writes it anew");
+    let row = PolicyRow::new(AclPolicy { name: "old".to_owned(), rules: text.to_owned(), ..AclPolicy::default() });
+    let access = Access::of([&row.rules]);
+    assert!(access.namespace("x", Capability::ReadJob) && access.namespace("x", Capability::AllocExec) && access.node_read());
+    assert!(!access.namespace("x", Capability::SubmitJob) && !access.node_write() && !access.agent_read());
+    let broken = PolicyRow::new(AclPolicy { name: "broken".to_owned(), rules: "namespace {{{".to_owned(), ..AclPolicy::default() });
+    assert!(!Access::of([&broken.rules]).node_read());
+}

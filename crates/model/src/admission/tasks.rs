@@ -231,6 +231,11 @@ pub(super) fn vault_rules(problems: &mut JobProblems, task: &api::Task) {
     problems.nest("Vault validation failed", inner);
 }
 
+/// Anything that can be a word of a command line (ACT-001).
+fn is_action_name(name: &str) -> bool {
+    (1..=NAME_MAX).contains(&name.chars().count()) && !name.contains(|letter: char| letter.is_ascii_whitespace() || letter == '\0')
+}
+
 pub(super) fn action_list(problems: &mut JobProblems, task: &api::Task) {
     let mut seen = BTreeSet::new();
     for action in task.actions.iter().flatten() {
@@ -238,7 +243,7 @@ pub(super) fn action_list(problems: &mut JobProblems, task: &api::Task) {
         problems.check(!seen.insert(name), || format!("Action {name} defined multiple times"));
         let mut inner = JobProblems::default();
         inner.check(action.command.is_empty(), || "command cannot be empty".to_owned());
-        inner.check(!word(name, true), || format!("invalid name '{name}'"));
+        inner.check(!is_action_name(name), || format!("invalid name '{name}'"));
         problems.nest(format_args!("Action {name} validation failed"), inner);
     }
 }

@@ -289,3 +289,25 @@ fn an_update_block_gets_the_known_values_where_it_says_nothing() {
         }
     );
 }
+
+#[proves("ACT-001")]
+#[test]
+fn actions_have_names_of_one_word_once_in_each_task() {
+    let problems = |first: &[&str], second: &[&str]| {
+        let actions = |names: &[&str]| -> Value {
+            names.iter().map(|name| serde_json::json!({"Name": name, "Command": "/bin/true", "Args": ["x"]})).collect()
+        };
+        let task = |name: &str, names: &[&str]| serde_json::json!({"Name": name, "Driver": "mock_driver", "Config": {}, "Actions": actions(names)});
+        let tasks = serde_json::json!([task("one", first), task("two", second)]);
+        let job = serde_json::json!({"ID": "x", "Name": "x", "Datacenters": ["*"], "TaskGroups": [{"Name": "g", "Tasks": tasks}]});
+        validate_with(&admit(&job, &Peers::default()), &Peers::default()).0.join("\n")
+    };
+    let long = "a".repeat(128);
+    assert_eq!(problems(&["greet", "flush-cache", "Ä/ö.x", &long], &["greet"]), "");
+    for (name, wanted) in
+        [("two words", "invalid name"), ("", "invalid name"), ("zero\0", "invalid name"), (&"a".repeat(129), "invalid name")]
+    {
+        assert!(problems(&[name], &[]).contains(wanted), "{name:?}: {}", problems(&[name], &[]));
+    }
+    assert!(problems(&["greet", "greet"], &[]).contains("Action greet defined multiple times"));
+}

@@ -300,9 +300,10 @@ fn samples_of_level_2() -> Vec<(&'static str, Change)> {
         memory_oversubscription: Some(true),
         ..NodePool::default()
     };
+    let limited = SchedulerConfig { node_limit_for_feasibility_checks: 100, ..SchedulerConfig::initial() };
     vec![
         ("shared-plans", Change::SharedPlans(vec![first, second])),
-        ("scheduler-config", Change::SchedulerConfig { config: SchedulerConfig::initial(), enforce_index: Some(3) }),
+        ("scheduler-config", Change::SchedulerConfig { config: limited, enforce_index: Some(3) }),
         ("upsert-node-pools", Change::UpsertNodePools(vec![pool])),
         ("delete-node-pools", Change::DeleteNodePools(vec!["gpu".into()])),
         (

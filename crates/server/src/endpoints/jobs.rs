@@ -94,6 +94,9 @@ impl Server {
         if job.priority.is_some_and(|priority| priority > highest && priority <= 100) {
             problems.0.push(format!("job priority must be between [1, {highest}]"));
         }
+        let counted =
+            job.task_groups.iter().flatten().map(|group| u64::try_from(group.count.unwrap_or(1)).unwrap_or(0)).fold(0, u64::saturating_add);
+        problems.0.extend(self.too_many(job.r#type.as_deref().unwrap_or_default(), counted));
         let (namespace, pool) = (job.namespace.as_deref().unwrap_or_default(), job.node_pool.as_deref().unwrap_or_default());
         let id = job.id.as_deref().unwrap_or_default();
         let state = self.snapshot();
@@ -106,6 +109,13 @@ impl Server {
         }
         let warnings = self.warnings(&job);
         (job, problems, warnings)
+    }
+
+    /// What is wrong with a job of a type whose groups count so many allocations together.
+    fn too_many(&self, kind: &str, counted: u64) -> Option<String> {
+        let most = self.0.config.job_max_count;
+        (most > 0 && kind != "system" && counted > most)
+            .then(|| format!("total count was greater than configured job_max_count: {counted} > {most}"))
     }
 
     fn warnings(&self, job: &api::Job) -> Vec<String> {
@@ -483,7 +493,19 @@ impl Server {
         if state.latest_deployment(id).is_some_and(|deployment| deployment.status.is_active()) {
             return Err(EndpointError::bad_request("job scaling blocked due to active deployment"));
         }
+        if request.job_modify_index != 0 && request.job_modify_index != row.job().job_modify_index {
+            let text = format!(
+                "Enforcing job modify index {}: job exists with conflicting job modify index: {}",
+                request.job_modify_index,
+                row.job().job_modify_index
+            );
+            return Err(EndpointError::internal(text));
+        }
         spec.count = u32::try_from(count).map_err(|_| EndpointError::bad_request("scaling action count is too large"))?;
+        let counted = job.task_groups.iter().map(|group| u64::from(group.count)).fold(0, u64::saturating_add);
+        if let Some(problem) = self.too_many(job.kind.text(), counted) {
+            return Err(EndpointError::bad_request(problem));
+        }
         let enforce = Some(row.job().job_modify_index);
         self.commit_registration(job, None, enforce, None, Trigger::JobScaling, Some((group.clone(), event)), &[]).await
     }

@@ -7,6 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use drover_model::command::Change;
@@ -103,7 +104,10 @@ pub(super) async fn run(server: Server, mut requests: mpsc::Receiver<PlanRequest
         })
         .await;
         if !queue.is_empty() && (entries.is_empty() || entries.len() < ENTRIES_MAX && many(&queue)) {
+            let began = server.0.clock.monotonic();
             let entry = put_together(&server, &mut queue, &mut arrivals);
+            metrics::histogram!("nomad.nomad.plan.evaluate").record(milliseconds(&server, began));
+            server.0.leader.plans.store(queue.len(), Ordering::Relaxed);
             entries.push(commit(server.clone(), entry));
         }
     }
@@ -153,6 +157,9 @@ fn put_together(server: &Server, queue: &mut BTreeMap<(Reverse<u8>, u64), Unit>,
         if let Some(chunk) = unit.chunks.pop_front().filter(|chunk| !chunk.is_empty()) {
             let verified = verify(&state, chunk);
             unit.partial |= verified.partial;
+            if verified.partial {
+                metrics::counter!("nomad.nomad.plan.rejected").increment(1);
+            }
             if !verified.plan.is_empty() {
                 unit.progress = true;
                 if server.0.config.planted != Some(crate::PlantedBug::StaleCapacity) {
@@ -183,14 +190,21 @@ fn finish(unit: Unit, entry: &mut Entry) {
     let _ = unit.reply.send(Ok(verdict));
 }
 
+/// How long ago something began.
+fn milliseconds(server: &Server, began: drover_base::Monotonic) -> f64 {
+    server.0.clock.monotonic().since(began).as_secs_f64() * 1_000.0
+}
+
 async fn commit(server: Server, entry: Entry) {
     let Entry { plans, evals, waiting } = entry;
     let result = if plans.is_empty() && evals.is_empty() {
         Ok(())
     } else {
+        let began = server.0.clock.monotonic();
         let in_flight = server.0.leader.ahead.take_off(Arc::from(plans.as_slice()));
         let result = server.propose(Change::Results { plans, evals }).await.map(|_| ());
         server.0.leader.ahead.land(in_flight);
+        metrics::histogram!("nomad.nomad.plan.apply").record(milliseconds(&server, began));
         result
     };
     for tell in waiting {

@@ -56,6 +56,8 @@ pub(crate) struct Leader {
     pub(super) deployment_wake: Notify,
     /// Plans in flight.
     pub(super) ahead: super::ahead::Ahead,
+    /// Plans that the applier has not looked at yet.
+    pub(super) plans: std::sync::atomic::AtomicUsize,
     pub(super) heartbeat_wake: Notify,
     /// Nodes that drain and something on them or of their jobs changed.
     pub(super) drain_wake: Notify,
@@ -77,6 +79,14 @@ pub(crate) struct Moment {
     pub(crate) monotonic: Monotonic,
 }
 
+/// Work that waits.
+pub(crate) struct Work {
+    pub(crate) broker: drover_scheduler::broker::Counts,
+    pub(crate) blocked: usize,
+    pub(crate) escaped: usize,
+    pub(crate) plans: usize,
+}
+
 impl Leader {
     pub(crate) fn new(planted: Option<PlantedBug>) -> Self {
         let desk = Desk { broker: Broker::enabled(), planted, ..Desk::default() };
@@ -96,6 +106,17 @@ impl Leader {
         let desk = self.desk();
         let counts = desk.broker.counts();
         [counts.ready, counts.pending, counts.outstanding, counts.waiting, desk.blocked.len()]
+    }
+
+    /// All the work that waits, for those who measure.
+    pub(crate) fn work(&self) -> Work {
+        let desk = self.desk();
+        Work {
+            broker: desk.broker.counts(),
+            blocked: desk.blocked.len(),
+            escaped: desk.blocked.escaped(),
+            plans: self.plans.load(std::sync::atomic::Ordering::Relaxed),
+        }
     }
 
     /// How many evaluations are still to be worked out.

@@ -189,7 +189,8 @@ pub(super) fn events() -> Vec<Operation> {
         .texts("topic", "Which events: a topic, or `topic:key`. May be repeated.")
         .number("index", "Only events after this index.")
         .streams()
-        .fails(400, "'Unable to parse index: ...', 'Invalid topic query: ...'"),
+        .fails(400, "'Unable to parse index: ...', 'Invalid topic query: ...'")
+        .fails(500, "the stream is off: server.enable_event_broker is false on this server; unknown region"),
     ]
 }
 
