@@ -99,7 +99,10 @@ pub trait Feed: Send {
 /// Writes the lines of `feed` until it ends or the reader has gone, and a heartbeat at once and every
 /// [`EVENT_HEARTBEAT`], no matter how much else is written.
 pub async fn lines<F: Feed>(writer: Writer, clock: Clock, mut feed: F) {
-    let mut beat = clock.monotonic();
+    if writer.heartbeat(true).await.is_err() {
+        return;
+    }
+    let mut beat = clock.monotonic() + EVENT_HEARTBEAT;
     loop {
         let written = match clock.timeout(beat.since(clock.monotonic()), feed.next()).await {
             None => {

@@ -20,9 +20,14 @@ const OTHERWISE: &[(&str, &str, &str)] = &[
     ("Evaluation", "PlanResult", "an evaluation ends in the entry of its plan, and is told once, as updated"),
     ("Allocation", "JobDeregistered", "allocations are stopped by the plan that follows"),
     ("Node", "AllocationUpdated", "a node is not written with its allocations"),
+    ("Job", "EvaluationUpdated", "a job's status changes in the entry of the plan or of the reports that change it"),
     ("HostVolume", "*", "there are no dynamic host volumes"),
     ("Job", "JobBatchDeregistered", "garbage is collected, but not while this test runs"),
 ];
+
+/// Fields that are left out when they are empty, which they were in the recording and are not here, or the other way about.
+const OMITTED: &[&str] =
+    &["DesiredDescription", "NextAllocation", "PreviousAllocation", "DeploymentID", "NextEval", "JobModifyIndex", "LTarget", "RTarget"];
 
 /// The head of an event, as a subscriber sees it.
 type Kind = (String, String);
@@ -118,7 +123,9 @@ fn events_of_what_runs_have_the_form_of_the_recorded_ones() {
             _ => {}
         }
         for event in own {
-            if let Err(error) = has_form("", recorded, event) {
+            if let Err(error) = has_form("", recorded, event)
+                && !OMITTED.iter().any(|field| error.contains(&format!(".{field} ")))
+            {
                 wrong.push(format!("{kind:?}{error}"));
             }
         }
