@@ -39,14 +39,6 @@ pub async fn login(agent: Arc<Agent>, _: Request) -> Result<Reply, ApiError> {
     Err(missing("logins with JWT and OpenID Connect"))
 }
 
-/// Tokens with which new clients introduce themselves.
-pub async fn introduction(_: Arc<Agent>, mut request: Request) -> Result<Reply, ApiError> {
-    if request.bytes().await?.is_empty() {
-        return Err(ApiError::bad_request("Request body is empty"));
-    }
-    Err(missing("introduction tokens of clients"))
-}
-
 /// `GET /v1/volumes`.
 pub async fn volumes<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     let rights = Arc::clone(&request.caller().rights);

@@ -14,6 +14,7 @@ use drover_model::variable::{
 use drover_state::{Snapshot, VARIABLE_CONFLICT};
 
 use crate::error::EndpointError;
+use crate::keyring::PublicKey;
 use crate::server::Server;
 
 /// How long a write waits for the first key of a region.
@@ -103,6 +104,14 @@ impl Server {
         let name = name(&variable.namespace, &variable.path);
         let plain = self.0.keyring.decrypt(state, &variable.key_id, &name, &variable.data).map_err(|error| internal(&error))?;
         serde_json::from_slice(&plain).map_err(|error| internal(&error))
+    }
+
+    /// How signatures of the region's root keys are checked.
+    ///
+    /// # Errors
+    /// When a key is damaged.
+    pub fn public_keys(&self, state: &Snapshot) -> Result<Vec<PublicKey>, EndpointError> {
+        self.0.keyring.public_keys(state).map_err(|error| EndpointError::internal(error.to_string()))
     }
 
     fn stored(&self, namespace: &str, path: &str) -> Option<Variable> {
