@@ -36,6 +36,15 @@ macro_rules! call {
             self.0.put(&format!($path $(, $arg = segment($arg))*), query, &serde_json::json!({})).await
         }
     };
+    ($(#[$doc:meta])* post $name:ident($($arg:ident),*; $body:ty) -> $answer:ty = $path:literal) => {
+        $(#[$doc])*
+        ///
+        /// # Errors
+        /// As [`SdkError`].
+        pub async fn $name(&self $(, $arg: &str)*, body: &$body, query: &Query) -> Result<Answer<$answer>, SdkError> {
+            self.0.post(&format!($path $(, $arg = segment($arg))*), query, body).await
+        }
+    };
     ($(#[$doc:meta])* put $name:ident($($arg:ident),*; $body:ty) -> $answer:ty = $path:literal) => {
         $(#[$doc])*
         ///
@@ -210,7 +219,7 @@ areas! {
         /// What was noted about a node; the parameter `node_id` says which.
         get metadata() -> api::NodeMetaResponse = "/v1/client/metadata";
         /// Notes something about a node.
-        put set_metadata(; api::NodeMetaApplyRequest) -> api::NodeMetaResponse = "/v1/client/metadata";
+        post set_metadata(; api::NodeMetaApplyRequest) -> api::NodeMetaResponse = "/v1/client/metadata";
     }
     /// Groups of nodes.
     NodePools node_pools {

@@ -101,13 +101,28 @@ impl Allocations<'_> {
     }
 }
 
+fn tunnel_of(alloc: &str) -> String {
+    format!("/v1/client/allocation/{}/tunnel", segment(alloc))
+}
+
 impl Client {
     /// A connection to a port of an allocation, through the agents: bytes go out and come in as binary messages.
     ///
     /// # Errors
     /// As [`SdkError`]; 404 for a port that the allocation does not have.
     pub async fn tunnel(&self, alloc: &str, port: &str, query: &Query) -> Result<(Reader, Writer), SdkError> {
-        let path = format!("/v1/client/allocation/{}/tunnel", segment(alloc));
-        self.converse(&path, &query.clone().set("port", port)).await
+        self.converse(&tunnel_of(alloc), &query.clone().set("port", port)).await
+    }
+
+    /// Whether there could be such a connection: the allocation has the port, and the caller may reach it. Nothing is connected.
+    ///
+    /// # Errors
+    /// As of [`Self::tunnel`].
+    pub async fn tunnel_exists(&self, alloc: &str, port: &str, query: &Query) -> Result<(), SdkError> {
+        const UPGRADE_REQUIRED: u16 = 426;
+        match self.get::<serde_json::Value>(&tunnel_of(alloc), &query.clone().set("port", port)).await {
+            Err(error) if !error.is_code(UPGRADE_REQUIRED) => Err(error),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 }

@@ -183,9 +183,8 @@ func jobs() {
 	if found, _, err := all.Deployments("web", true, nil); good("deployments", err) {
 		is("deployments", len(found), 1)
 	}
-	if answer, _, err := all.Stable("web", 0, true, nil); good("stable", err) {
-		holds("stable answered", answer.LastIndex > 0)
-	}
+	_, _, err = all.Stable("web", 0, true, nil)
+	good("stable", err)
 	// A second version, tagged, and back.
 	job = service("web", 2)
 	job.SetMeta("k", "v")
@@ -474,7 +473,7 @@ func evaluations() {
 		is("page", len(page), 2)
 		holds("another page", meta.NextToken != "")
 		next, _, err := all.List(&api.QueryOptions{PerPage: 2, NextToken: meta.NextToken})
-		if err != nil || len(next) == 0 || !strings.HasSuffix(meta.NextToken, "."+next[0].ID) {
+		if err != nil || len(next) != 2 || !strings.HasSuffix(meta.NextToken, "."+next[0].ID) && !strings.HasSuffix(meta.NextToken, "."+next[1].ID) {
 			wrong("next page: %v, %d, token %q", err, len(next), meta.NextToken)
 		}
 	}

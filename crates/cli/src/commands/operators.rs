@@ -77,7 +77,7 @@ pub(super) static OPERATORS: &[Command] = &[
         path: "alloc port-forward",
         arguments: "[options] <alloc> [<local port>:]<port>",
         about: "Reach a port of an allocation at a local one",
-        details: "The port is named by its label or number. Connections go straight to the address of the allocation, which has to be reachable from here.",
+        details: "The port is named by its label or number. Connections go through the agent, so that nothing but its API has to be reachable from here. It takes the right to run commands in the task.",
         flags: port_forward::FLAGS,
         run: run!(port_forward::port_forward),
         ..BASE

@@ -32,15 +32,10 @@ pub(super) async fn port_forward(context: &mut Context) -> Outcome {
     let client = context.client()?;
     let stub = resolve::alloc(context, &client, &given).await?;
     let query = Query::new().namespace(&stub.namespace);
-    // A port that does not exist is told at once, not when somebody connects.
-    match client.tunnel(&stub.id, remote, &query).await {
-        Ok((_, mut writer)) => drop(writer.close().await),
-        // What listens there may start later.
-        Err(error) if error.is_code(502) => {}
-        Err(error) => {
-            let text = error.body().map_or_else(|| error.to_string(), str::to_owned);
-            return Err(Failure::new(format!("Error forwarding to allocation {:?}: {text}", crate::text::short(&stub.id, false))));
-        }
+    // A port that does not exist is told at once, not when somebody connects; what listens there may start later.
+    if let Err(error) = client.tunnel_exists(&stub.id, remote, &query).await {
+        let text = error.body().map_or_else(|| error.to_string(), str::to_owned);
+        return Err(Failure::new(format!("Error forwarding to allocation {:?}: {text}", crate::text::short(&stub.id, false))));
     }
     let bind = context.flags.text("bind").unwrap_or("127.0.0.1").to_owned();
     let bind: IpAddr = bind.parse().map_err(|_| Failure::usage(format!("{bind:?} is no address")))?;

@@ -334,6 +334,10 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
 
 pub(super) async fn missing(context: &mut Context) -> Outcome {
     let path = context.command.path;
+    if path == "login" {
+        let client = context.client()?;
+        client.get::<Value>("/v1/acl/auth-methods", &Query::new()).await.attempt("Error listing ACL auth methods")?;
+    }
     let Some((_, method, route, attempt)) = REFUSED.iter().find(|(command, ..)| *command == path) else {
         return Err(Failure::new(format!("{path}: not part of this version of Drover")));
     };

@@ -192,7 +192,15 @@ pub(super) async fn get(context: &mut Context) -> Outcome {
             None => Err(Failure::new(format!("Variable does not contain {key:?} item"))),
         };
     }
-    show(context, &variable, &form)
+    show(context, &variable, &form)?;
+    page_of(context, &client, &variable).await;
+    Ok(0)
+}
+
+/// Points to the page of a variable.
+async fn page_of(context: &Context, client: &Client, variable: &Variable) {
+    let namespace = if variable.namespace.is_empty() { "default" } else { &variable.namespace };
+    context.hint(client, "View variable details", &format!("variables/var/{}@{namespace}", variable.path)).await;
 }
 
 /// A variable as a file or standard input says it.
@@ -313,9 +321,11 @@ pub(super) async fn put(context: &mut Context) -> Outcome {
     };
     if form == "none" {
         context.ui.output(format!("Created variable {:?} with modify index {}", written.path, written.modify_index));
-        return Ok(0);
+    } else {
+        show(context, &written, &form)?;
     }
-    show(context, &written, &form)
+    page_of(context, &client, &written).await;
+    Ok(0)
 }
 
 pub(super) async fn list(context: &mut Context) -> Outcome {
@@ -368,6 +378,9 @@ pub(super) async fn list(context: &mut Context) -> Outcome {
     }
     if !answer.meta.next_token.is_empty() {
         context.ui.note(format!("Next page token: {}", answer.meta.next_token));
+    }
+    if form != "json" && !variables.is_empty() {
+        context.hint(&client, "View Drover variables", "variables").await;
     }
     Ok(0)
 }
@@ -529,7 +542,7 @@ async fn run(context: &Context, client: &Client, place: &str, holder: &Value, tt
     };
     if !copied {
         // What the command left running may keep its output open.
-        drop(context.clock.timeout(END_GRACE, copies).await);
+        let _ = context.clock.timeout(END_GRACE, copies).await;
     }
     match status {
         Ok(status) if status.success() => Ok(()),

@@ -484,7 +484,8 @@ async fn a_lock_is_renewed_while_a_command_runs_and_given_back_after_it() {
     let agent = Agent::start(vec![("GET /v1/var/job", json!({ "Path": "job", "Items": { "k": "v" } })), ("PUT /v1/var/job", held)]).await;
     let directory = tempfile::tempdir().unwrap();
     let line = "var lock -ttl 200ms job /bin/sh -c 'echo begun; until [ -e go ]; do sleep 0.01; done; echo ended'";
-    let running = drover(line, directory.path(), &[("DROVER_ADDR", &agent.address)], "");
+    let variables = [("DROVER_ADDR", agent.address.as_str())];
+    let running = drover(line, directory.path(), &variables, "");
     let watching = async {
         while operations(&agent).iter().filter(|operation| *operation == "lock-renew").count() < 3 {
             tokio::task::yield_now().await;

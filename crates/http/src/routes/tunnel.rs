@@ -68,7 +68,7 @@ pub async fn tunnel(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiErr
         return Err(ApiError::not_found("No path to node"));
     }
     if !request.headers.contains_key(UPGRADE) {
-        return Err(ApiError::bad_request("a tunnel is a WebSocket: ask for one with the header Upgrade"));
+        return Err(ApiError::new(StatusCode::UPGRADE_REQUIRED, "a tunnel is a WebSocket: ask for one with the header Upgrade"));
     }
     let (host, number) = address(port);
     let clock = request.clock.clone();

@@ -113,9 +113,10 @@ pub(super) fn client() -> Vec<Operation> {
         .query("stale region namespace")
         .text("port", "The label of the port, or its number.")
         .upgrades()
-        .fails(400, "if not an upgrade, or without a port")
+        .fails(400, "without a port")
         .fails(403, "")
         .fails(404, "an unknown allocation, a port that it does not have, 'No path to node'")
+        .fails(426, "if not an upgrade; everything else is looked at before")
         .fails(502, "when nothing listens there"),
         op(Get, "/v1/client/allocation/{alloc_id}/gc", "collectAllocation", "Clears an ended allocation off its node.")
             .query("stale region namespace pretty")
