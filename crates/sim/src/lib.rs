@@ -9,4 +9,4 @@ pub mod invariants;
 mod users;
 pub mod world;
 
-pub use world::{Bug, Report, Scenario, run};
+pub use world::{Bug, Report, Scenario, run, run_watched};

@@ -66,6 +66,9 @@ pub struct Report {
     pub broken: Vec<Broken>,
 }
 
+/// Sees every state and what was found wrong with it.
+type Witness = Arc<dyn Fn(&Snapshot, &[Broken]) + Send + Sync>;
+
 #[derive(Default)]
 struct Watch {
     before: Option<Snapshot>,
@@ -79,7 +82,7 @@ impl Watch {
         self.trace = (self.trace ^ value).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(17);
     }
 
-    fn see(&mut self, now: &Snapshot) {
+    fn see(&mut self, now: &Snapshot, witness: &Witness) {
         self.states += 1;
         self.mix(now.index());
         self.mix(now.time().0 as u64);
@@ -92,6 +95,7 @@ impl Watch {
             broken.extend(check(now));
             self.mix(now.state_hash());
         }
+        witness(now, &broken);
         self.add(broken);
         self.before = Some(now.clone());
     }
@@ -110,6 +114,7 @@ struct World {
     directory: Directory,
     server_scope: TaskScope,
     watch: Arc<Mutex<Watch>>,
+    witness: Witness,
     clients: Vec<(FakeClient, TaskScope)>,
     /// Jobs whose registration was acknowledged, with the lowest index they must have.
     promised: BTreeMap<String, u64>,
@@ -119,17 +124,22 @@ struct World {
 
 /// Runs a scenario from beginning to end on virtual time.
 pub fn run(scenario: Scenario) -> Report {
+    run_watched(scenario, |_, _| ())
+}
+
+/// The same, and shows every state with what was found wrong with it.
+pub fn run_watched(scenario: Scenario, witness: impl Fn(&Snapshot, &[Broken]) + Send + Sync + 'static) -> Report {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .rng_seed(tokio::runtime::RngSeed::from_bytes(&scenario.seed.to_le_bytes()))
         .build()
         .expect("a runtime without sockets needs nothing that could be missing");
-    runtime.block_on(DeterministicRng::<TokioRuntime>::scope(scenario.seed, World::live(scenario)))
+    runtime.block_on(DeterministicRng::<TokioRuntime>::scope(scenario.seed, World::live(scenario, Arc::new(witness))))
 }
 
 impl World {
-    async fn live(scenario: Scenario) -> Report {
+    async fn live(scenario: Scenario, witness: Witness) -> Report {
         let clock = Clock::simulated(EPOCH);
         let started = clock.monotonic();
         let mut rng = Rng::new(scenario.seed);
@@ -139,6 +149,7 @@ impl World {
             directory: Directory::default(),
             server_scope: TaskScope::new(),
             watch: Arc::default(),
+            witness,
             clients,
             promised: BTreeMap::new(),
             acknowledged: 0,
@@ -171,7 +182,7 @@ impl World {
         let planted = (self.scenario.bug == Some(Bug::LostSync)).then_some(drover_raft::PlantedBug::LostSync);
         let log = DiskLogOptions { segment_bytes: 16 << 10, prefill_bytes: 2 << 10, planted };
         let storage = Storage::Disk { disk: Arc::new(self.disk.clone()), directory: PathBuf::from("/data/raft"), log };
-        let watch = Arc::clone(&self.watch);
+        let (watch, witness) = (Arc::clone(&self.watch), Arc::clone(&self.witness));
         watch.lock().unwrap_or_else(PoisonError::into_inner).before = None;
         let mut config = Config::new(storage);
         config.snapshot_every = 100;
@@ -181,7 +192,7 @@ impl World {
         config.gc_thresholds.eval = Duration::from_secs(120);
         config.gc_thresholds.batch_eval = Duration::from_secs(120);
         config.gc_thresholds.deployment = Duration::from_secs(120);
-        config.observer = Some(Arc::new(move |state: &Snapshot| watch.lock().unwrap_or_else(PoisonError::into_inner).see(state)));
+        config.observer = Some(Arc::new(move |state: &Snapshot| watch.lock().unwrap_or_else(PoisonError::into_inner).see(state, &witness)));
         config.planted = match self.scenario.bug {
             Some(Bug::DoubleDelivery) => Some(drover_server::PlantedBug::DoubleDelivery),
             Some(Bug::StaleCapacity) => Some(drover_server::PlantedBug::StaleCapacity),

@@ -6,6 +6,7 @@ mod lock;
 mod logging;
 mod measure;
 mod rest;
+mod service;
 mod settings;
 mod startup;
 

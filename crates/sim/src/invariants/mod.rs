@@ -86,7 +86,9 @@ fn capacity(state: &Snapshot, out: &mut Vec<Broken>) {
         ports: BTreeSet<(String, u16)>,
     }
     let mut sums: BTreeMap<NodeId, Sum> = BTreeMap::new();
-    for alloc in state.allocs().filter(|alloc| !alloc.terminal()) {
+    // What was on a node that was purged belongs to nobody any more, even if that node comes again before it is given up.
+    let placed = |alloc: &&std::sync::Arc<Alloc>| state.node_slot(alloc.node_id) == Some(alloc.node_slot);
+    for alloc in state.allocs().filter(|alloc| !alloc.terminal()).filter(placed) {
         let sum = sums.entry(alloc.node_id).or_default();
         let (mut before, mut main, mut after) = ((0, 0), (0, 0), (0, 0));
         for (name, task) in &alloc.resources.tasks {
@@ -138,6 +140,8 @@ fn links(state: &Snapshot, out: &mut Vec<Broken>) {
     for alloc in state.allocs() {
         if let Some(previous) = alloc.rare.previous.and_then(|id| state.alloc(id))
             && previous.rare.next != Some(alloc.id)
+            // One that was stopped because what it replaced came back keeps its link; the other may be replaced again.
+            && !alloc.server_terminal()
         {
             broken!(out, "INV-05", "{} replaces {}, which is replaced by {:?}", alloc.id, previous.id, previous.rare.next);
         }
