@@ -238,6 +238,8 @@ fn client_routes() -> Vec<Route<Agent>> {
         Route::new(Any, "/v1/client/allocation/{alloc_id}/restart", may(AllocLifecycle), Client, client::restart).cors(),
         Route::new(Write, "/v1/client/allocation/{alloc_id}/signal", may(AllocLifecycle), Client, client::signal).cors(),
         Route::new(Any, "/v1/client/allocation/{alloc_id}/exec", may(AllocExec), Client, exec::exec).late().cors(),
+        Route::new(Get, "/v1/client/allocation/{alloc_id}/pause", may(ReadJob), Client, absent::pause_state).cors(),
+        Route::new(Write, "/v1/client/allocation/{alloc_id}/pause", may(Capability::PauseAllocation), Client, absent::pause).cors(),
         Route::new(Get, "/v1/client/allocation/{alloc_id}/tunnel", may(AllocExec), Client, tunnel::tunnel).late().cors(),
         Route::new(Any, "/v1/client/allocation/{alloc_id}/gc", may(GcAllocation), Client, client::collect).cors(),
         Route::new(Any, "/v1/client/stats", Access::NodeRead, Client, client::host_stats).cors(),
@@ -304,8 +306,7 @@ fn operator_routes() -> Vec<Route<Agent>> {
 fn missing_routes() -> Vec<Route<Agent>> {
     let mut routes = Vec::new();
     for (feature, patterns) in [
-        ("pausing of tasks", &["/v1/client/allocation/{alloc_id}/pause"][..]),
-        ("migration of allocation data", &["/v1/client/allocation/{alloc_id}/snapshot"]),
+        ("migration of allocation data", &["/v1/client/allocation/{alloc_id}/snapshot"][..]),
         (
             "the root keyring's operations",
             &["/v1/operator/keyring/keys", "/v1/operator/keyring/rotate", "/v1/operator/keyring/key/{key_id}"],
@@ -313,11 +314,7 @@ fn missing_routes() -> Vec<Route<Agent>> {
     ] {
         routes.extend(patterns.iter().map(|pattern| {
             let route = Route::missing(pattern, feature);
-            let route = if pattern.starts_with("/v1/client/") { route.cors() } else { route };
-            match *pattern {
-                "/v1/client/allocation/{alloc_id}/pause" => route.held_to(may(Capability::PauseAllocation)),
-                _ => route,
-            }
+            if pattern.starts_with("/v1/client/") { route.cors() } else { route }
         }));
     }
     routes

@@ -410,8 +410,8 @@ func files(alloc *api.Allocation) {
 		is("files", strings.Join(names, " "), "alloc main")
 	}
 	until("the file is there", func() bool {
-		_, _, err := fs.Stat(alloc, "main/local/file", nil)
-		return err == nil
+		file, _, err := fs.Stat(alloc, "main/local/file", nil)
+		return err == nil && file.Size == 5
 	})
 	if file, _, err := fs.Stat(alloc, "main/local/file", nil); good("stat", err) {
 		is("size", file.Size, int64(5))
@@ -504,6 +504,7 @@ func deployments() {
 		latest, _, err := client.Jobs().LatestDeployment("canary", nil)
 		return err == nil && latest.Status == "successful"
 	})
+	last := ""
 	next := func(meta string) string {
 		job := service("canary", 1)
 		job.SetMeta("version", meta)
@@ -514,10 +515,10 @@ func deployments() {
 		id := ""
 		until("a deployment with a canary", func() bool {
 			latest, _, err := client.Jobs().LatestDeployment("canary", nil)
-			if err != nil || latest.Status != "running" || len(latest.TaskGroups["group"].PlacedCanaries) == 0 {
+			if err != nil || latest.ID == last || latest.Status != "running" || len(latest.TaskGroups["group"].PlacedCanaries) == 0 {
 				return false
 			}
-			id = latest.ID
+			id, last = latest.ID, latest.ID
 			return true
 		})
 		return id

@@ -133,6 +133,69 @@ fn a_port_of_an_allocation_is_reached_at_a_local_one() {
     assert!(missing.code == 1 && missing.error.contains("has no port \"gopher\"; it has http"), "{missing:?}");
 }
 
+#[test]
+fn nodes_are_vouched_for_and_new_ones_are_introduced() {
+    let directory = tempfile::tempdir().unwrap();
+    let agent = Agent::start_with(directory.path(), Mode::Dev, "client { node_class = \"meadow\" }", &[]);
+    let node = agent.get("/v1/nodes")[0]["ID"].as_str().unwrap().to_owned();
+    let shown = agent.cli(&["node", "identity", "get", &node]);
+    let keys: Vec<&str> = shown.out.lines().map(|line| line.split(' ').next().unwrap()).collect();
+    let claims =
+        ["aud", "exp", "iat", "jti", "nbf", "sub", "nomad_node_class", "nomad_node_datacenter", "nomad_node_id", "nomad_node_pool"];
+    assert_eq!(keys, [&["Claim"][..], &claims[..]].concat(), "{shown:?}");
+    assert!(shown.out.contains(&format!("node:global:default:{node}:default")));
+    told("node identity get");
+    let claimed = || agent.get("/v1/client/identity")["Claims"]["jti"].as_str().unwrap().to_owned();
+    let before = claimed();
+    assert_eq!(claimed(), before, "it stays until somebody asks for another");
+    let renewed = agent.cli(&["node", "identity", "renew", &node]);
+    assert_eq!((renewed.code, renewed.out.as_str()), (0, ""), "{renewed:?}");
+    assert_ne!(claimed(), before);
+    told("node identity renew");
+    let made = agent.cli(&["node", "intro", "create", "-node-name", "lamb", "-ttl", "5m"]);
+    let (first, token) = made.out.split_once("\n\n").unwrap_or_else(|| panic!("{made:?}"));
+    assert_eq!(first, "Successfully generated client introduction token:");
+    assert_eq!(token.trim().split('.').count(), 3);
+    told("node intro create");
+    // What signed it is told to everybody.
+    let keys = agent.call("GET", "/.well-known/jwks.json", None);
+    assert!(keys.header("cache-control").is_some_and(|age| age.starts_with("max-age=")));
+    assert_eq!(keys.json()["keys"][0]["kty"], "RSA");
+    let unknown = agent.call("GET", "/v1/client/identity?node_id=00000000-0000-0000-0000-000000000000", None);
+    assert_eq!((unknown.status, unknown.text().as_str()), (500, "Unknown node 00000000-0000-0000-0000-000000000000"));
+    assert_eq!(agent.call("GET", "/.well-known/openid-configuration", None).text(), "OIDC Discovery endpoint disabled");
+    for (method, path) in [
+        ("GET", "/v1/client/identity"),
+        ("PUT", "/v1/client/identity/renew"),
+        ("POST", "/v1/client/identity/renew"),
+        ("PUT", "/v1/acl/identity/client-introduction-token"),
+        ("POST", "/v1/acl/identity/client-introduction-token"),
+    ] {
+        let answer = agent.call(method, path, (method != "GET").then(|| json!({})).as_ref());
+        assert_eq!(answer.status, 200, "{method} {path}: {}", answer.text());
+        exercised("http-api", route_row(method, path), "drover_e2e::it::operators");
+    }
+}
+
+#[test]
+fn tasks_have_no_schedules_that_could_be_paused() {
+    let directory = tempfile::tempdir().unwrap();
+    let agent = Agent::start(directory.path(), Mode::Dev);
+    agent.register(job("steady", "while true; do sleep 1; done", false));
+    let id = agent.until_alloc("steady", "running")["ID"].as_str().unwrap().to_owned();
+    let ran = agent.cli(&["alloc", "pause", "-status", &id, "one"]);
+    assert_eq!((ran.code, ran.error.as_str()), (1, "Error getting task pause state: Unexpected response code: 500 (Enterprise only)\n"));
+    told("alloc pause");
+    let path = format!("/v1/client/allocation/{id}/pause");
+    let wrong = agent.call("PUT", &path, Some(&json!({ "ScheduleState": "zz" })));
+    assert_eq!((wrong.status, wrong.text().as_str()), (400, "Not a valid task schedule state"));
+    for method in ["GET", "PUT", "POST"] {
+        let answer = agent.call(method, &path, (method != "GET").then(|| json!({ "ScheduleState": "pause", "Task": "one" })).as_ref());
+        assert_eq!((answer.status, answer.text().as_str()), (500, "Enterprise only"), "{method}");
+        exercised("http-api", route_row(method, &path), "drover_e2e::it::operators");
+    }
+}
+
 /// A command that goes on, its output line by line, ended by an interrupt.
 struct Following {
     child: std::process::Child,

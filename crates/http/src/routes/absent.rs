@@ -39,6 +39,20 @@ pub async fn login(agent: Arc<Agent>, _: Request) -> Result<Reply, ApiError> {
     Err(missing("logins with JWT and OpenID Connect"))
 }
 
+/// What tasks that run by the clock are told of it: schedules are not part of this edition.
+pub async fn pause_state<S: State>(_: Arc<S>, _: Request) -> Result<Reply, ApiError> {
+    Err(ApiError::by_text("Enterprise only"))
+}
+
+/// The same for changing it.
+pub async fn pause<S: State>(_: Arc<S>, mut request: Request) -> Result<Reply, ApiError> {
+    let asked: drover_api::AllocPauseRequest = request.json().await?;
+    if !matches!(asked.schedule_state.as_str(), "pause" | "run" | "scheduled") {
+        return Err(ApiError::bad_request("Not a valid task schedule state"));
+    }
+    Err(ApiError::by_text("Enterprise only"))
+}
+
 /// `GET /v1/volumes`.
 pub async fn volumes<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     let rights = Arc::clone(&request.caller().rights);

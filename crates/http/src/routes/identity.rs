@@ -99,11 +99,10 @@ pub async fn of_node(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiEr
 
 /// `PUT /v1/client/identity/renew`.
 pub async fn renew(agent: Arc<Agent>, mut request: Request) -> Result<Reply, ApiError> {
-    request.caller();
+    request.permit("")?;
     let body: api::NodeIdentityRenewRequest = request.json_optional().await?.unwrap_or_default();
     let named = if body.node_id.is_empty() { request.query.get("node_id").to_owned() } else { body.node_id };
     let client = node(&agent, &named)?;
-    request.permit("")?;
     agent.server()?.renew_node_identity(client.node_id())?;
     Reply::json(&json!({}))
 }
@@ -119,7 +118,7 @@ pub async fn introduce(agent: Arc<Agent>, mut request: Request) -> Result<Reply,
     }
     let asked: api::ACLIdentityClientIntroductionTokenRequest =
         serde_json::from_value(body).map_err(|error| ApiError::bad_request(format!("decode the request body: {error}")))?;
-    let jwt = agent.server()?.introduction(&asked.node_name, &asked.node_pool, &asked.ttl)?;
+    let jwt = agent.server()?.introduction(&asked.node_name, &asked.node_pool, &asked.ttl).await?;
     Reply::json(&api::ACLIdentityClientIntroductionTokenResponse { jwt })
 }
 

@@ -78,11 +78,12 @@ impl Server {
     ///
     /// # Errors
     /// 400 for a duration that is none; 500 before there is a key.
-    pub fn introduction(&self, name: &str, pool: &str, ttl: &str) -> Result<String, EndpointError> {
+    pub async fn introduction(&self, name: &str, pool: &str, ttl: &str) -> Result<String, EndpointError> {
         let asked = match ttl {
             "" => 0,
             text => parse_duration(text).map_err(|error| EndpointError::bad_request(format!("invalid TTL: {error}")))?,
         };
+        self.first_key_made().await;
         let asked = u64::try_from(asked).ok().filter(|asked| *asked > 0);
         let ttl = asked.map_or(INTRODUCTION_TTL, Duration::from_nanos).min(INTRODUCTION_TTL_MAX);
         let pool = if pool.is_empty() { NODE_POOL_DEFAULT } else { pool };

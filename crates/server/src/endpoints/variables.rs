@@ -205,16 +205,20 @@ impl Server {
         Ok(VariableOutcome::Done(self.stored(&namespace, &path), index))
     }
 
-    async fn encrypted(&self, namespace: &str, path: &str, items: &Items) -> Result<(String, Vec<u8>), EndpointError> {
+    /// Waits for the first key of a region, which takes a moment; without one nothing is encrypted or signed.
+    pub(crate) async fn first_key_made(&self) {
         let wait = async {
             while self.snapshot().active_root_key().is_none() {
                 self.changed(self.snapshot().index()).await;
             }
         };
-        // The first key of a region takes a moment; without one nothing is written.
         if self.snapshot().active_root_key().is_none() {
             self.0.clock.timeout(KEY_WAIT, wait).await;
         }
+    }
+
+    async fn encrypted(&self, namespace: &str, path: &str, items: &Items) -> Result<(String, Vec<u8>), EndpointError> {
+        self.first_key_made().await;
         let plain = serde_json::to_vec(items).map_err(|error| EndpointError::internal(error.to_string()))?;
         let sealed = self.0.keyring.encrypt(&self.snapshot(), &name(namespace, path), plain, &self.0.entropy);
         sealed.map_err(|error| EndpointError::internal(error.to_string()))

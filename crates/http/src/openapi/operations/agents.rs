@@ -118,6 +118,31 @@ pub(super) fn client() -> Vec<Operation> {
         .fails(404, "an unknown allocation, a port that it does not have, 'No path to node'")
         .fails(426, "if not an upgrade; everything else is looked at before")
         .fails(502, "when nothing listens there"),
+        op(
+            Get,
+            "/v1/client/allocation/{alloc_id}/pause",
+            "readPause",
+            "Whether a task rests by its schedule; there are no schedules here.",
+        )
+        .query("stale region namespace pretty")
+        .text("task", "The name of the task.")
+        .gives::<api::AllocGetPauseResponse>()
+        .fails(403, "")
+        .fails(404, "with text containing 'Unknown allocation', 'Unknown node' or 'No path to node'")
+        .fails(500, "'Enterprise only'"),
+        op(
+            Write,
+            "/v1/client/allocation/{alloc_id}/pause",
+            "setPause",
+            "Lets a task rest, or run, against its schedule; there are none here.",
+        )
+        .query("stale region namespace pretty")
+        .takes::<api::AllocPauseRequest>()
+        .gives::<api::GenericResponse>()
+        .fails(400, "'Not a valid task schedule state', 'Request body is empty'")
+        .fails(403, "")
+        .fails(404, "with text containing 'Unknown allocation', 'Unknown node' or 'No path to node'")
+        .fails(500, "'Enterprise only'"),
         op(Get, "/v1/client/allocation/{alloc_id}/gc", "collectAllocation", "Clears an ended allocation off its node.")
             .query("stale region namespace pretty")
             .fails(404, "with text containing 'Unknown allocation', 'Unknown node' or 'No path to node'")
