@@ -516,7 +516,16 @@ async fn losing_the_lock_ends_the_command_and_all_it_started() {
     assert_eq!(ran.code, 1);
     assert!(ran.error.contains("the lock was lost"), "{}", ran.error);
     for pid in ran.out.split_whitespace() {
-        let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        assert!(state.is_empty() || state.contains(") Z "), "{pid} still runs: {state}");
+        // Whoever takes care of orphans may take a moment.
+        let gone = || {
+            let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            state.is_empty() || state.contains(") Z ")
+        };
+        let ended = async {
+            while !gone() {
+                Clock::system().sleep(Duration::from_millis(5)).await;
+            }
+        };
+        assert!(Clock::system().timeout(Duration::from_secs(30), ended).await.is_some(), "{pid} still runs");
     }
 }
