@@ -6,6 +6,7 @@ mod lock;
 mod logging;
 mod measure;
 mod rest;
+mod server_id;
 mod service;
 mod settings;
 mod startup;
