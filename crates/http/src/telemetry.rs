@@ -53,6 +53,17 @@ impl Sample {
     }
 }
 
+/// A value as it is at the moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measured {
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    pub labels: Vec<(String, String)>,
+    /// The value.
+    pub value: f64,
+}
+
 #[derive(Clone, Debug, Default)]
 struct Interval {
     start: i64,
@@ -70,6 +81,8 @@ struct Kept {
     gathered: BTreeMap<Series, f64>,
     /// When that was begun last.
     gathered_at: Option<Monotonic>,
+    /// What was measured last; all of it is replaced at once.
+    measured: BTreeMap<Series, f64>,
     totals: BTreeMap<Series, f64>,
     sums: BTreeMap<Series, (u64, f64)>,
 }
@@ -88,6 +101,12 @@ impl Telemetry {
         if metrics::set_global_recorder(self.clone()).is_err() {
             tracing::debug!("measurements go to the recorder that was there before");
         }
+    }
+
+    /// Puts values in the place of all that were measured before: what is gone has none any more.
+    pub fn measured(&self, values: Vec<Measured>) {
+        let fits = values.into_iter().take(SERIES_MAX);
+        self.kept().measured = fits.map(|one| ((one.name, one.labels), one.value)).collect();
     }
 
     /// Tells the time; ends the interval when it is over. To be called about once a second.
@@ -138,7 +157,7 @@ impl Telemetry {
             });
             Some(shown.collect())
         };
-        let gauges = kept.gauges.iter().chain(&kept.gathered).map(|((name, labels), value)| api::GaugeValue {
+        let gauges = kept.gauges.iter().chain(&kept.measured).chain(&kept.gathered).map(|((name, labels), value)| api::GaugeValue {
             name: name.clone(),
             value: *value,
             labels: Some(labels.iter().cloned().collect()),
@@ -176,7 +195,7 @@ impl Telemetry {
         for (series, value) in &kept.totals {
             write("counter", series, "", value.to_string());
         }
-        for (series, value) in kept.gauges.iter().chain(&kept.gathered) {
+        for (series, value) in kept.gauges.iter().chain(&kept.measured).chain(&kept.gathered) {
             write("gauge", series, "", value.to_string());
         }
         for (series, (count, sum)) in &kept.sums {

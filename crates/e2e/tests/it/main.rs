@@ -12,4 +12,5 @@ mod live;
 mod operators;
 mod programs;
 mod rows;
+mod sdk;
 mod streams;

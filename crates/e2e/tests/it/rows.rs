@@ -47,8 +47,6 @@ fn every_route_answers_or_says_what_is_not_part_of_this_version() {
     let login = json!({"AuthMethodName": "x", "LoginToken": "y"}).to_string();
     // Method, path, body, the status, and a part of the answer.
     let rows: Vec<(&str, String, &str, u16, &str)> = vec![
-        ("POST", "/v1/acl/identity/client-introduction-token".into(), "{}", 501, "introduction tokens of clients"),
-        ("PUT", "/v1/acl/identity/client-introduction-token".into(), "{}", 501, "introduction tokens of clients"),
         ("POST", "/v1/acl/login".into(), &login, 501, "logins with JWT and OpenID Connect"),
         ("PUT", "/v1/acl/login".into(), &login, 501, "logins with JWT and OpenID Connect"),
         ("POST", "/v1/acl/oidc/auth-url".into(), "{}", 501, "OpenID Connect"),
@@ -80,9 +78,6 @@ fn every_route_answers_or_says_what_is_not_part_of_this_version() {
         ("POST", format!("/v1/client/allocation/{alloc}/pause"), r#"{"ScheduleState": "run", "Task": "t"}"#, 500, "Enterprise only"),
         ("PUT", format!("/v1/client/allocation/{alloc}/pause"), r#"{"ScheduleState": "run", "Task": "t"}"#, 500, "Enterprise only"),
         ("GET", format!("/v1/client/allocation/{alloc}/snapshot"), "", 501, "migration of allocation data"),
-        ("GET", "/v1/client/identity".into(), "", 501, "node identity"),
-        ("POST", "/v1/client/identity/renew".into(), "{}", 501, "node identity"),
-        ("PUT", "/v1/client/identity/renew".into(), "{}", 501, "node identity"),
         ("POST", format!("/v1/deployment/allocation-health/{nothing}"), EMPTY_HEALTH, 500, "deployment not found"),
         ("GET", "/v1/metrics".into(), "", 200, "PrecisionGauges"),
         ("GET", "/v1/operator/autopilot/configuration".into(), "", 200, "CleanupDeadServers"),
@@ -109,8 +104,6 @@ fn every_route_answers_or_says_what_is_not_part_of_this_version() {
         ("PUT", "/v1/operator/keyring/rotate".into(), "", 501, "root keyring"),
         ("POST", "/v1/operator/keyring/rotate".into(), "", 501, "root keyring"),
         ("DELETE", format!("/v1/operator/keyring/key/{nothing}"), "", 501, "root keyring"),
-        ("GET", "/.well-known/jwks.json".into(), "", 501, "workload identity"),
-        ("GET", "/.well-known/openid-configuration".into(), "", 501, "workload identity"),
         ("GET", "/v1/volumes?type=csi".into(), "", 200, "[]"),
         ("GET", "/v1/plugins?type=csi".into(), "", 200, "[]"),
         ("GET", "/v1/quotas".into(), "", 501, "Enterprise only"),

@@ -259,11 +259,11 @@ pub async fn collect(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiEr
 }
 
 /// Whether a request for a node is for this one.
-fn own_node<'a>(agent: &'a Agent, request: &Request, unknown: StatusCode) -> Result<&'a ClientHandle, ApiError> {
+pub(super) fn own_node<'a>(agent: &'a Agent, request: &Request, unknown: StatusCode) -> Result<&'a ClientHandle, ApiError> {
     node_of(agent, request.query.get("node_id"), unknown)
 }
 
-fn node_of<'a>(agent: &'a Agent, text: &str, unknown: StatusCode) -> Result<&'a ClientHandle, ApiError> {
+pub(super) fn node_of<'a>(agent: &'a Agent, text: &str, unknown: StatusCode) -> Result<&'a ClientHandle, ApiError> {
     let Some(client) = agent.client.as_ref() else {
         return Err(if text.is_empty() {
             ApiError::bad_request("No local Node and node_id not provided")
@@ -282,21 +282,6 @@ fn node_of<'a>(agent: &'a Agent, text: &str, unknown: StatusCode) -> Result<&'a 
 pub async fn host_stats(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiError> {
     let client = own_node(&agent, &request, StatusCode::NOT_FOUND)?;
     Reply::json(&client.host_stats().await)
-}
-
-/// States that a schedule of a task can be put into.
-const SCHEDULE_STATES: [&str; 3] = ["run", "pause", "scheduled"];
-
-/// `/v1/client/allocation/{alloc_id}/pause`: schedules of tasks belong to another edition.
-pub async fn pause(agent: Arc<Agent>, mut request: Request) -> Result<Reply, ApiError> {
-    target(&agent, &request)?;
-    if matches!(request.method, http::Method::PUT | http::Method::POST) {
-        let asked: serde_json::Value = request.json().await?;
-        if !SCHEDULE_STATES.iter().any(|state| asked["ScheduleState"] == *state) {
-            return Err(ApiError::bad_request("Not a valid task schedule state"));
-        }
-    }
-    Err(ApiError::by_text("Enterprise only"))
 }
 
 /// `/v1/client/allocation/{alloc_id}/snapshot`: the data of an allocation, for the node that takes its place.
