@@ -119,7 +119,7 @@ pub async fn validate(agent: Arc<Agent>, mut request: Request) -> Result<Reply, 
     let response = api::JobValidateResponse {
         driver_config_validated: true,
         error: if problems.is_empty() { String::new() } else { problems.to_string() },
-        validation_errors: view::list(problems.0),
+        validation_errors: view::list(problems.texts),
         warnings: drover_server::format_warnings(&warnings),
     };
     Reply::json(&response)

@@ -291,6 +291,7 @@ const LEVEL_2: &str = include_str!("../../../../testdata/golden/commands-level-2
 fn samples_of_level_2() -> Vec<(&'static str, Change)> {
     let gone = Preemption { id: AllocId::from_random(8), by: AllocId::from_random(3) };
     let first = Plan { preemptions: vec![gone], ..plan() };
+    let limited = SchedulerConfig { node_limit_for_feasibility_checks: 100, ..SchedulerConfig::initial() };
     let second = Plan { deployment: None, joins: Some(DeploymentId::from_random(2)), ..plan() };
     let pool = NodePool {
         name: "gpu".into(),
@@ -302,7 +303,7 @@ fn samples_of_level_2() -> Vec<(&'static str, Change)> {
     };
     vec![
         ("shared-plans", Change::SharedPlans(vec![first, second])),
-        ("scheduler-config", Change::SchedulerConfig { config: SchedulerConfig::initial(), enforce_index: Some(3) }),
+        ("scheduler-config", Change::SchedulerConfig { config: limited, enforce_index: Some(3) }),
         ("upsert-node-pools", Change::UpsertNodePools(vec![pool])),
         ("delete-node-pools", Change::DeleteNodePools(vec!["gpu".into()])),
         (
