@@ -202,6 +202,11 @@ pub struct Scope {
 }
 
 impl Scope {
+    /// The only namespace that is asked for, if it is one.
+    pub(crate) fn namespace(&self) -> Option<&str> {
+        Some(self.asked.as_str()).filter(|asked| *asked != "*")
+    }
+
     /// Whether objects of a namespace are on the list.
     pub fn includes(&self, namespace: &str) -> bool {
         match self.asked.as_str() {

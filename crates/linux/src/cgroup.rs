@@ -226,6 +226,7 @@ impl Hierarchy {
         let place = |controller: &str| self.root.join(controller).join(&self.parent).join(name);
         if let Some(bytes) = limits.memory_max {
             fs::write(place("memory").join("memory.limit_in_bytes"), bytes.to_string())?;
+            keep_out_of_swap(&place("memory").join("memory.swappiness"));
             if let Some(low) = limits.memory_low {
                 fs::write(place("memory").join("memory.soft_limit_in_bytes"), low.to_string())?;
             }
@@ -257,9 +258,18 @@ impl Hierarchy {
     }
 }
 
+/// Keeps a group from growing into swap space instead of being held to its limit, where the kernel can.
+fn keep_out_of_swap(file: &Path) {
+    if file.exists() {
+        // A host without swap space may refuse, and needs it least.
+        drop(fs::write(file, "0"));
+    }
+}
+
 fn limit_v2(directory: &Path, limits: &Limits) -> io::Result<()> {
     if let Some(bytes) = limits.memory_max {
         fs::write(directory.join("memory.max"), bytes.to_string())?;
+        keep_out_of_swap(&directory.join("memory.swap.max"));
         if let Some(low) = limits.memory_low {
             fs::write(directory.join("memory.low"), low.to_string())?;
         }
@@ -488,10 +498,13 @@ mod tests {
         let parent = root.path().join("nomad.slice/share.slice");
         fs::create_dir_all(&parent).expect("directory");
         let limits = Limits { cpu_shares: 500, memory_max: Some(1 << 20), memory_low: Some(1 << 19), reserved_cores: None };
+        fs::create_dir_all(parent.join("a.web.scope")).expect("directory");
+        fs::write(parent.join("a.web.scope/memory.swap.max"), "max").expect("write");
         let group = hierarchy.create("a.web", &limits).expect("create");
         let read = |file: &str| fs::read_to_string(group.directories()[0].join(file)).expect("read");
         assert_eq!(read("memory.max"), "1048576");
         assert_eq!(read("memory.low"), "524288");
+        assert_eq!(read("memory.swap.max"), "0");
         assert_eq!(read("cpu.weight"), weight_of_shares(500).to_string());
         fs::write(group.directories()[0].join("memory.events"), "low 0\noom 1\noom_kill 2\n").expect("write");
         assert!(group.was_out_of_memory());

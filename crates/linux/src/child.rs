@@ -35,6 +35,7 @@ pub struct ChildSpec<'a> {
     pub terminal: bool,
     /// The `cgroup.procs` files that the child enters itself into before anything else.
     pub cgroup_procs: &'a [PathBuf],
+    /// How likely the process is chosen when memory runs out; by default as likely as any, however well the caller is protected.
     pub oom_score_adj: Option<i32>,
     pub isolation: Option<&'a Isolation>,
     /// Join the file system of this process instead of building one.
@@ -95,6 +96,15 @@ pub fn spawn(spec: &ChildSpec<'_>) -> Result<Pid, SpawnError> {
     }
 }
 
+const OOM_SCORE: &str = "/proc/self/oom_score_adj";
+
+/// The ordinary score if this process has a better one. Services are often run with the best there is, and a task that had it
+/// too could not be ended when it has used up its memory.
+fn unprotected() -> Option<i32> {
+    let inherited = fs::read_to_string(OOM_SCORE).ok()?;
+    inherited.starts_with('-').then_some(0)
+}
+
 enum Never {}
 
 fn run(spec: &ChildSpec<'_>, parent: Pid) -> Result<Never, SpawnError> {
@@ -105,8 +115,8 @@ fn run(spec: &ChildSpec<'_>, parent: Pid) -> Result<Never, SpawnError> {
             result => at(format!("enter control group {}", file.display()), result)?,
         }
     }
-    if let Some(score) = spec.oom_score_adj {
-        at("set oom_score_adj", fs::write("/proc/self/oom_score_adj", score.to_string()))?;
+    if let Some(score) = spec.oom_score_adj.or_else(unprotected) {
+        at("set oom_score_adj", fs::write(OOM_SCORE, score.to_string()))?;
     }
     at("start a session", process::new_session())?;
     if let Some(pid) = spec.join {

@@ -174,10 +174,17 @@ impl Blocked {
         Some(eval)
     }
 
-    /// The job has been placed in full or is gone: what waits for it is not needed any more.
+    /// The job is gone: what waits for it is not needed any more.
     pub fn untrack(&mut self, job: &JobId) -> Vec<Arc<Evaluation>> {
+        self.untrack_older(job, Index::MAX)
+    }
+
+    /// The job was placed in full by an evaluation that ended at an index: what has waited for it since before is not needed any
+    /// more. What began to wait later is, whatever order the two are heard of in: a new leader hears of the log's end again.
+    pub fn untrack_older(&mut self, job: &JobId, ended: Index) -> Vec<Arc<Evaluation>> {
         let from = (job.clone(), None);
-        let ids = self.by_subject.range(from..).take_while(|((of, _), _)| of == job).map(|(_, eval)| eval.id).collect();
+        let of_job = self.by_subject.range(from..).take_while(|((of, _), _)| of == job);
+        let ids = of_job.filter(|(_, eval)| eval.modify_index < ended).map(|(_, eval)| eval.id).collect();
         self.take(ids)
     }
 
@@ -223,6 +230,7 @@ mod tests {
         let job = JobId { namespace: "default".into(), id: job.into() };
         let mut eval = Evaluation::new(EvalId::from_random(number), job, JobType::Service, 50, Trigger::QueuedAllocs, WallTime(1));
         eval.snapshot_index = snapshot_index;
+        eval.modify_index = snapshot_index;
         eval.class_eligibility = fit.iter().map(|(class, fit)| ((*class).to_owned(), *fit)).collect();
         eval
     }
@@ -278,7 +286,9 @@ mod tests {
         assert!(matches!(blocked.block(Arc::new(eval(3, "web", 20, &[]))), Waits::Superseded));
         let duplicates: Vec<_> = blocked.take_duplicates().iter().map(|eval| eval.id).collect();
         assert_eq!(duplicates, [EvalId::from_random(1), EvalId::from_random(3)]);
-        assert_eq!(blocked.untrack(&JobId { namespace: "default".into(), id: "web".into() }).len(), 1);
+        let web = JobId { namespace: "default".into(), id: "web".into() };
+        assert!(blocked.untrack_older(&web, 25).is_empty(), "what ended before it began to wait says nothing about it");
+        assert_eq!(blocked.untrack(&web).len(), 1);
         assert!(blocked.is_empty() && blocked.by_verdicts.is_empty() && blocked.subjects.is_empty());
     }
 

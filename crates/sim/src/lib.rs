@@ -6,6 +6,7 @@
 pub mod client;
 pub mod disk;
 pub mod invariants;
+mod users;
 pub mod world;
 
-pub use world::{Bug, Report, Scenario, run};
+pub use world::{Bug, Report, Scenario, run, run_watched};

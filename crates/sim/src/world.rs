@@ -5,9 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use drover_api as api;
 use drover_base::{NodeId, Rng, WallTime};
-use drover_model::{DrainSpec, JobId};
 use drover_raft::{DiskLogOptions, Storage};
 use drover_rt::{Clock, Entropy, TaskScope};
 use drover_server::state::Snapshot;
@@ -18,6 +16,7 @@ use openraft_rt::deterministic_rng::DeterministicRng;
 use crate::client::{Directory, FakeClient};
 use crate::disk::SimDisk;
 use crate::invariants::{Broken, check, check_settled, check_step};
+use crate::users::{Promise, Wish, job_id};
 
 /// Virtual wall time at the start: 2026-01-01.
 const EPOCH: WallTime = WallTime(1_767_225_600_000_000_000);
@@ -67,6 +66,9 @@ pub struct Report {
     pub broken: Vec<Broken>,
 }
 
+/// Sees every state and what was found wrong with it.
+type Witness = Arc<dyn Fn(&Snapshot, &[Broken]) + Send + Sync>;
+
 #[derive(Default)]
 struct Watch {
     before: Option<Snapshot>,
@@ -80,7 +82,7 @@ impl Watch {
         self.trace = (self.trace ^ value).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(17);
     }
 
-    fn see(&mut self, now: &Snapshot) {
+    fn see(&mut self, now: &Snapshot, witness: &Witness) {
         self.states += 1;
         self.mix(now.index());
         self.mix(now.time().0 as u64);
@@ -93,6 +95,7 @@ impl Watch {
             broken.extend(check(now));
             self.mix(now.state_hash());
         }
+        witness(now, &broken);
         self.add(broken);
         self.before = Some(now.clone());
     }
@@ -111,6 +114,7 @@ struct World {
     directory: Directory,
     server_scope: TaskScope,
     watch: Arc<Mutex<Watch>>,
+    witness: Witness,
     clients: Vec<(FakeClient, TaskScope)>,
     /// Jobs whose registration was acknowledged, with the lowest index they must have.
     promised: BTreeMap<String, u64>,
@@ -120,17 +124,22 @@ struct World {
 
 /// Runs a scenario from beginning to end on virtual time.
 pub fn run(scenario: Scenario) -> Report {
+    run_watched(scenario, |_, _| ())
+}
+
+/// The same, and shows every state with what was found wrong with it.
+pub fn run_watched(scenario: Scenario, witness: impl Fn(&Snapshot, &[Broken]) + Send + Sync + 'static) -> Report {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .rng_seed(tokio::runtime::RngSeed::from_bytes(&scenario.seed.to_le_bytes()))
         .build()
         .expect("a runtime without sockets needs nothing that could be missing");
-    runtime.block_on(DeterministicRng::<TokioRuntime>::scope(scenario.seed, World::live(scenario)))
+    runtime.block_on(DeterministicRng::<TokioRuntime>::scope(scenario.seed, World::live(scenario, Arc::new(witness))))
 }
 
 impl World {
-    async fn live(scenario: Scenario) -> Report {
+    async fn live(scenario: Scenario, witness: Witness) -> Report {
         let clock = Clock::simulated(EPOCH);
         let started = clock.monotonic();
         let mut rng = Rng::new(scenario.seed);
@@ -140,6 +149,7 @@ impl World {
             directory: Directory::default(),
             server_scope: TaskScope::new(),
             watch: Arc::default(),
+            witness,
             clients,
             promised: BTreeMap::new(),
             acknowledged: 0,
@@ -172,7 +182,7 @@ impl World {
         let planted = (self.scenario.bug == Some(Bug::LostSync)).then_some(drover_raft::PlantedBug::LostSync);
         let log = DiskLogOptions { segment_bytes: 16 << 10, prefill_bytes: 2 << 10, planted };
         let storage = Storage::Disk { disk: Arc::new(self.disk.clone()), directory: PathBuf::from("/data/raft"), log };
-        let watch = Arc::clone(&self.watch);
+        let (watch, witness) = (Arc::clone(&self.watch), Arc::clone(&self.witness));
         watch.lock().unwrap_or_else(PoisonError::into_inner).before = None;
         let mut config = Config::new(storage);
         config.snapshot_every = 100;
@@ -182,7 +192,7 @@ impl World {
         config.gc_thresholds.eval = Duration::from_secs(120);
         config.gc_thresholds.batch_eval = Duration::from_secs(120);
         config.gc_thresholds.deployment = Duration::from_secs(120);
-        config.observer = Some(Arc::new(move |state: &Snapshot| watch.lock().unwrap_or_else(PoisonError::into_inner).see(state)));
+        config.observer = Some(Arc::new(move |state: &Snapshot| watch.lock().unwrap_or_else(PoisonError::into_inner).see(state, &witness)));
         config.planted = match self.scenario.bug {
             Some(Bug::DoubleDelivery) => Some(drover_server::PlantedBug::DoubleDelivery),
             Some(Bug::StaleCapacity) => Some(drover_server::PlantedBug::StaleCapacity),
@@ -224,142 +234,28 @@ impl World {
         self.directory.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Users change several jobs at once.
+    /// Users and operators change several things at once.
     async fn users(&mut self) {
         let Some(server) = self.server() else { return };
-        let changes: Vec<_> = (0..1 + self.rng.below(5)).map(|_| self.change()).collect();
-        let pending = changes.into_iter().map(|change| {
-            let server = server.clone();
-            async move {
-                match change {
-                    Wish::Register(name, request) => server.register_job(*request, None).await.ok().map(|done| (name, Some(done.index))),
-                    Wish::Stop(name, purge) => server.deregister_job(job_id(&name), purge, 0, false).await.ok().map(|_| (name, None)),
-                    Wish::Dispatch(name, token) => {
-                        let request = drover_server::DispatchRequest::default();
-                        let done = server.dispatch_job(&job_id(&name), request, &token).await.ok();
-                        done.map(|done| (done.id, Some(done.create_index)))
-                    }
-                    Wish::Drain(node, spec) => {
-                        // Nodes that are not there cannot be drained.
-                        let _ = server.drain_node(node, spec, true, BTreeMap::new()).await;
-                        None
-                    }
-                    Wish::Eligible(node, eligible) => {
-                        let _ = server.set_node_eligibility(node, eligible).await;
-                        None
-                    }
-                    Wish::Purge(node) => {
-                        let _ = server.purge_node(node).await;
-                        None
-                    }
-                }
-            }
-        });
-        for (name, index) in futures::future::join_all(pending).await.into_iter().flatten() {
-            match index {
+        let nodes: Vec<NodeId> = self.clients.iter().map(|(client, _)| client.id).collect();
+        let state = server.snapshot();
+        let wishes: Vec<_> = (0..1 + self.rng.below(5)).map(|_| Wish::choose(&mut self.rng, &nodes, &state)).collect();
+        let pending = wishes.into_iter().map(|wish| wish.perform(server.clone()));
+        for promise in futures::future::join_all(pending).await.into_iter().flatten() {
+            match promise {
                 // Changes of one job may overtake each other; the newest index is what must last.
-                Some(index) => {
+                Promise::There(name, index) => {
                     let known = self.promised.entry(name).or_default();
                     *known = (*known).max(index);
                     self.acknowledged += 1;
                 }
-                None => {
+                Promise::Stopped(name) => {
                     self.promised.remove(&name);
                 }
             }
         }
         let pause = Duration::from_millis(200 + self.rng.below(8_000));
         self.clock.sleep(pause).await;
-    }
-
-    fn change(&mut self) -> Wish {
-        if let Some(wish) = self.change_of_nodes() {
-            return wish;
-        }
-        let kind = *self.rng.pick(&["svc", "svc", "svc", "batch", "tick", "tmpl", "sys", "sysb"]);
-        let job_type = match kind {
-            "svc" => "service",
-            "sys" => "system",
-            "sysb" => "sysbatch",
-            _ => "batch",
-        };
-        let (batch, everywhere) = (matches!(job_type, "batch" | "sysbatch"), matches!(kind, "sys" | "sysb"));
-        let name = format!("{kind}{}", self.rng.below(if matches!(kind, "svc" | "batch") { 5 } else { 2 }));
-        if kind == "tmpl" && self.rng.chance(0.7) {
-            // A caller that hears nothing asks again with the same token.
-            let token = if self.rng.chance(0.5) { format!("token-{}", self.rng.below(20)) } else { String::new() };
-            return Wish::Dispatch(name, token);
-        }
-        if self.rng.chance(0.15) {
-            return Wish::Stop(name, self.rng.chance(0.5));
-        }
-        let task = api::Task {
-            name: "t".into(),
-            driver: "mock_driver".into(),
-            env: Some(BTreeMap::from([("VERSION".to_owned(), self.rng.below(4).to_string())])),
-            resources: Some(api::Resources {
-                cpu: Some(50 + self.rng.below(150) as i64),
-                memory_mb: Some(20 + self.rng.below(200) as i64),
-                ..Default::default()
-            }),
-            ..Default::default()
-        };
-        let update = api::UpdateStrategy {
-            max_parallel: Some(1 + self.rng.below(2) as i64),
-            canary: Some(if everywhere { 0 } else { self.rng.below(2) as i64 }),
-            auto_promote: None,
-            auto_revert: Some(!everywhere && self.rng.chance(0.3)),
-            ..Default::default()
-        };
-        let port = api::Port { label: "http".into(), value: 8_000 + self.rng.below(3) as i64, ..Default::default() };
-        let static_port = self.rng.chance(0.1);
-        let network = api::NetworkResource {
-            reserved_ports: static_port.then(|| vec![port]),
-            dynamic_ports: (!static_port).then(|| vec![api::Port { label: "http".into(), ..Default::default() }]),
-            ..Default::default()
-        };
-        let group = api::TaskGroup {
-            name: Some("g".into()),
-            count: (!everywhere).then(|| self.rng.below(5) as i64),
-            tasks: Some(vec![task]),
-            update: (!batch).then_some(update),
-            networks: Some(vec![network]),
-            ephemeral_disk: Some(api::EphemeralDisk { size_mb: Some(150), ..Default::default() }),
-            ..Default::default()
-        };
-        let job = api::Job {
-            id: Some(name.clone()),
-            r#type: Some(job_type.into()),
-            task_groups: Some(vec![group]),
-            periodic: (kind == "tick").then(|| api::PeriodicConfig {
-                enabled: Some(true),
-                spec: Some("* * * * *".into()),
-                prohibit_overlap: Some(name.ends_with('0')),
-                ..Default::default()
-            }),
-            parameterized_job: (kind == "tmpl").then(api::ParameterizedJobConfig::default),
-            ..Default::default()
-        };
-        Wish::Register(name, Box::new(api::JobRegisterRequest { job: Some(job), ..Default::default() }))
-    }
-
-    /// Operators drain nodes and take them out.
-    fn change_of_nodes(&mut self) -> Option<Wish> {
-        if !self.rng.chance(0.2) {
-            return None;
-        }
-        let position = usize::try_from(self.rng.below(self.clients.len() as u64)).unwrap_or(0);
-        let node = self.clients[position].0.id;
-        Some(match self.rng.below(10) {
-            0..=2 => {
-                let deadline_ns = *self.rng.pick(&[0, -1, 30_000_000_000]);
-                Wish::Drain(node, Some(DrainSpec { deadline_ns, ignore_system_jobs: false }))
-            }
-            3..=5 => Wish::Drain(node, None),
-            6 => Wish::Eligible(node, false),
-            7 | 8 => Wish::Eligible(node, true),
-            _ => Wish::Purge(node),
-        })
     }
 
     async fn misfortune(&mut self) {
@@ -402,6 +298,10 @@ impl World {
                 self.promised.remove(&name);
             }
         }
+        // Nor does what somebody holds.
+        for deployment in server.snapshot().deployments().filter(|deployment| deployment.status.is_active()) {
+            let _ = server.pause_deployment(deployment.id, false).await;
+        }
         // Long enough for heartbeats, rescheduling delays and deployments' deadlines.
         for _ in 0..240 {
             self.clock.sleep(Duration::from_secs(10)).await;
@@ -421,17 +321,4 @@ impl World {
         self.server_scope.stop();
         server.shutdown().await;
     }
-}
-
-enum Wish {
-    Register(String, Box<api::JobRegisterRequest>),
-    Stop(String, bool),
-    Dispatch(String, String),
-    Drain(NodeId, Option<DrainSpec>),
-    Eligible(NodeId, bool),
-    Purge(NodeId),
-}
-
-fn job_id(name: &str) -> JobId {
-    JobId { namespace: "default".into(), id: name.into() }
 }

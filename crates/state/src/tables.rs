@@ -1,7 +1,7 @@
 //! The tables and their indexes, and reading from them.
 
 use std::hash::{Hash, Hasher};
-use std::ops::RangeInclusive;
+use std::ops::{RangeBounds, RangeInclusive};
 use std::sync::Arc;
 
 use drover_base::{AllocId, DeploymentId, EvalId, NodeId, WallTime};
@@ -191,6 +191,11 @@ impl Snapshot {
     /// All jobs by namespace and id.
     pub fn jobs(&self) -> impl DoubleEndedIterator<Item = &Arc<JobRow>> {
         self.job_ids.iter().filter_map(|(_, slot)| self.jobs.get(slot))
+    }
+
+    /// The jobs whose ids lie in a range, by namespace and id.
+    pub fn jobs_by_id(&self, ids: impl RangeBounds<JobId>) -> impl DoubleEndedIterator<Item = &Arc<JobRow>> {
+        self.job_ids.range::<_, JobId>(ids).filter_map(|(_, slot)| self.jobs.get(slot))
     }
 
     /// The children of a job in the order of their making.

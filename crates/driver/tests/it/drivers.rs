@@ -182,21 +182,34 @@ async fn tasks_get_control_groups_with_their_limits_where_the_host_gives_any() {
     }
     // Its own group alone: those of other tests come and go while this one looks.
     let own = "path=$(sed -n 's/^[0-9]*:memory://p' /proc/self/cgroup); cat \"/sys/fs/cgroup/memory$path/memory.limit_in_bytes\"";
-    let look = format!("cat /proc/self/cgroup; if [ -d /sys/fs/cgroup/memory ]; then {own}; fi");
+    let unified = "path=$(sed -n 's/^0:://p' /proc/self/cgroup); cat \"/sys/fs/cgroup$path/memory.max\"";
+    let look = format!("cat /proc/self/cgroup; if [ -d /sys/fs/cgroup/memory ]; then {own}; else {unified}; fi");
     let mut limited = task(house.root.path(), script(&look));
     limited.resources.memory_max_mb = 96;
     let name = format!("{}.t", limited.alloc_id);
     assert!(run_to_end(&house.raw, limited).await.is_success());
     let text = stdout(house.root.path());
     assert!(text.lines().any(|line| line.contains(&name)), "{text}");
+    assert!(text.lines().any(|line| line == (96 << 20).to_string()), "{text}");
     if house.executor.groups() == Version::V1 {
         for controller in ["freezer", "memory", "cpu"] {
             assert!(text.lines().any(|line| line.contains(&format!(":{controller}:/drover-test/{name}"))), "{text}");
         }
         assert!(text.contains(":cpuset:/drover-test/share"), "{text}");
-        assert!(text.lines().any(|line| line == (96 << 20).to_string()), "{text}");
         assert!(!Path::new("/sys/fs/cgroup/memory/drover-test").join(&name).exists());
     }
+}
+
+#[tokio::test]
+async fn tasks_do_not_inherit_how_well_the_agent_is_protected_when_memory_runs_out() {
+    if !drover_linux::is_root() {
+        return;
+    }
+    // As the service's unit has it for the agent.
+    std::fs::write("/proc/self/oom_score_adj", "-1000").expect("protect");
+    let house = house();
+    assert!(run_to_end(&house.raw, task(house.root.path(), script("cat /proc/self/oom_score_adj"))).await.is_success());
+    assert_eq!(stdout(house.root.path()).trim(), "0");
 }
 
 #[proves("DRV-004", "CLI-056")]

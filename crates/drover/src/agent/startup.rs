@@ -19,9 +19,9 @@ use serde_json::{Map, Value};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::Settings;
 use super::link::LocalLink;
 use super::lock::DataDirLock;
+use super::{Settings, service};
 
 /// How long each part may take to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(15);
@@ -97,9 +97,11 @@ pub(super) async fn run(settings: Settings, logs: LogHub) -> anyhow::Result<()> 
     );
     scope.spawn_until_stop("rest", super::rest::give_back_at_rest(clock.clone()));
     announce(&settings, &http_address);
+    service::ready();
 
     let failure = wait_for_end([interrupt, terminate, hangup], &server, &settings, &logs, &reload).await;
     tracing::info!("stopping");
+    service::stopping();
     http_scope.stop();
     // First nothing more is placed, or what is stopped here would be replaced at once.
     server_scope.stop();
@@ -441,6 +443,12 @@ async fn wait_for_end(
 
 /// Reads the files again and takes over what can change while the agent runs. A file that cannot be read changes nothing.
 fn reload_configuration(settings: &Settings, logs: &LogHub, server: &Server) {
+    service::reloading();
+    take_over(settings, logs, server);
+    service::ready();
+}
+
+fn take_over(settings: &Settings, logs: &LogHub, server: &Server) {
     let again = match super::settings::load(&settings.args) {
         Ok(again) => again,
         Err(refusal) => {

@@ -2,7 +2,9 @@
 //! what a stopped client remembers.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use drover_e2e::golden::{command_row, compare_lines, differing, exercised, judge, records, route_row, split};
 use drover_e2e::{Agent, Mode};
@@ -157,4 +159,28 @@ fn find(directory: &std::path::Path, name: &str) -> Option<std::path::PathBuf> {
         }
     }
     None
+}
+
+#[test]
+fn the_service_manager_hears_when_the_agent_is_ready_reloads_and_stops() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let hear = || {
+        let mut buffer = [0; 256];
+        let length = socket.recv(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..length]).trim_end().to_owned()
+    };
+    let variable = format!("NOTIFY_SOCKET={}", path.display());
+    let mut agent = Agent::prepare(directory.path(), Mode::Dev, "", &["env", &variable]);
+    agent.launch();
+    assert_eq!(hear(), "READY=1");
+    agent.wait_ready();
+    agent.hang_up();
+    let reloading = hear();
+    assert!(reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{reloading}");
+    assert_eq!(hear(), "READY=1");
+    assert_eq!(agent.stop(), 0);
+    assert_eq!(hear(), "STOPPING=1");
 }

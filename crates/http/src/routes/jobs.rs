@@ -9,35 +9,24 @@ use drover_server::why;
 use drover_state::{JobRow, Snapshot, Table};
 use http::StatusCode;
 
-use super::{List, State, job_id, one, value};
+use super::ordered::Jobs;
+use super::{State, job_id, one, value};
 use crate::blocking::At;
 use crate::error::ApiError;
-use crate::filter::Kind;
-use crate::page::NamespacedKey;
 use crate::reply::{Meta, Reply};
 use crate::request::Request;
 use crate::view;
 
-fn jobs_index(snapshot: &Snapshot) -> u64 {
-    snapshot.table_index(Table::Jobs).max(snapshot.table_index(Table::Summaries))
-}
-
 /// `GET /v1/jobs`.
 pub async fn list<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
     let meta = request.query.boolean("meta", StatusCode::INTERNAL_SERVER_ERROR)?.unwrap_or(false);
-    let prefix = request.query.get("prefix").to_owned();
-    let scope = request.scope();
-    let list = List {
-        rows: |snapshot: &Snapshot| {
-            let fits = |row: &&Arc<JobRow>| scope.includes(&row.id().namespace) && row.id().id.starts_with(&prefix);
-            Ok(At { index: jobs_index(snapshot), value: snapshot.jobs().filter(fits).cloned().collect() })
-        },
-        key: |row: &JobRow| NamespacedKey(row.id().namespace.clone(), row.id().id.clone()),
+    let jobs = Jobs {
+        scope: &request.scope(),
+        prefix: request.query.get("prefix"),
         full: |_: &Snapshot, row: &JobRow| view::job(row),
         stub: |snapshot: &Snapshot, row: &JobRow| view::job_stub(snapshot, row, meta),
-        kind: Kind::Full,
     };
-    list.answer(&*source, &request).await
+    jobs.answer(&*source, &request).await
 }
 
 fn row<'a>(snapshot: &'a Snapshot, id: &JobId) -> Option<&'a Arc<JobRow>> {

@@ -1,20 +1,22 @@
-//! Lists of what there may be very much of: allocations, evaluations, deployments, nodes. The state keeps them in order, so that a page
+//! Lists of what there may be very much of: jobs, allocations, evaluations, deployments, nodes. The state keeps them in order, so that a page
 //! costs what is on it, not what is in the table.
 
+use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use drover_base::{Id, id};
-use drover_model::{Deployment, Evaluation};
-use drover_state::{Alloc, NodeRow, Snapshot, Table};
+use drover_model::{Deployment, Evaluation, JobId};
+use drover_state::{Alloc, JobRow, NodeRow, Snapshot, Table};
 use serde::Serialize;
 
 use super::State;
+use crate::access::Scope;
 use crate::blocking::{At, blocking_at};
 use crate::error::ApiError;
 use crate::filter::{Filter, Kind};
 use crate::ids;
-use crate::page::{CreateKey, IdKey, Key, Page, page_in_order};
+use crate::page::{Condition, CreateKey, IdKey, Key, NamespacedKey, Page, page_in_order};
 use crate::query::PageOptions;
 use crate::reply::{Meta, Reply};
 use crate::request::Request;
@@ -22,7 +24,7 @@ use crate::request::Request;
 type Rows<'s, R> = Box<dyn DoubleEndedIterator<Item = &'s Arc<R>> + 's>;
 
 /// A row that the state keeps by its id and in the order of its creation.
-pub(crate) trait Listed: Sized {
+pub(crate) trait Listed: Sized + 'static {
     /// The kind of its id.
     type Kind;
     /// Its table.
@@ -142,7 +144,7 @@ impl<Fits, Full, Stub> Ordered<'_, Fits, Full, Stub> {
         &self,
         source: &S,
         request: &Request,
-        cut: impl for<'s> Fn(&'s Snapshot, &PageOptions, Option<crate::page::Condition<'_, &'s Arc<R>>>) -> Result<Page<&'s Arc<R>>, ApiError>,
+        cut: impl for<'s> Fn(&'s Snapshot, &PageOptions, Option<Condition<'_, &'s Arc<R>>>) -> Result<Page<&'s Arc<R>>, ApiError>,
     ) -> Result<Reply, ApiError>
     where
         S: State,
@@ -152,19 +154,108 @@ impl<Fits, Full, Stub> Ordered<'_, Fits, Full, Stub> {
         Full: Fn(&Snapshot, &R) -> F,
         Stub: Fn(&Snapshot, &R) -> T,
     {
-        let options = request.read_options()?;
-        let wanted = request.page_options()?;
-        let filter = Filter::parse(&wanted.filter, self.kind)?;
         let index = |snapshot: &Snapshot| snapshot.table_index(R::TABLE);
-        let found = blocking_at(source, request, &options, index, |snapshot| {
-            let condition = |row: &&Arc<R>| filter.matches(&(self.full)(snapshot, row));
-            let condition = filter.is_some().then_some(&condition as crate::page::Condition<'_, &Arc<R>>);
-            let page = cut(snapshot, &wanted, condition)?;
-            let items: Vec<T> = page.items.iter().map(|row| (self.stub)(snapshot, row)).collect();
-            Ok((items, page.next_token))
-        })
-        .await?;
-        let At { index, value: (items, next_token) } = found;
-        Ok(Reply::json(&items)?.meta(&Meta::at(index).next(next_token)))
+        answer(source, request, self.kind, index, &self.full, &self.stub, cut).await
     }
+}
+
+/// The list of jobs, which are kept by namespace and id.
+pub(crate) struct Jobs<'a, Full, Stub> {
+    /// Which namespaces.
+    pub(crate) scope: &'a Scope,
+    /// What ids start with.
+    pub(crate) prefix: &'a str,
+    /// The object that filters look at.
+    pub(crate) full: Full,
+    /// The entry that is sent.
+    pub(crate) stub: Stub,
+}
+
+impl<Full, Stub> Jobs<'_, Full, Stub> {
+    /// Answers with a page of the list.
+    pub(crate) async fn answer<S, F, T>(&self, source: &S, request: &Request) -> Result<Reply, ApiError>
+    where
+        S: State,
+        F: Serialize,
+        T: Serialize,
+        Full: Fn(&Snapshot, &JobRow) -> F,
+        Stub: Fn(&Snapshot, &JobRow) -> T,
+    {
+        let index = |snapshot: &Snapshot| snapshot.table_index(Table::Jobs).max(snapshot.table_index(Table::Summaries));
+        answer(source, request, Kind::Full, index, &self.full, &self.stub, |snapshot, wanted, condition| {
+            let rows = self.rows(snapshot, wanted).filter(|row| self.scope.includes(&row.id().namespace));
+            let rows = rows.filter(|row| row.id().id.starts_with(self.prefix));
+            let key = |row: &&Arc<JobRow>| NamespacedKey(row.id().namespace.clone(), row.id().id.clone());
+            page_in_order(rows, |_, _| false, key, condition, wanted)
+        })
+        .await
+    }
+
+    /// Not much more than what may be on the page, from its beginning on.
+    fn rows<'s>(&self, snapshot: &'s Snapshot, wanted: &PageOptions) -> Box<dyn Iterator<Item = &'s Arc<JobRow>> + 's> {
+        let id = |namespace: &str, id: &str| JobId { namespace: namespace.to_owned(), id: id.to_owned() };
+        let token = NamespacedKey::parse(&wanted.next_token).filter(|_| !wanted.next_token.is_empty());
+        let token = token.map(|NamespacedKey(namespace, id)| JobId { namespace, id });
+        let asked = self.scope.namespace();
+        if wanted.reverse {
+            // No namespace has this name, and it follows the one that is asked for.
+            let after = asked.map(|asked| id(&format!("{asked}\0"), ""));
+            let end = match (token, after) {
+                (Some(token), after) if after.as_ref().is_none_or(|after| token < *after) => Included(token),
+                (_, after) => after.map_or(Unbounded, Excluded),
+            };
+            let rows = snapshot.jobs_by_id((Unbounded, end)).rev();
+            return match asked.map(str::to_owned) {
+                None => Box::new(rows),
+                Some(asked) => Box::new(rows.take_while(move |row| row.id().namespace == asked)),
+            };
+        }
+        Box::new(jobs_with_prefix(snapshot, asked, self.prefix, token))
+    }
+}
+
+/// The jobs of a namespace whose ids start with a prefix, or all of all namespaces, from an id on if there is one. Reads no
+/// others.
+pub(crate) fn jobs_with_prefix<'s>(
+    snapshot: &'s Snapshot,
+    namespace: Option<&str>,
+    prefix: &str,
+    from: Option<JobId>,
+) -> impl Iterator<Item = &'s Arc<JobRow>> + use<'s> {
+    let first = namespace.map(|namespace| JobId { namespace: namespace.to_owned(), id: prefix.to_owned() });
+    let rows = snapshot.jobs_by_id((from.max(first.clone()).map_or(Unbounded, Included), Unbounded));
+    rows.take_while(move |row| {
+        first.as_ref().is_none_or(|first| row.id().namespace == first.namespace && row.id().id.starts_with(&first.id))
+    })
+}
+
+/// Answers with the page that `cut` takes out of the state.
+async fn answer<S, R, F, T>(
+    source: &S,
+    request: &Request,
+    kind: Kind,
+    index: impl Fn(&Snapshot) -> u64,
+    full: impl Fn(&Snapshot, &R) -> F,
+    stub: impl Fn(&Snapshot, &R) -> T,
+    cut: impl for<'s> Fn(&'s Snapshot, &PageOptions, Option<Condition<'_, &'s Arc<R>>>) -> Result<Page<&'s Arc<R>>, ApiError>,
+) -> Result<Reply, ApiError>
+where
+    S: State,
+    F: Serialize,
+    T: Serialize,
+    R: 'static,
+{
+    let options = request.read_options()?;
+    let wanted = request.page_options()?;
+    let filter = Filter::parse(&wanted.filter, kind)?;
+    let found = blocking_at(source, request, &options, index, |snapshot| {
+        let condition = |row: &&Arc<R>| filter.matches(&full(snapshot, row));
+        let condition = filter.is_some().then_some(&condition as Condition<'_, &Arc<R>>);
+        let page = cut(snapshot, &wanted, condition)?;
+        let items: Vec<T> = page.items.iter().map(|row| stub(snapshot, row)).collect();
+        Ok((items, page.next_token))
+    })
+    .await?;
+    let At { index, value: (items, next_token) } = found;
+    Ok(Reply::json(&items)?.meta(&Meta::at(index).next(next_token)))
 }

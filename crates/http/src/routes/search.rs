@@ -144,7 +144,8 @@ fn candidates(snapshot: &Snapshot, context: &str, scope: &Scope, wanted: &str) -
     let own = |other: &str| scope.includes(other);
     match context {
         "jobs" => {
-            let jobs = snapshot.jobs().filter(|row| own(&row.id().namespace) && row.id().id.starts_with(wanted));
+            let jobs = super::ordered::jobs_with_prefix(snapshot, scope.namespace(), wanted, None);
+            let jobs = jobs.filter(|row| own(&row.id().namespace) && row.id().id.starts_with(wanted));
             jobs.map(|row| row.id().id.clone()).take(limit).collect()
         }
         "nodes" => snapshot.nodes_by_id(ids::range(wanted)).map(|row| row.node.id.to_string()).take(limit).collect(),

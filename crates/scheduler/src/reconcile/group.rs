@@ -209,7 +209,9 @@ impl Steps<'_> {
 
         let canaries_wanted = self.strategy.map_or(0, |strategy| strategy.canary);
         let canaries_missing = canaries_wanted.saturating_sub(count(canaries.len() + rescheduled_canaries));
-        let needs_canaries = !destructive.is_empty() && !promoted && canaries_missing > 0;
+        // A deployment that began with canaries needs them even when nothing of what they try to replace is left.
+        let to_try = !destructive.is_empty() || (self.canarying && self.group.count > 0);
+        let needs_canaries = to_try && !promoted && canaries_missing > 0;
 
         // What a deployment will have to do is settled when it starts.
         let starts = self.state.is_none() && deployments.current.is_none() && (!had_current || !destructive.is_empty() || in_place > 0);
@@ -252,7 +254,7 @@ impl Steps<'_> {
         self.result.desired.ignore += count(destructive.len() - now);
         for alloc in destructive.into_iter().take(now) {
             self.result.replace.push(PlaceRequest {
-                index: alloc.index,
+                index: names.for_successor(alloc.index),
                 link: true,
                 stop: Some((Arc::clone(&alloc), reason::UPDATING)),
                 previous: Some(alloc),

@@ -248,7 +248,7 @@ impl Desk {
             EvalStatus::Blocked if self.broker.is_enabled() => self.block(eval, moment),
             // The job was placed in full since: what waited for room is not needed any more (EVL-033).
             EvalStatus::Complete if eval.failed_groups.is_empty() && eval.blocked_eval.is_none() => {
-                for older in self.blocked.untrack(&eval.job_id) {
+                for older in self.blocked.untrack_older(&eval.job_id, eval.modify_index) {
                     self.cancel.push_back((older.id, PLACED.to_owned()));
                 }
             }

@@ -1,6 +1,8 @@
 //! The leader's services in a whole server on virtual time.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +15,8 @@ use drover_model::{
     NodeResources, NodeStatus, SchedulerConfig, TaskState, TaskStatus, Trigger,
 };
 use drover_raft::{DiskLogOptions, Storage};
-use drover_rt::{Clock, Entropy, RealDisk, TaskScope};
+use drover_rt::disk::DiskFile;
+use drover_rt::{Clock, Disk, Entropy, RealDisk, TaskScope};
 use drover_state::{JobStatus, Snapshot};
 
 mod plans;
@@ -24,6 +27,40 @@ use crate::{Config, DispatchRequest, HeartbeatError, Server};
 const EPOCH: WallTime = WallTime(1_767_225_600_000_000_000);
 /// Longer than anything here should take on virtual time.
 const LIMIT: Duration = Duration::from_secs(4 * 3_600);
+
+/// A disk that is used in the call, as time that stands still while somebody waits would run away from a thread of its own.
+struct InTheCall;
+
+impl Disk for InTheCall {
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        RealDisk.open(path)
+    }
+    fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
+        RealDisk.list(directory)
+    }
+    fn create_dir(&self, directory: &Path) -> io::Result<()> {
+        RealDisk.create_dir(directory)
+    }
+    fn exists(&self, path: &Path) -> bool {
+        RealDisk.exists(path)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        RealDisk.rename(from, to)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        RealDisk.remove(path)
+    }
+    fn is_simulated(&self) -> bool {
+        true
+    }
+    fn sync_dir(&self, directory: &Path) -> io::Result<()> {
+        RealDisk.sync_dir(directory)
+    }
+}
+
+fn durable(directory: &Path) -> Storage {
+    Storage::Disk { disk: Arc::new(InTheCall), directory: directory.to_owned(), log: DiskLogOptions::default() }
+}
 
 struct Region {
     server: Server,
@@ -259,7 +296,7 @@ async fn a_disconnected_node_comes_back_once_its_allocations_are_known() {
 #[tokio::test(start_paused = true)]
 async fn a_new_leader_takes_up_what_is_pending_and_gives_nodes_time() {
     let directory = tempfile::tempdir().unwrap();
-    let storage = || Storage::Disk { disk: Arc::new(RealDisk), directory: directory.path().to_owned(), log: DiskLogOptions::default() };
+    let storage = || durable(directory.path());
     let clock = Clock::simulated(EPOCH);
     let region = Region::with(Config { workers: 0, ..Config::new(storage()) }, clock.clone()).await;
     region.server.register_node(node(1)).await.unwrap();
@@ -456,7 +493,7 @@ async fn a_launch_can_be_forced_and_a_stopped_parent_launches_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_new_leader_makes_up_for_one_launch() {
     let directory = tempfile::tempdir().unwrap();
-    let storage = || Storage::Disk { disk: Arc::new(RealDisk), directory: directory.path().to_owned(), log: DiskLogOptions::default() };
+    let storage = || durable(directory.path());
     let clock = Clock::simulated(EPOCH);
     let region = Region::with(Config::new(storage()), clock.clone()).await;
     let mut hourly = every_minute("tick", false);
@@ -670,7 +707,7 @@ async fn a_paused_broker_is_empty_and_takes_up_everything_once_it_goes_on() {
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_placed_waits_once_and_comes_back_with_room() {
     let directory = tempfile::tempdir().unwrap();
-    let storage = || Storage::Disk { disk: Arc::new(RealDisk), directory: directory.path().to_owned(), log: DiskLogOptions::default() };
+    let storage = || durable(directory.path());
     let clock = Clock::simulated(EPOCH);
     let region = Region::with(Config::new(storage()), clock.clone()).await;
     let mut large = job("large", "service", 1);

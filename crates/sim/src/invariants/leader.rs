@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use drover_base::NodeId;
-use drover_model::{EvalStatus, JobType, NodeStatus};
+use drover_model::{EvalStatus, JobId, JobType, NodeStatus, Trigger};
 use drover_server::state::{Alloc, JobStatus, NodeRow, Snapshot};
 
 use super::{Broken, broken};
@@ -91,13 +91,19 @@ fn on_its_way(alloc: &Alloc) -> bool {
     alloc.transition.migrate == Some(true)
 }
 
+/// Whether this very step is somebody's wish to stop an allocation of a job, which looks as if a drain moved it.
+fn asked_for(state: &Snapshot, job: &JobId) -> bool {
+    state.evals_of_job(job).any(|eval| eval.trigger == Trigger::AllocStop && eval.create_index == state.index())
+}
+
 /// INV-53: system jobs leave last, unless the drain's time is up.
 fn leaving(before: &Snapshot, after: &Snapshot, out: &mut Vec<Broken>) {
     let system = |alloc: &Alloc| matches!(alloc.job.kind, JobType::System | JobType::Sysbatch);
     let patient = |row: &&std::sync::Arc<NodeRow>| row.drain.is_some_and(|drain| drain.spec.deadline_ns == 0);
     for (slot, row) in before.draining().filter(|(_, row)| patient(row)) {
         let newly = |alloc: &Alloc| on_its_way(alloc) && before.alloc(alloc.id).is_some_and(|then| !on_its_way(then));
-        for alloc in after.allocs_of_node(slot).filter(|alloc| system(alloc) && newly(alloc)) {
+        let moved = |alloc: &Alloc| system(alloc) && newly(alloc) && !asked_for(after, &alloc.job.id);
+        for alloc in after.allocs_of_node(slot).filter(|alloc| moved(alloc)) {
             if live_on(before, row.node.id).any(|other| !system(other)) {
                 broken!(out, "INV-53", "{} leaves node {} before others have left", alloc.name(), row.node.name);
             }
@@ -119,14 +125,14 @@ fn paced(before: &Snapshot, after: &Snapshot, out: &mut Vec<Broken>) {
         // Deadlines that are close to one that is due count as due with it.
         let in_time = drain.spec.deadline_ns >= 0 && (deadline == 0 || deadline - after.time().0 > 2 * LOOKED_AGO);
         for alloc in after.allocs_of_node(slot).filter(|alloc| alloc.job.kind == JobType::Service && on_its_way(alloc)) {
-            if before.alloc(alloc.id).is_some_and(|then| !on_its_way(then)) {
+            if before.alloc(alloc.id).is_some_and(|then| !on_its_way(then)) && !asked_for(after, &alloc.job.id) {
                 let all = leave.entry((&alloc.job.id.namespace, &alloc.job.id.id, alloc.group_name())).or_insert(true);
                 *all &= in_time;
             }
         }
     }
     for (namespace, id, name) in leave.into_iter().filter_map(|(group, in_time)| in_time.then_some(group)) {
-        let id = drover_model::JobId { namespace: namespace.to_owned(), id: id.to_owned() };
+        let id = JobId { namespace: namespace.to_owned(), id: id.to_owned() };
         let Some((slot, row)) = after.job_slot(&id).zip(after.job(&id)) else { continue };
         let Some(group) = row.job().group(name).filter(|_| !lately(row.job().submit_time)) else { continue };
         let may_miss = group.migrate.as_ref().map_or(1, |migrate| migrate.max_parallel);

@@ -47,7 +47,10 @@ pub fn check_step(before: &Snapshot, after: &Snapshot) -> Vec<Broken> {
     }
     for alloc in after.allocs() {
         match before.alloc(alloc.id) {
-            Some(old) => unchanged(old, alloc, &mut out),
+            Some(old) => {
+                unchanged(old, alloc, &mut out);
+                preempted(before, after, alloc, &mut out);
+            }
             None => {
                 let ready = before.node(alloc.node_id).is_some_and(|row| row.ready());
                 if !ready {
@@ -83,7 +86,9 @@ fn capacity(state: &Snapshot, out: &mut Vec<Broken>) {
         ports: BTreeSet<(String, u16)>,
     }
     let mut sums: BTreeMap<NodeId, Sum> = BTreeMap::new();
-    for alloc in state.allocs().filter(|alloc| !alloc.terminal()) {
+    // What was on a node that was purged belongs to nobody any more, even if that node comes again before it is given up.
+    let placed = |alloc: &&std::sync::Arc<Alloc>| state.node_slot(alloc.node_id) == Some(alloc.node_slot);
+    for alloc in state.allocs().filter(|alloc| !alloc.terminal()).filter(placed) {
         let sum = sums.entry(alloc.node_id).or_default();
         let (mut before, mut main, mut after) = ((0, 0), (0, 0), (0, 0));
         for (name, task) in &alloc.resources.tasks {
@@ -135,6 +140,8 @@ fn links(state: &Snapshot, out: &mut Vec<Broken>) {
     for alloc in state.allocs() {
         if let Some(previous) = alloc.rare.previous.and_then(|id| state.alloc(id))
             && previous.rare.next != Some(alloc.id)
+            // One that was stopped because what it replaced came back keeps its link; the other may be replaced again.
+            && !alloc.server_terminal()
         {
             broken!(out, "INV-05", "{} replaces {}, which is replaced by {:?}", alloc.id, previous.id, previous.rare.next);
         }
@@ -247,6 +254,7 @@ pub fn check_settled(state: &Snapshot) -> Vec<Broken> {
             broken!(out, "INV-41", "evaluation {} of {} is still {}", eval.id, eval.job_id, eval.status);
         }
     }
+    lost(state, &mut out);
     for row in state.jobs().filter(|row| !row.job().stop) {
         let Some(slot) = state.job_slot(row.id()) else { continue };
         for group in row.job().task_groups.iter() {
@@ -281,6 +289,38 @@ pub fn check_settled(state: &Snapshot) -> Vec<Broken> {
         }
     }
     out
+}
+
+/// INV-41 seen from the jobs: a service that has less than it asks for has an evaluation that will see to it, or a deployment
+/// that somebody must decide about.
+fn lost(state: &Snapshot, out: &mut Vec<Broken>) {
+    for row in state.jobs().filter(|row| !row.job().stop && row.job().kind == JobType::Service) {
+        let Some(slot) = state.job_slot(row.id()) else { continue };
+        let cared_for = state.evals_of_job(row.id()).any(|eval| !eval.status.is_terminal());
+        let decided = state
+            .deployments_of_job(row.id())
+            .next_back()
+            .is_none_or(|last| last.job_version != row.job().version || last.status == drover_model::DeploymentStatus::Successful);
+        if cared_for || !decided {
+            continue;
+        }
+        for group in row.job().task_groups.iter() {
+            let live = state.allocs_of_job(slot).filter(|alloc| !alloc.terminal() && alloc.group_name() == group.name).count();
+            if live < group.count as usize {
+                broken!(out, "INV-41", "{}.{} has {live} of {} and nothing will see to it", row.id(), group.name, group.count);
+            }
+        }
+    }
+}
+
+/// INV-27: who is pushed aside is less important by ten or more, and of another job.
+fn preempted(before: &Snapshot, after: &Snapshot, alloc: &Alloc, out: &mut Vec<Broken>) {
+    let newly = before.alloc(alloc.id).is_some_and(|old| old.rare.preempted_by.is_none());
+    let Some(by) = alloc.rare.preempted_by.filter(|_| newly).and_then(|by| after.alloc(by)) else { return };
+    let (low, high) = (alloc.job.priority, by.job.priority);
+    if low + 10 > high || alloc.job.id == by.job.id {
+        broken!(out, "INV-27", "{} of priority {low} makes room for {} of priority {high}", alloc.name(), by.name());
+    }
 }
 
 /// What matters of an allocation that should not be there.
