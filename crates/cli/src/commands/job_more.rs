@@ -112,6 +112,7 @@ pub(super) async fn inspect(context: &mut Context) -> Outcome {
             one.ok_or_else(|| Failure::new(format!("Error retrieving job: job {:?} has no version {version}", found.id)))?
         }
     };
+    let job = drover_api::as_clients_write(job);
     if context.formatted() {
         return context.print_formatted(&job);
     }
