@@ -153,7 +153,7 @@ impl Consensus {
             election_timeout_min: 15_000,
             election_timeout_max: 25_000,
             enable_pre_vote: Some(true),
-            // See `trim`.
+            // See `overdue`.
             snapshot_policy: SnapshotPolicy::Never,
             max_in_snapshot_log_to_keep: u64::MAX,
             // Buffers of one server with callers in the same process; the library's are for clusters under load.
@@ -214,7 +214,11 @@ impl Consensus {
     pub async fn propose(&self, command: Arc<[u8]>) -> Result<Reply, ProposeError> {
         match scoped(self.seed, self.raft.client_write(Entry(command))).await {
             Ok(response) => {
-                self.trim().await;
+                let (due, upto) = self.overdue();
+                if due || upto.is_some() {
+                    // Rare, and so not a part of every caller's future.
+                    Box::pin(self.trim(due, upto)).await;
+                }
                 Ok(response.data)
             }
             Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => Err(ProposeError::NotLeader),
@@ -222,9 +226,8 @@ impl Consensus {
         }
     }
 
-    /// Asks for a snapshot when the log has become long enough, and for the end of what is far enough behind the newest one.
-    /// Both are only asked for here; a failure is found by whoever watches consensus.
-    async fn trim(&self) {
+    /// Whether the log has become long enough for a snapshot, and up to which entry it may be removed since the newest one.
+    fn overdue(&self) -> (bool, Option<u64>) {
         let Trimming { limits, keeps_none, asked_at, removed_behind } = self.trimming.as_ref();
         let (applied, snapshot) = {
             let metrics = self.raft.metrics();
@@ -235,19 +238,20 @@ impl Consensus {
         let asked = asked_at.load(Ordering::Relaxed);
         let due = applied.saturating_sub(asked.max(snapshot)) >= every;
         // Of callers that find it due together, one asks.
-        if due && asked_at.compare_exchange(asked, applied, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            let asked = async { self.raft.trigger().snapshot().await };
-            if let Err(error) = scoped(self.seed, asked).await {
-                tracing::debug!(%error, "no snapshot was asked for");
-            }
-        }
+        let due = due && asked_at.compare_exchange(asked, applied, Ordering::Relaxed, Ordering::Relaxed).is_ok();
         let trailing = if *keeps_none { 0 } else { limits.trailing_logs.load(Ordering::Relaxed) };
-        let upto = {
-            let mut removed = removed_behind.lock().unwrap_or_else(PoisonError::into_inner);
-            let changed = *removed != (snapshot, trailing);
-            *removed = (snapshot, trailing);
-            snapshot.checked_sub(trailing).filter(|upto| changed && *upto > 0)
-        };
+        let mut removed = removed_behind.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = *removed != (snapshot, trailing);
+        *removed = (snapshot, trailing);
+        (due, snapshot.checked_sub(trailing).filter(|upto| changed && *upto > 0))
+    }
+
+    /// Asks for a snapshot, and for the end of what is far enough behind the newest one. A failure is found by whoever watches
+    /// consensus.
+    async fn trim(&self, due: bool, upto: Option<u64>) {
+        if due && let Err(error) = self.snapshot().await {
+            tracing::debug!(%error, "no snapshot was asked for");
+        }
         if let Some(upto) = upto {
             let asked = async { self.raft.trigger().purge_log(upto).await };
             if let Err(error) = scoped(self.seed, asked).await {
