@@ -6,7 +6,7 @@ use std::time::Duration;
 use drover_base::{EvalId, NodeId, WallTime};
 use drover_model::command::Change;
 use drover_model::{
-    AllocUpdate, Evaluation, Job, JobId, JobType, NODE_POOL_ALL, Node, NodeEvent, NodeStatus, ServiceRegistration, Trigger,
+    AllocUpdate, ClientStatus, Evaluation, Job, JobId, JobType, NODE_POOL_ALL, Node, NodeEvent, NodeStatus, ServiceRegistration, Trigger,
 };
 use drover_raft::ProposeError;
 use drover_scheduler::constraint::datacenter_matches;
@@ -19,6 +19,8 @@ use crate::server::Server;
 
 /// The wait before the fall of a node is written again that could not be written.
 const RETRY: Duration = Duration::from_secs(5);
+/// For so long after its return a node is asked for what it has not told.
+const ASKED_AGAIN: Duration = Duration::from_secs(300);
 
 /// The answer to a registration or heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,8 +93,19 @@ impl Server {
             self.0.leader.wake_heartbeats();
         }
         let servers = vec![config.rpc_address.clone()];
-        let sync = row.status == NodeStatus::Initializing;
+        let sync = row.status == NodeStatus::Initializing || self.left_unknown(&state, row);
         Ok(Heartbeat { ttl, eligible: row.eligible, sync, servers, feature_level: state.feature_level() })
+    }
+
+    /// Whether a node that has come back lately has not told of all its allocations: a report about one of them lets it become
+    /// ready, and the others would stay out of contact until something happens to them.
+    fn left_unknown(&self, state: &Snapshot, row: &NodeRow) -> bool {
+        let back_since = Duration::from_nanos(self.0.clock.now().0.saturating_sub(row.status_time.0).try_into().unwrap_or(0));
+        if row.status != NodeStatus::Ready || back_since > ASKED_AGAIN {
+            return false;
+        }
+        let mut allocs = state.node_slot(row.node.id).into_iter().flat_map(|slot| state.allocs_of_node(slot));
+        allocs.any(|alloc| alloc.client_status == ClientStatus::Unknown && !alloc.server_terminal())
     }
 
     /// The node's allocations as they change.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use drover_base::NodeId;
 use drover_client::ClientHandle;
 use drover_http::agent::{Agent, Facts};
 use drover_http::dispatch::{Api, ApiOptions};
@@ -26,16 +27,17 @@ pub(super) struct Parts<'a> {
     pub(super) clock: &'a Clock,
     pub(super) entropy: &'a Entropy,
     pub(super) http_address: &'a str,
+    pub(super) server_id: NodeId,
     pub(super) reload: &'a Arc<tokio::sync::Notify>,
 }
 
 /// Starts answering in `scope`.
 pub(super) fn serve(listener: TcpListener, parts: Parts<'_>, scope: TaskScope) {
-    let Parts { settings, server, client, logs, clock, entropy, http_address, reload } = parts;
+    let Parts { settings, server, client, logs, clock, entropy, http_address, server_id, reload } = parts;
     let telemetry = Telemetry::default();
     telemetry.install();
     let agent = Agent {
-        facts: facts(settings, http_address, entropy),
+        facts: facts(settings, http_address, server_id),
         server: Some(server.clone()),
         client: client.cloned(),
         logs: Arc::new(Hub(logs.clone())),
@@ -68,7 +70,7 @@ fn response_headers(settings: &Settings) -> Vec<(http::HeaderName, http::HeaderV
     headers
 }
 
-fn facts(settings: &Settings, http_address: &str, entropy: &Entropy) -> Facts {
+fn facts(settings: &Settings, http_address: &str, server_id: NodeId) -> Facts {
     let config = &settings.config;
     let port = |port: i64| u16::try_from(port).unwrap_or(0);
     let address = http_address.rsplit_once(':').map_or(http_address, |(address, _)| address).trim_matches(['[', ']']);
@@ -87,7 +89,7 @@ fn facts(settings: &Settings, http_address: &str, entropy: &Entropy) -> Facts {
         datacenter: config.datacenter.clone(),
         version: drover_model::NOMAD_VERSION.to_owned(),
         revision: String::new(),
-        server_id: entropy.id::<drover_base::id::Node>().to_string(),
+        server_id: server_id.to_string(),
         address: address.to_owned(),
         rpc_port: port(config.ports.rpc),
         serf_port: port(config.ports.serf),

@@ -5,6 +5,7 @@ mod link;
 mod lock;
 mod logging;
 mod rest;
+mod server_id;
 mod service;
 mod settings;
 mod startup;

@@ -21,7 +21,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::link::LocalLink;
 use super::lock::DataDirLock;
-use super::{Settings, service};
+use super::{Settings, server_id, service};
 
 /// How long each part may take to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(15);
@@ -52,6 +52,7 @@ pub(super) async fn run(settings: Settings, logs: LogHub) -> anyhow::Result<()> 
     let channel = listen("rpc", SocketAddr::new(settings.rpc_bind, settings.rpc_port)).await?;
     let http_address = advertised(&settings.config.advertise.http, listener.local_addr()?);
 
+    let server_id = if settings.dev { entropy.id() } else { server_id::load(&data_dir, &entropy)? };
     let scope = TaskScope::new();
     let server_scope = scope.child();
     let server =
@@ -91,6 +92,7 @@ pub(super) async fn run(settings: Settings, logs: LogHub) -> anyhow::Result<()> 
             clock: &clock,
             entropy: &entropy,
             http_address: &http_address,
+            server_id,
             reload: &reload,
         },
         http_scope.clone(),

@@ -252,9 +252,13 @@ impl Steps<'_> {
         let now = if ready { destructive.len().min(budget as usize) } else { 0 };
         self.result.desired.destructive_update = count(now);
         self.result.desired.ignore += count(destructive.len() - now);
+        // One out of contact and what stands in for it have one number rightly.
+        let both_here = |index: u32| keep.iter().filter(|alloc| alloc.index == index && !out_of_contact(alloc)).count() > 1;
         for alloc in destructive.into_iter().take(now) {
+            let index = alloc.index;
+            let index = if names.shared(index) && both_here(index) { names.renumber(index) } else { index };
             self.result.replace.push(PlaceRequest {
-                index: names.for_successor(alloc.index),
+                index,
                 link: true,
                 stop: Some((Arc::clone(&alloc), reason::UPDATING)),
                 previous: Some(alloc),
@@ -290,7 +294,7 @@ impl Steps<'_> {
         // A failed one that would be replaced later is given up like one that runs.
         let stoppable = |alloc: &&Arc<Alloc>| {
             let counts = !alloc.terminal() || waiting.contains(&alloc.id);
-            counts && alloc.client_status != ClientStatus::Unknown && !silent.contains(&alloc.id)
+            counts && !out_of_contact(alloc) && !silent.contains(&alloc.id)
         };
         if promoted {
             let taken: BTreeSet<u32> = keep.iter().filter(|alloc| canaries.contains(&alloc.id)).map(|alloc| alloc.index).collect();
@@ -342,7 +346,7 @@ impl Steps<'_> {
         let (canaries, mut failing): (Vec<_>, Vec<_>) = all.into_iter().partition(|(alloc, _)| is_canary(alloc));
         failing.sort_by_key(|(alloc, _)| alloc.index);
         for (alloc, _) in failing.drain(room.min(failing.len())..) {
-            if alloc.client_status == ClientStatus::Unknown || silent.contains(&alloc.id) {
+            if out_of_contact(&alloc) || silent.contains(&alloc.id) {
                 keep.push(alloc);
             } else {
                 self.result.desired.stop += 1;
@@ -359,6 +363,11 @@ impl Steps<'_> {
         let mut verdicts = changes::Verdicts::new(self.job, self.group);
         for alloc in keep {
             if current(self.job, alloc) {
+                self.result.desired.ignore += 1;
+                continue;
+            }
+            if out_of_contact(alloc) && alloc.rare.next.is_some() {
+                // What stands in for it is updated; if this one comes back, the two are compared (REC-067, REC-077).
                 self.result.desired.ignore += 1;
                 continue;
             }
@@ -385,7 +394,7 @@ impl Steps<'_> {
         };
         let silent: BTreeSet<AllocId> = sorted.disconnecting.iter().map(|alloc| alloc.id).collect();
         let rescheduled = sorted.reschedule.iter().map(|(alloc, events)| {
-            let away = alloc.client_status == ClientStatus::Unknown || silent.contains(&alloc.id);
+            let away = out_of_contact(alloc) || silent.contains(&alloc.id);
             PlaceRequest {
                 index: alloc.index,
                 link: true,
@@ -492,5 +501,9 @@ impl Steps<'_> {
 
 /// How many of these are in contact: one that is not is neither stopped nor a reason to stop another (REC-077).
 fn in_sight(allocs: &[Arc<Alloc>]) -> usize {
-    allocs.iter().filter(|alloc| alloc.client_status != ClientStatus::Unknown).count()
+    allocs.iter().filter(|alloc| !out_of_contact(alloc)).count()
+}
+
+fn out_of_contact(alloc: &Alloc) -> bool {
+    alloc.client_status == ClientStatus::Unknown
 }

@@ -41,6 +41,11 @@ impl Names {
         self.used.contains_key(&index)
     }
 
+    /// The numbers that several allocations have.
+    pub fn duplicates(&self) -> impl Iterator<Item = u32> {
+        self.used.iter().filter(|(_, times)| **times > 1).map(|(index, _)| *index)
+    }
+
     /// Takes the lowest free number (REC-002).
     pub fn take_lowest(&mut self) -> u32 {
         while self.taken(self.full_below) {
@@ -51,11 +56,13 @@ impl Names {
         index
     }
 
-    /// The number for what replaces the holder of this one: the same, unless somebody else has it too (REC-004).
-    pub fn for_successor(&mut self, index: u32) -> u32 {
-        if self.used.get(&index).is_none_or(|times| *times < 2) {
-            return index;
-        }
+    /// Whether several have a number.
+    pub fn shared(&self, index: u32) -> bool {
+        self.used.get(&index).is_some_and(|times| *times > 1)
+    }
+
+    /// A free number instead of one that another has too.
+    pub fn renumber(&mut self, index: u32) -> u32 {
         self.release(index);
         self.take_lowest()
     }
