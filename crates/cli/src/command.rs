@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::environment::Environment;
 use crate::flags::{Flag, GENERAL, Parsed, Takes};
-use crate::sdk::{Client, Config, SdkError};
+use crate::sdk::{Client, Config, Origin, Retry, SdkError};
 use crate::text::Zone;
 use crate::ui::{Paint, Ui};
 
@@ -201,8 +201,17 @@ impl Context {
     pub fn client_config(&self) -> Config {
         let text =
             |flag: &str, setting: &str| self.flags.value(flag).or_else(|| self.environment.setting(setting)).unwrap_or("").to_owned();
+        let variable = ["DROVER_ADDR", "NOMAD_ADDR"].into_iter().find(|name| self.environment.get(name).is_some());
+        let origin = match (self.flags.value("address"), variable) {
+            (Some(_), _) => Origin::Flag("-address"),
+            (None, Some(name)) => Origin::Variable(name.to_owned()),
+            (None, None) => Origin::Default,
+        };
         Config {
             address: text("address", "ADDR"),
+            origin,
+            // Somebody waits for the word that there is no agent.
+            retry: Retry::NEVER,
             region: text("region", "REGION"),
             namespace: text("namespace", "NAMESPACE"),
             token: text("token", "TOKEN"),

@@ -211,17 +211,7 @@ fn report(context: &Context, failure: &Failure) -> i32 {
     let mark = if context.command.path.starts_with("monitor") && failure.usage { "==> " } else { "" };
     context.ui.error(format!("{mark}{}", failure.text));
     if lost(&failure.text) {
-        let config = context.client_config();
-        let address = if config.address.is_empty() { crate::sdk::DEFAULT_ADDRESS } else { &config.address };
-        let source = match (
-            context.flags.value("address"),
-            ["DROVER_ADDR", "NOMAD_ADDR"].iter().find(|name| context.environment.get(name).is_some()),
-        ) {
-            (Some(_), _) => "which -address says".to_owned(),
-            (None, Some(name)) => format!("which {name} says"),
-            (None, None) => "the default".to_owned(),
-        };
-        context.ui.note(format!("No agent could be reached at {address}, {source}; set another address with -address or DROVER_ADDR."));
+        context.ui.note(context.client_config().unreachable());
     }
     if failure.usage {
         let path = if context.command.path == "job status" { "status" } else { context.command.path };

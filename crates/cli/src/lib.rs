@@ -14,17 +14,16 @@ pub mod jobfile;
 pub mod monitor;
 pub mod placement;
 pub mod resolve;
-pub mod sdk;
 pub mod tar;
 pub mod template;
 pub mod text;
 pub mod ui;
-pub mod websocket;
 pub mod x509;
 
 mod invocation;
 
 pub use commands::{AgentArgs, AgentArgsError};
+pub use drover_sdk as sdk;
 pub use environment::Environment;
 pub use invocation::Invocation;
 pub use ui::Ui;

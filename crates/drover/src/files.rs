@@ -20,7 +20,7 @@ impl Files for OwnFiles {
     }
 
     fn saved_tables(&self, archive: &[u8]) -> Result<Tables, FileError> {
-        files::saved_tables(archive).map_err(unreadable)
+        drover_http::view::tables::saved(archive).map_err(unreadable)
     }
 
     fn redacted(&self, archive: &[u8]) -> Result<Vec<u8>, FileError> {
@@ -33,7 +33,7 @@ impl Files for OwnFiles {
     }
 
     fn replayed(&self, directory: &Path, last: i64) -> Result<Tables, FileError> {
-        Ok(files::replayed(directory, last)?)
+        Ok(drover_http::view::tables::replayed(directory, last)?)
     }
 
     fn remembered(&self, directory: &Path) -> Result<Value, FileError> {

@@ -49,7 +49,11 @@ pub async fn blocking<S: Source, T>(
     read: impl Fn(&S::Snapshot) -> Result<At<T>, ApiError>,
 ) -> Result<At<T>, ApiError> {
     hold(source, request, options, |snapshot, over| {
-        let found = read(snapshot)?;
+        let mut found = read(snapshot)?;
+        // Whoever waits can wait for what is told.
+        if options.index > 0 {
+            found.index = found.index.max(1);
+        }
         Ok(over(found.index).then_some(found))
     })
     .await
@@ -67,7 +71,7 @@ pub async fn blocking_at<S: Source, T>(
     read: impl Fn(&S::Snapshot) -> Result<T, ApiError>,
 ) -> Result<At<T>, ApiError> {
     hold(source, request, options, |snapshot, over| {
-        let index = index(snapshot);
+        let index = if options.index > 0 { index(snapshot).max(1) } else { index(snapshot) };
         if over(index) { Ok(Some(At { index, value: read(snapshot)? })) } else { Ok(None) }
     })
     .await

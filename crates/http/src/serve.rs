@@ -67,13 +67,13 @@ pub async fn serve<S: crate::access::Guard>(listener: TcpListener, api: Api<S>, 
         };
         match limit.admit(api.clock().monotonic(), remote) {
             Admission::Open(slot) => {
-                metrics::gauge!("nomad.agent.http.connections").set(limit.open() as f64);
+                metrics::gauge!("nomad.nomad.agent.http.connections").set(limit.open() as f64);
                 let (api, limit) = (api.clone(), limit.clone());
                 let stop = stop.clone();
                 scope.spawn("http connection", async move {
                     connection(stream, remote, api, stop).await;
                     drop(slot);
-                    metrics::gauge!("nomad.agent.http.connections").set(limit.open() as f64);
+                    metrics::gauge!("nomad.nomad.agent.http.connections").set(limit.open() as f64);
                 });
             }
             Admission::Explain => {
@@ -92,13 +92,20 @@ async fn connection<S: crate::access::Guard>(stream: TcpStream, remote: IpAddr, 
     let session = Arc::new(Mutex::new(None::<Session>));
     let switched = Arc::clone(&session);
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-        let (answer, session) = (api.answer(request, remote), Arc::clone(&session));
+        let told = tracing::enabled!(tracing::Level::DEBUG).then(|| (request.method().clone(), request.uri().path().to_owned()));
+        let (answer, session, clock) = (api.answer(request, remote), Arc::clone(&session), api.clock().clone());
+        let began = clock.monotonic();
         async move {
             let mut response = answer.await;
+            let took = clock.monotonic().since(began);
+            metrics::histogram!("nomad.nomad.agent.http.request_ms").record(took.as_secs_f64() * 1_000.0);
+            if let Some((method, path)) = told {
+                tracing::debug!(%method, path, status = response.status().as_u16(), duration = ?took, "request complete");
+            }
             if let Some(found) = response.extensions_mut().remove::<Session>() {
                 *session.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
             }
-            metrics::counter!("nomad.agent.http.requests", "status" => status_class(response.status())).increment(1);
+            metrics::counter!("nomad.nomad.agent.http.requests", "status" => status_class(response.status())).increment(1);
             Ok::<_, std::convert::Infallible>(response)
         }
     });

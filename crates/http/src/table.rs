@@ -4,8 +4,8 @@ use crate::access::{Access, Capability, Forward};
 use crate::agent::Agent;
 use crate::route::{Methods, Route, Table};
 use crate::routes::{
-    absent, acl, agent, allocations, changes, client, deployments, evaluations, events, exec, exported, fuzzy, host, job_changes, jobs,
-    namespaces, nodes, operator, pools, scaling, search, servers, services, statuses, variables,
+    absent, acl, agent, allocations, changes, client, deployments, evaluations, events, exec, exported, fuzzy, host, identity, job_changes,
+    jobs, namespaces, nodes, operator, pools, scaling, search, servers, services, statuses, tunnel, variables,
 };
 
 use Capability::{
@@ -103,11 +103,11 @@ fn object_routes() -> Vec<Route<Agent>> {
         Route::new(Write, "/v1/node/{node_id}/purge", Access::NodeWrite, Leader, changes::purge),
         Route::new(Get, "/v1/node/pools", Access::Filtered, Server, pools::list),
         Route::new(Write, "/v1/node/pools", Access::NodePoolWrite, Leader, pools::upsert).late(),
-        Route::new(Get, "/v1/node/pool/{pool}", Access::NodePoolRead, Server, pools::read),
-        Route::new(Write, "/v1/node/pool/{pool}", Access::NodePoolWrite, Leader, pools::upsert_by_path).late(),
-        Route::new(Delete, "/v1/node/pool/{pool}", Access::NodePoolDelete, Leader, pools::delete),
-        Route::new(Get, "/v1/node/pool/{pool}/jobs", Access::NodePoolRead, Server, pools::jobs),
-        Route::new(Get, "/v1/node/pool/{pool}/nodes", Access::NodePoolRead, Server, pools::nodes),
+        Route::new(Get, "/v1/node/pool/{pool*}", Access::NodePoolRead, Server, pools::read),
+        Route::new(Write, "/v1/node/pool/{pool*}", Access::NodePoolWrite, Leader, pools::upsert_by_path).late(),
+        Route::new(Delete, "/v1/node/pool/{pool*}", Access::NodePoolDelete, Leader, pools::delete),
+        Route::new(Get, "/v1/node/pool/{pool*}/jobs", Access::NodePoolRead, Server, pools::jobs),
+        Route::new(Get, "/v1/node/pool/{pool*}/nodes", Access::NodePoolRead, Server, pools::nodes),
         Route::new(Get, "/v1/namespaces", Access::Filtered, Server, namespaces::list),
         Route::new(Write, "/v1/namespace", Access::Management, Leader, namespaces::upsert),
         Route::new(Get, "/v1/namespace/{name}", Access::Filtered, Server, namespaces::read),
@@ -200,7 +200,7 @@ fn absent_routes() -> Vec<Route<Agent>> {
         Route::new(Write, "/v1/acl/login", Access::Public, Leader, absent::login),
         Route::new(Write, "/v1/acl/oidc/auth-url", Access::Public, Leader, absent::login),
         Route::new(Write, "/v1/acl/oidc/complete-auth", Access::Public, Leader, absent::login),
-        Route::new(Write, "/v1/acl/identity/client-introduction-token", Access::NodeWrite, Leader, absent::introduction),
+        Route::new(Write, "/v1/acl/identity/client-introduction-token", Access::NodeWrite, Leader, identity::introduce),
         Route::new(Get, "/v1/operator/license", Access::OperatorRead, Server, absent::license),
         Route::new(Write, "/v1/operator/license", Access::OperatorWrite, Leader, absent::enterprise),
         Route::new(Post, "/v1/operator/utilization", Access::OperatorWrite, Leader, absent::enterprise),
@@ -238,10 +238,15 @@ fn client_routes() -> Vec<Route<Agent>> {
         Route::new(Any, "/v1/client/allocation/{alloc_id}/restart", may(AllocLifecycle), Client, client::restart).cors(),
         Route::new(Write, "/v1/client/allocation/{alloc_id}/signal", may(AllocLifecycle), Client, client::signal).cors(),
         Route::new(Any, "/v1/client/allocation/{alloc_id}/exec", may(AllocExec), Client, exec::exec).late().cors(),
+        Route::new(Get, "/v1/client/allocation/{alloc_id}/pause", may(ReadJob), Client, absent::pause_state).cors(),
+        Route::new(Write, "/v1/client/allocation/{alloc_id}/pause", may(Capability::PauseAllocation), Client, absent::pause).cors(),
+        Route::new(Get, "/v1/client/allocation/{alloc_id}/tunnel", may(AllocExec), Client, tunnel::tunnel).late().cors(),
         Route::new(Any, "/v1/client/allocation/{alloc_id}/gc", may(GcAllocation), Client, client::collect).cors(),
         Route::new(Any, "/v1/client/stats", Access::NodeRead, Client, client::host_stats).cors(),
         Route::new(Get, "/v1/client/metadata", Access::NodeRead, Client, client::metadata).late().cors(),
         Route::new(Post, "/v1/client/metadata", Access::NodeWrite, Client, client::set_metadata).cors(),
+        Route::new(Get, "/v1/client/identity", Access::NodeRead, Client, identity::of_node).late().cors(),
+        Route::new(Write, "/v1/client/identity/renew", Access::NodeWrite, Client, identity::renew).late().cors(),
         Route::new(Any, "/v1/client/gc", Access::NodeWrite, Client, client::collect_all),
     ]
 }
@@ -267,6 +272,8 @@ fn agent_routes() -> Vec<Route<Agent>> {
         Route::new(Get, "/v1/metrics", Access::Public, Local, agent::metrics),
         Route::new(Get, "/v1/openapi.json", Access::Public, Local, agent::openapi).cors(),
         Route::new(Get, "/v1/regions", Access::Public, Local, changes::regions),
+        Route::new(Get, "/.well-known/jwks.json", Access::Public, Server, identity::keys),
+        Route::new(Get, "/.well-known/openid-configuration", Access::Public, Local, identity::discovery),
         Route::new(Get, "/v1/status/leader", Access::Public, Server, changes::leader),
         Route::new(Get, "/v1/status/peers", Access::Public, Server, changes::peers),
         Route::new(Get, "/v1/operator/scheduler/configuration", Access::OperatorRead, Leader, pools::scheduler_config),
@@ -299,10 +306,7 @@ fn operator_routes() -> Vec<Route<Agent>> {
 fn missing_routes() -> Vec<Route<Agent>> {
     let mut routes = Vec::new();
     for (feature, patterns) in [
-        ("workload identity", &["/.well-known/jwks.json", "/.well-known/openid-configuration"][..]),
-        ("node identity", &["/v1/client/identity", "/v1/client/identity/renew"]),
-        ("pausing of tasks", &["/v1/client/allocation/{alloc_id}/pause"]),
-        ("migration of allocation data", &["/v1/client/allocation/{alloc_id}/snapshot"]),
+        ("migration of allocation data", &["/v1/client/allocation/{alloc_id}/snapshot"][..]),
         (
             "the root keyring's operations",
             &["/v1/operator/keyring/keys", "/v1/operator/keyring/rotate", "/v1/operator/keyring/key/{key_id}"],
@@ -310,12 +314,7 @@ fn missing_routes() -> Vec<Route<Agent>> {
     ] {
         routes.extend(patterns.iter().map(|pattern| {
             let route = Route::missing(pattern, feature);
-            let route = if pattern.starts_with("/v1/client/") { route.cors() } else { route };
-            match *pattern {
-                "/v1/client/identity/renew" => route.held_to(Access::NodeWrite),
-                "/v1/client/allocation/{alloc_id}/pause" => route.held_to(may(Capability::PauseAllocation)),
-                _ => route,
-            }
+            if pattern.starts_with("/v1/client/") { route.cors() } else { route }
         }));
     }
     routes

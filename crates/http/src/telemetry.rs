@@ -50,6 +50,17 @@ impl Sample {
     }
 }
 
+/// A value as it is at the moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measured {
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    pub labels: Vec<(String, String)>,
+    /// The value.
+    pub value: f64,
+}
+
 #[derive(Clone, Debug, Default)]
 struct Interval {
     start: i64,
@@ -63,6 +74,8 @@ struct Kept {
     current: Interval,
     last: Option<Interval>,
     gauges: BTreeMap<Series, f64>,
+    /// What was measured last; all of it is replaced at once.
+    measured: BTreeMap<Series, f64>,
     totals: BTreeMap<Series, f64>,
     sums: BTreeMap<Series, (u64, f64)>,
 }
@@ -81,6 +94,12 @@ impl Telemetry {
         if metrics::set_global_recorder(self.clone()).is_err() {
             tracing::debug!("measurements go to the recorder that was there before");
         }
+    }
+
+    /// Puts values in the place of all that were measured before: what is gone has none any more.
+    pub fn measured(&self, values: Vec<Measured>) {
+        let fits = values.into_iter().take(SERIES_MAX);
+        self.kept().measured = fits.map(|one| ((one.name, one.labels), one.value)).collect();
     }
 
     /// Tells the time; ends the interval when it is over. To be called about once a second.
@@ -115,7 +134,7 @@ impl Telemetry {
             });
             Some(shown.collect())
         };
-        let gauges = kept.gauges.iter().map(|((name, labels), value)| api::GaugeValue {
+        let gauges = kept.gauges.iter().chain(&kept.measured).map(|((name, labels), value)| api::GaugeValue {
             name: name.clone(),
             value: *value,
             labels: Some(labels.iter().cloned().collect()),
@@ -152,7 +171,7 @@ impl Telemetry {
         for (series, value) in &kept.totals {
             write("counter", series, "", value.to_string());
         }
-        for (series, value) in &kept.gauges {
+        for (series, value) in kept.gauges.iter().chain(&kept.measured) {
             write("gauge", series, "", value.to_string());
         }
         for (series, (count, sum)) in &kept.sums {
@@ -275,6 +294,13 @@ mod tests {
         assert_eq!(summary.gauges.unwrap()[0].value, 7.0);
         assert_eq!(summary.samples.unwrap()[0].mean, 2.0);
         assert_eq!(summary.timestamp, "1970-01-01 00:01:40 +0000 UTC");
+        // What is measured takes the place of what was.
+        let value = |name: &str| Measured { name: name.to_owned(), labels: vec![("job".to_owned(), "x".to_owned())], value: 1.5 };
+        telemetry.measured(vec![value("b"), value("c")]);
+        telemetry.measured(vec![value("c")]);
+        let gauges = telemetry.summary().gauges.unwrap();
+        assert_eq!(gauges.iter().map(|gauge| gauge.name.as_str()).collect::<Vec<_>>(), ["a.gauge", "c"]);
+        assert!(telemetry.prometheus().contains("# TYPE c gauge\nc{job=\"x\"} 1.5\n"));
         telemetry.tick(at(121));
         assert!(telemetry.summary().counters.unwrap().is_empty());
         let text = telemetry.prometheus();

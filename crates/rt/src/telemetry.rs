@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use drover_base::WallTime;
 use tokio::sync::broadcast;
 use tracing::field::{Field, Visit};
+use tracing::subscriber::Interest;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
@@ -44,6 +45,8 @@ pub struct LogHub {
     lines: broadcast::Sender<Arc<LogLine>>,
     /// The most verbose level that is written; 0 for none.
     level: Arc<AtomicU8>,
+    /// Whether somebody may be watching: set by whoever begins to, taken back when nobody is found.
+    watched: Arc<AtomicBool>,
 }
 
 /// A level as a number that grows with verbosity.
@@ -74,7 +77,7 @@ pub fn parse_level(text: &str) -> Option<Option<Level>> {
 impl LogHub {
     /// A hub that nothing is written to, for tests.
     pub fn detached() -> Self {
-        Self { lines: broadcast::Sender::new(1), level: Arc::new(AtomicU8::new(0)) }
+        Self { lines: broadcast::Sender::new(1), level: Arc::new(AtomicU8::new(0)), watched: Arc::default() }
     }
 
     /// Makes this the log of the process; a second call keeps the first log and returns its hub.
@@ -84,7 +87,7 @@ impl LogHub {
             .get_or_init(|| {
                 let level = parse_level(&options.level).unwrap_or(Some(Level::INFO));
                 let level = Arc::new(AtomicU8::new(verbosity(level)));
-                let hub = Self { lines: broadcast::Sender::new(WATCHED_LINES_MAX), level };
+                let hub = Self { lines: broadcast::Sender::new(WATCHED_LINES_MAX), level, watched: Arc::default() };
                 let layer = LogLayer { hub: hub.clone(), json: options.json, location: options.location };
                 if tracing_subscriber::registry().with(layer).try_init().is_err() {
                     eprintln!("another log was installed before; it stays");
@@ -104,8 +107,15 @@ impl LogHub {
 
     /// Lines from now on.
     pub fn watch(&self) -> broadcast::Receiver<Arc<LogLine>> {
-        self.lines.subscribe()
+        let lines = self.lines.subscribe();
+        self.watched.store(true, Ordering::Relaxed);
+        lines
     }
+}
+
+/// What consensus and HTTP libraries tell below a warning is for their developers.
+fn chatty(level: Level, target: &str) -> bool {
+    !target.starts_with("drover") && level > Level::WARN
 }
 
 struct LogLayer {
@@ -120,14 +130,20 @@ impl LogLayer {
     }
 
     fn wanted(&self, level: Level, target: &str) -> bool {
-        let own = self.writes(level);
-        // What consensus and HTTP libraries tell below a warning is for their developers.
-        let chatty = !target.starts_with("drover") && level > Level::WARN;
-        !chatty && (own || self.hub.lines.receiver_count() > 0)
+        !chatty(level, target) && (self.writes(level) || self.hub.watched.load(Ordering::Relaxed))
     }
 }
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LogLayer {
+    fn register_callsite(&self, metadata: &'static tracing::Metadata<'static>) -> Interest {
+        // Who watches comes and goes, so that what is not written is asked about each time.
+        match *metadata.level() {
+            level if chatty(level, metadata.target()) => Interest::never(),
+            level if self.writes(level) => Interest::always(),
+            _ => Interest::sometimes(),
+        }
+    }
+
     fn enabled(&self, metadata: &tracing::Metadata<'_>, _: Context<'_, S>) -> bool {
         self.wanted(*metadata.level(), metadata.target())
     }
@@ -150,8 +166,12 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LogLayer {
             // A log that cannot be written is no reason to stop.
             let _ = writeln!(std::io::stdout().lock(), "{shown}");
         }
-        if self.hub.lines.receiver_count() > 0 {
-            let _ = self.hub.lines.send(Arc::new(line));
+        if self.hub.watched.load(Ordering::Relaxed) && self.hub.lines.send(Arc::new(line)).is_err() {
+            self.hub.watched.store(false, Ordering::Relaxed);
+            // Somebody may have begun in between.
+            if self.hub.lines.receiver_count() > 0 {
+                self.hub.watched.store(true, Ordering::Relaxed);
+            }
         }
     }
 }

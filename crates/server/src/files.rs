@@ -2,10 +2,8 @@
 //!
 //! Secrets and the material of keys are never told.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use drover_base::WallTime;
 use drover_model::Command;
 use drover_raft::{StoredContent, StoredEntry, inspect};
 use drover_state::{Archive, ArchiveError, ArchiveMeta, Snapshot, SnapshotReader, Store, read_archive, write_archive, write_snapshot};
@@ -45,17 +43,13 @@ pub fn redacted(archive: &[u8]) -> Result<Vec<u8>, ArchiveError> {
     Ok(write_archive(&bytes, archive.meta.index, archive.meta.term, archive.meta.created))
 }
 
-/// The state of an archive as tables.
+/// What an archive says about itself, and its state.
 ///
 /// # Errors
 /// As of [`saved`].
-pub fn saved_tables(archive: &[u8]) -> Result<BTreeMap<String, Value>, ArchiveError> {
+pub fn saved_state(archive: &[u8]) -> Result<(ArchiveMeta, Snapshot), ArchiveError> {
     let (archive, state) = opened(archive)?;
-    let meta = &archive.meta;
-    let mut tables = tables(&state);
-    let meta = json!([{ "ID": meta.id, "Index": meta.index, "Term": meta.term, "Size": meta.size }]);
-    tables.insert("SnapshotMeta".to_owned(), meta);
-    Ok(tables)
+    Ok((archive.meta, state))
 }
 
 /// The log of a stopped server.
@@ -112,7 +106,7 @@ fn described(bytes: &[u8]) -> (String, Value) {
 ///
 /// # Errors
 /// When the log cannot be read or replayed.
-pub fn replayed(directory: &Path, last: i64) -> std::io::Result<BTreeMap<String, Value>> {
+pub fn replayed(directory: &Path, last: i64) -> std::io::Result<Snapshot> {
     let broken = |text: String| std::io::Error::new(std::io::ErrorKind::InvalidData, text);
     let log = inspect(directory)?;
     let newest = log.entries.last().map_or(0, |entry| entry.index);
@@ -133,7 +127,7 @@ pub fn replayed(directory: &Path, last: i64) -> std::io::Result<BTreeMap<String,
             None => store.skip(index),
         }
     }
-    Ok(tables(&store.snapshot()))
+    Ok(store.snapshot())
 }
 
 /// How many rows each kind of object has, and about how large they are.
@@ -158,85 +152,4 @@ fn sizes(state: &Snapshot) -> Vec<(&'static str, usize, usize)> {
         ("ACLPolicy", of(state.acl_policies().map(|row| row.policy.clone()))),
     ];
     groups.into_iter().map(|(name, (count, size))| (name, count, size)).filter(|(_, count, _)| *count > 0).collect()
-}
-
-/// The state as tables of objects; secrets and key material are not among it.
-fn tables(state: &Snapshot) -> BTreeMap<String, Value> {
-    use drover_model::JobView;
-    let time = |time: WallTime| time.0;
-    let list = |rows: Vec<Value>| Value::Array(rows);
-    let job = |row: &drover_state::JobRow| json!(row.job().to_api(&JobView::default()));
-    let versions = state.jobs().flat_map(|row| row.versions.iter().map(|version| json!(version.job.to_api(&JobView::default()))));
-    let allocs = state.allocs().map(|alloc| {
-        json!({
-            "ID": alloc.id.to_string(), "Namespace": alloc.job.id.namespace, "JobID": alloc.job.id.id, "EvalID": alloc.eval_id.to_string(),
-            "NodeID": alloc.node_id.to_string(), "TaskGroup": alloc.task_group().name, "DesiredStatus": alloc.desired.text(),
-            "ClientStatus": alloc.client_status.text(), "CreateIndex": alloc.create_index, "ModifyIndex": alloc.modify_index,
-        })
-    });
-    let evals = state.evals().map(|eval| {
-        json!({
-            "ID": eval.id.to_string(), "Namespace": eval.job_id.namespace, "JobID": eval.job_id.id, "Type": eval.kind.text(),
-            "Priority": eval.priority, "Status": eval.status.text(), "TriggeredBy": eval.trigger.text(),
-            "CreateIndex": eval.create_index, "ModifyIndex": eval.modify_index,
-        })
-    });
-    let deployments = state.deployments().map(|one| {
-        json!({
-            "ID": one.id.to_string(), "Namespace": one.job_id.namespace, "JobID": one.job_id.id, "Status": one.status.text(),
-            "StatusDescription": one.status_description, "CreateIndex": one.create_index, "ModifyIndex": one.modify_index,
-        })
-    });
-    let nodes = state.nodes().map(|(_, row)| {
-        json!({
-            "ID": row.node.id.to_string(), "Name": row.node.name, "Datacenter": row.node.datacenter, "NodePool": row.node.node_pool,
-            "NodeClass": row.node.node_class, "Status": row.status.text(), "Attributes": row.node.attributes, "Meta": row.node.meta,
-        })
-    });
-    let keys = state.root_keys().map(|key| json!({ "KeyID": key.id, "State": key.state.text(), "CreateTime": time(key.create_time) }));
-    let tokens = state.acl_tokens().map(|token| {
-        json!({
-            "AccessorID": token.accessor, "Name": token.name, "Type": token.kind.text(), "Policies": token.policies,
-            "CreateIndex": token.create_index, "ModifyIndex": token.modify_index,
-        })
-    });
-    let policies = state
-        .acl_policies()
-        .map(|row| json!({ "Name": row.policy.name, "Description": row.policy.description, "Rules": row.policy.rules }));
-    let indexes = drover_state::Table::ALL.iter().map(|table| json!({ "Key": table.text(), "Value": state.table_index(*table) }));
-    let services = state.services().map(|one| json!({ "ID": one.id, "Namespace": one.namespace, "ServiceName": one.service_name }));
-    let pools = state.node_pools().map(|pool| json!({ "Name": pool.name, "Description": pool.description, "Meta": pool.meta }));
-    let namespaces = state.namespaces().map(|one| json!({ "Name": one.name, "Description": one.description, "Meta": one.meta }));
-    let variables = state.variables().map(|one| json!({ "Namespace": one.namespace, "Path": one.path, "KeyID": one.key_id }));
-    let entries = [
-        ("ACLPolicies", list(policies.collect())),
-        ("ACLTokens", list(tokens.collect())),
-        ("Allocs", list(allocs.collect())),
-        ("CSIPlugins", list(Vec::new())),
-        ("CSIVolumes", list(Vec::new())),
-        ("Deployments", list(deployments.collect())),
-        ("Evals", list(evals.collect())),
-        ("Indexes", list(indexes.collect())),
-        (
-            "JobSummaries",
-            list(
-                state
-                    .jobs()
-                    .map(|row| json!({ "JobID": row.id().id, "Namespace": row.id().namespace, "Summary": format!("{:?}", row.summary) }))
-                    .collect(),
-            ),
-        ),
-        ("JobVersions", list(versions.collect())),
-        ("Jobs", list(state.jobs().map(|row| job(row)).collect())),
-        ("Namespaces", list(namespaces.collect())),
-        ("NodePools", list(pools.collect())),
-        ("Nodes", list(nodes.collect())),
-        ("PeriodicLaunches", list(Vec::new())),
-        ("RootKeys", list(keys.collect())),
-        ("ScalingEvents", list(Vec::new())),
-        ("ScalingPolicies", list(Vec::new())),
-        ("ServiceRegistrations", list(services.collect())),
-        ("Variables", list(variables.collect())),
-    ];
-    entries.into_iter().map(|(name, rows)| (name.to_owned(), rows)).collect()
 }

@@ -9,7 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rsa::KeySize;
-use drover_base::WallTime;
+use aws_lc_rs::signature::KeyPair as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use drover_base::{NodeId, WallTime};
 use drover_model::variable::{RootKey, RootKeyState};
 use drover_rt::Entropy;
 use drover_state::Snapshot;
@@ -38,7 +41,50 @@ pub(crate) enum KeyringError {
 
 /// Keys out of their wrapping, by id.
 #[derive(Default)]
-pub(crate) struct Keyring(Mutex<BTreeMap<String, Arc<LessSafeKey>>>);
+pub(crate) struct Keyring {
+    ciphers: Mutex<BTreeMap<String, Arc<LessSafeKey>>>,
+    public: Mutex<BTreeMap<String, PublicKey>>,
+    /// What nodes are vouched for with, by node.
+    pub(crate) identities: Mutex<BTreeMap<NodeId, Claims>>,
+}
+
+/// What a signed identity claims.
+pub type Claims = serde_json::Map<String, serde_json::Value>;
+
+/// What everybody may know of a root key: how its signatures are checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicKey {
+    /// The root key's id.
+    pub id: String,
+    /// The RSA modulus, most significant byte first, without leading zeros.
+    pub modulus: Vec<u8>,
+    /// The RSA exponent, likewise.
+    pub exponent: Vec<u8>,
+}
+
+/// One element of DER: its content, and what comes after it.
+fn element(tag: u8, data: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (found, rest) = data.split_first()?;
+    let (length, rest) = rest.split_first()?;
+    let (length, rest) = if *length < 0x80 {
+        (usize::from(*length), rest)
+    } else {
+        let (digits, rest) = rest.split_at_checked(usize::from(*length & 0x7f))?;
+        (digits.iter().try_fold(0_usize, |sum, digit| Some(sum.checked_mul(256)? + usize::from(*digit)))?, rest)
+    };
+    if *found == tag { rest.split_at_checked(length) } else { None }
+}
+
+/// Modulus and exponent of an `RSAPublicKey`: a sequence of two integers.
+fn rsa_parts(der: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    const SEQUENCE: u8 = 0x30;
+    const INTEGER: u8 = 0x02;
+    let bare = |number: &[u8]| number.iter().copied().skip_while(|byte| *byte == 0).collect();
+    let (fields, _) = element(SEQUENCE, der)?;
+    let (modulus, fields) = element(INTEGER, fields)?;
+    let (exponent, _) = element(INTEGER, fields)?;
+    Some((bare(modulus), bare(exponent)))
+}
 
 fn cipher(key: &[u8], id: &str) -> Result<LessSafeKey, KeyringError> {
     UnboundKey::new(&AES_256_GCM, key).map(LessSafeKey::new).map_err(|_| KeyringError::Damaged(id.to_owned()))
@@ -91,13 +137,49 @@ pub(crate) fn generate(entropy: &Entropy, now: WallTime) -> Result<RootKey, Keyr
 impl Keyring {
     /// The key that encrypts, out of its wrapping.
     fn unwrap_key(&self, root: &RootKey) -> Result<Arc<LessSafeKey>, KeyringError> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.ciphers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(key) = known.get(&root.id) {
             return Ok(Arc::clone(key));
         }
         let wrap = cipher(&root.wrapping_key, &root.id)?;
         let key = Arc::new(cipher(&open(&wrap, &root.id, "encryption", &root.wrapped_encryption_key)?, &root.id)?);
         known.insert(root.id.clone(), Arc::clone(&key));
+        Ok(key)
+    }
+
+    /// Claims as a JSON Web Token, signed with the active key.
+    pub(crate) fn sign(&self, state: &Snapshot, claims: &Claims) -> Result<String, KeyringError> {
+        let root = state.active_root_key().ok_or(KeyringError::NotReady)?;
+        let damaged = || KeyringError::Damaged(root.id.clone());
+        let wrap = cipher(&root.wrapping_key, &root.id)?;
+        let signing = open(&wrap, &root.id, "signing", &root.wrapped_signing_key)?;
+        let pair = aws_lc_rs::rsa::KeyPair::from_pkcs8(&signing).map_err(|_| damaged())?;
+        let header = serde_json::json!({ "alg": "RS256", "kid": root.id, "typ": "JWT" });
+        let body = serde_json::to_vec(claims).map_err(|_| damaged())?;
+        let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(body));
+        let mut signature = vec![0; pair.public_modulus_len()];
+        let random = aws_lc_rs::rand::SystemRandom::new();
+        pair.sign(&aws_lc_rs::signature::RSA_PKCS1_SHA256, &random, message.as_bytes(), &mut signature).map_err(|_| damaged())?;
+        Ok(format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature)))
+    }
+
+    /// How signatures of these keys are checked: of all that are or may be used to sign.
+    pub(crate) fn public_keys(&self, state: &Snapshot) -> Result<Vec<PublicKey>, KeyringError> {
+        state.root_keys().filter(|root| root.state != RootKeyState::Deprecated).map(|root| self.public_key(root)).collect()
+    }
+
+    fn public_key(&self, root: &RootKey) -> Result<PublicKey, KeyringError> {
+        let mut known = self.public.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(key) = known.get(&root.id) {
+            return Ok(key.clone());
+        }
+        let damaged = || KeyringError::Damaged(root.id.clone());
+        let wrap = cipher(&root.wrapping_key, &root.id)?;
+        let signing = open(&wrap, &root.id, "signing", &root.wrapped_signing_key)?;
+        let pair = aws_lc_rs::rsa::KeyPair::from_pkcs8(&signing).map_err(|_| damaged())?;
+        let (modulus, exponent) = rsa_parts(pair.public_key().as_ref()).ok_or_else(damaged)?;
+        let key = PublicKey { id: root.id.clone(), modulus, exponent };
+        known.insert(root.id.clone(), key.clone());
         Ok(key)
     }
 
@@ -142,6 +224,42 @@ mod tests {
         damaged[20] ^= 1;
         assert!(open(&wrap, &root.id, "encryption", &damaged).is_err() && open(&wrap, &root.id, "encryption", b"short").is_err());
         assert!(!format!("{root:?}").contains("wrapping_key"));
+    }
+
+    #[proves("KEY-026")]
+    #[test]
+    fn everybody_may_know_the_public_half_of_keys_that_sign() {
+        use drover_model::Command;
+        use drover_model::command::Change;
+        use drover_state::Store;
+        let (entropy, keyring, mut store) = (Entropy::seeded(3), Keyring::default(), Store::default());
+        let mut roots = Vec::new();
+        for (index, state) in [(1, RootKeyState::Prepublished), (2, RootKeyState::Deprecated), (3, RootKeyState::Active)] {
+            let root = RootKey { state, ..generate(&entropy, WallTime(1)).unwrap() };
+            roots.push(root.clone());
+            let change = Change::UpsertRootKey(Box::new(root));
+            store.apply(index, Command { time: WallTime(1), change }).result.unwrap();
+        }
+        let keys = keyring.public_keys(&store.snapshot()).unwrap();
+        let mut ids: Vec<&str> = keys.iter().map(|key| key.id.as_str()).collect();
+        ids.sort_unstable();
+        let mut wanted = [roots[0].id.as_str(), roots[2].id.as_str()];
+        wanted.sort_unstable();
+        assert_eq!(ids, wanted, "a key that was given up signs nothing any more");
+        assert!(keys.iter().all(|key| key.modulus.len() == 256 && key.exponent == [1, 0, 1]));
+        assert_eq!(rsa_parts(b"\x30\x82"), None);
+        // And with it, what the active key signed is checked.
+        let claims = Claims::from_iter([("sub".to_owned(), "node:global:default:n:default".into())]);
+        let token = keyring.sign(&store.snapshot(), &claims).unwrap();
+        let [header, body, signature] = token.split('.').collect::<Vec<_>>()[..] else { panic!("{token}") };
+        let decoded = |part: &str| URL_SAFE_NO_PAD.decode(part).unwrap();
+        let header: serde_json::Value = serde_json::from_slice(&decoded(header)).unwrap();
+        assert_eq!((header["kid"].as_str().unwrap(), header["alg"].as_str().unwrap()), (roots[2].id.as_str(), "RS256"));
+        assert_eq!(serde_json::from_slice::<Claims>(&decoded(body)).unwrap(), claims);
+        let key = keys.iter().find(|key| key.id == roots[2].id).unwrap();
+        let key = aws_lc_rs::signature::RsaPublicKeyComponents { n: &key.modulus, e: &key.exponent };
+        let message = token.rsplit_once('.').unwrap().0.as_bytes();
+        key.verify(&aws_lc_rs::signature::RSA_PKCS1_2048_8192_SHA256, message, &decoded(signature)).unwrap();
     }
 
     #[proves("KEY-004", "KEY-005", "VAR-007")]

@@ -33,6 +33,7 @@ pub use endpoints::{
 pub use error::EndpointError;
 pub use events::{Entry as EventEntry, EventLag, Subscription};
 pub use feed::{Change as AllocChange, Feed};
+pub use keyring::{Claims, PublicKey};
 pub use leader::{Activity, Worker, WorkerConfig};
 pub use link::{Heartbeat, HeartbeatError};
 pub use machine::Region;

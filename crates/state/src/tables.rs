@@ -143,9 +143,15 @@ impl Snapshot {
         self.feature_level
     }
 
-    /// The last entry that changed a table; at least 1, so that an empty table can be waited on.
+    /// The last entry that changed a table.
     pub fn table_index(&self, table: Table) -> Index {
-        self.table_index[table as usize].max(1)
+        let index = self.table_index[table as usize];
+        // Lists of what jobs lead to begin at 0, where nothing can be waited for; everything else begins at 1.
+        if matches!(table, Table::Jobs | Table::Summaries | Table::Allocs | Table::Evals | Table::Deployments) {
+            index
+        } else {
+            index.max(1)
+        }
     }
 
     /// A job.

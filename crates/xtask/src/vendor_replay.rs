@@ -318,7 +318,8 @@ pub(crate) const COMMANDS_LIVE: &[&str] = &[
 ];
 
 /// Command lines that follow a deployment, by number.
-pub(crate) const COMMANDS_FOLLOWED: &[&str] = &["038", "039", "061", "064", "102", "071", "072", "073", "585", "053", "056", "057"];
+pub(crate) const COMMANDS_FOLLOWED: &[&str] =
+    &["038", "039", "061", "064", "102", "071", "072", "073", "585", "053", "056", "057", "094", "171", "175", "537"];
 
 /// The records that a story names, each once, in the order of their names.
 pub(crate) fn of_story(story: &str) -> Vec<&str> {

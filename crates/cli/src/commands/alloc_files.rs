@@ -2,14 +2,14 @@
 
 use std::collections::VecDeque;
 
-use drover_api::{AllocFileInfo, Allocation, AllocationListStub, StreamFrame};
+use drover_api::{AllocFileInfo, Allocation, AllocationListStub};
 use futures::StreamExt;
 
 use crate::command::{Attempt, Context, Failure, Outcome};
 use crate::flags::Flag;
 use crate::resolve;
 use crate::row;
-use crate::sdk::{Client, Query, SdkError, segment};
+use crate::sdk::{Client, Frames, Query, SdkError, segment};
 use crate::text::{bytes, parse_time, short, table};
 use crate::ui::Paint;
 
@@ -41,8 +41,6 @@ pub(super) const FS_FLAGS: &[Flag] = &[
 const TAIL_LINES: u64 = 10;
 /// How long a line is taken to be when the place to start reading is chosen.
 const LINE_GUESS: u64 = 120;
-/// The largest frame that is put together.
-const FRAME_MAX: usize = 4 * 1024 * 1024;
 
 /// How much of the end is wanted.
 #[derive(Clone, Copy)]
@@ -209,63 +207,6 @@ impl End {
         let wanted = usize::try_from(lines).unwrap_or(usize::MAX);
         let start = if wanted == 0 { bytes.len() } else { breaks.into_iter().nth(wanted - 1).unwrap_or(0) };
         bytes[start..].to_vec()
-    }
-}
-
-/// Frames out of a body of JSON objects without separators.
-pub(super) struct Frames<S> {
-    stream: S,
-    buffer: Vec<u8>,
-    ready: VecDeque<StreamFrame>,
-    done: bool,
-}
-
-impl<S: futures::Stream<Item = Result<bytes::Bytes, SdkError>> + Unpin> Frames<S> {
-    pub(super) fn new(stream: S) -> Self {
-        Self { stream, buffer: Vec::new(), ready: VecDeque::new(), done: false }
-    }
-
-    pub(super) async fn next(&mut self) -> Option<Result<StreamFrame, SdkError>> {
-        loop {
-            if let Some(frame) = self.ready.pop_front() {
-                return Some(Ok(frame));
-            }
-            if self.done {
-                return None;
-            }
-            match self.stream.next().await {
-                None => self.done = true,
-                Some(Err(error)) => {
-                    self.done = true;
-                    return Some(Err(error));
-                }
-                Some(Ok(chunk)) => {
-                    self.buffer.extend_from_slice(&chunk);
-                    let mut decoder = serde_json::Deserializer::from_slice(&self.buffer).into_iter::<StreamFrame>();
-                    let mut used = 0;
-                    while let Some(frame) = decoder.next() {
-                        match frame {
-                            Ok(frame) => {
-                                used = decoder.byte_offset();
-                                self.ready.push_back(frame);
-                            }
-                            Err(error) if error.is_eof() => break,
-                            Err(error) => {
-                                self.done = true;
-                                let (url, reason) = ("the stream".to_owned(), error.to_string());
-                                return Some(Err(SdkError::Decode { url, reason }));
-                            }
-                        }
-                    }
-                    self.buffer.drain(..used);
-                    if self.buffer.len() > FRAME_MAX {
-                        self.done = true;
-                        let (url, reason) = ("the stream".to_owned(), "a frame is too large".to_owned());
-                        return Some(Err(SdkError::Decode { url, reason }));
-                    }
-                }
-            }
-        }
     }
 }
 

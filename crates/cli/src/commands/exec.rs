@@ -13,8 +13,8 @@ use tokio::sync::mpsc;
 
 use crate::command::{Attempt, Context, Failure, Outcome};
 use crate::flags::{Flag, boolean};
+use crate::resolve;
 use crate::sdk::{Client, Query, segment};
-use crate::{resolve, websocket};
 
 /// How often the agent is told that somebody is still there.
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -138,8 +138,7 @@ pub(super) async fn action(context: &mut Context) -> Outcome {
 /// Holds a session to its end and returns the command's exit code.
 async fn hold(context: &Context, client: &Client, path: &str, query: &Query, manner: &Manner) -> Outcome {
     let failed = |what: &dyn std::fmt::Display| Failure::new(format!("failed to exec into task: {what}"));
-    let connection = client.converse(path, query).await.map_err(|error| failed(&error))?;
-    let (mut reader, mut writer) = websocket::halves(connection);
+    let (mut reader, mut writer) = client.converse(path, query).await.map_err(|error| failed(&error))?;
     // Taken back when this returns, whatever happens.
     let raw = if manner.terminal && context.environment.stdin_terminal { RawTerminal::enter(&std::io::stdin()).ok() } else { None };
     let mut resized = signal(SignalKind::window_change()).map_err(|error| failed(&error))?;

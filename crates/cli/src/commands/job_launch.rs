@@ -112,13 +112,13 @@ pub(super) async fn dispatch(context: &mut Context) -> Outcome {
         return Ok(0);
     }
     context.ui.output("");
-    let code = monitor::evaluation(context, &client, &done.eval_id).await?;
+    let mut code = monitor::evaluation(context, &client, &done.eval_id).await?;
+    let page = format!("jobs/{}@{}", segment(&done.dispatched_job_id), parent.namespace);
     if code == 0 && context.flags.on("wait") {
         let child = FoundJob { id: done.dispatched_job_id, namespace: parent.namespace, by_prefix: false };
-        return wait(context, &client, &child).await;
+        code = wait(context, &client, &child).await?;
     }
-    let page = format!("jobs/{}@{}", segment(&done.dispatched_job_id), parent.namespace);
-    context.hint(&client, "View this job in the Web UI", &page).await;
+    context.hint(&client, "View this job", &page).await;
     Ok(code)
 }
 

@@ -1,19 +1,16 @@
-//! `job logs`: what all tasks of a job write, each line with whose it is; and `alloc port-forward`.
+//! `job logs`: what all tasks of a job write, each line with whose it is.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use drover_api::{Allocation, AllocationListStub};
+use drover_api::AllocationListStub;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use tokio::net::{TcpListener, TcpStream};
 
-use super::alloc_files::Frames;
 use crate::command::{Attempt, Context, Failure, Outcome};
 use crate::flags::Flag;
 use crate::resolve;
-use crate::sdk::{Client, Query, segment};
+use crate::sdk::{Client, Frames, Query, segment};
 use crate::ui::Paint;
 
 pub(super) const FLAGS: &[Flag] = &[
@@ -24,7 +21,6 @@ pub(super) const FLAGS: &[Flag] = &[
     Flag::switch("stderr", "Only standard error."),
     super::VERBOSE,
 ];
-pub(super) const FORWARD_FLAGS: &[Flag] = &[Flag::value("bind", "address", "The local address to listen on. Default 127.0.0.1.")];
 
 /// Colours of prefixes, one allocation and task after the other.
 const COLOURS: [Paint; 5] = [Paint::Blue, Paint::Magenta, Paint::Green, Paint::Yellow, Paint::Cyan];
@@ -32,8 +28,6 @@ const COLOURS: [Paint; 5] = [Paint::Blue, Paint::Magenta, Paint::Green, Paint::Y
 const LINE_MAX: usize = 64 << 10;
 /// How long one question about new allocations is held.
 const WAIT: Duration = Duration::from_secs(60);
-/// Connections that are forwarded at a time at most.
-const CONNECTIONS_MAX: usize = 256;
 
 /// One output of one task.
 struct Source {
@@ -142,63 +136,4 @@ pub(super) async fn logs(context: &mut Context) -> Outcome {
         }
     };
     super::until_interrupted(follow, reading).await
-}
-
-/// Where a port of an allocation is: by its label, or by its number inside.
-fn target(alloc: &Allocation, wanted: &str) -> Option<String> {
-    let resources = alloc.allocated_resources.as_ref()?;
-    let ports = resources.shared.ports.iter().flatten();
-    let number = wanted.parse::<i64>().ok();
-    let port =
-        ports.into_iter().find(|port| port.label == wanted || number.is_some_and(|number| number == port.to || number == port.value))?;
-    Some(if port.host_ip.contains(':') { format!("[{}]:{}", port.host_ip, port.value) } else { format!("{}:{}", port.host_ip, port.value) })
-}
-
-pub(super) async fn port_forward(context: &mut Context) -> Outcome {
-    let [given, ports] = context.arguments() else {
-        return Err(Failure::usage("This command takes two arguments: <alloc> [<local port>:]<port>"));
-    };
-    let (given, ports) = (given.clone(), ports.clone());
-    let (local, remote) = ports.split_once(':').unwrap_or(("0", &ports));
-    let local: u16 = local.parse().map_err(|_| Failure::usage(format!("{local:?} is no port")))?;
-    let client = context.client()?;
-    let stub = resolve::alloc(context, &client, &given).await?;
-    let (_, alloc) = super::alloc::read(&client, &stub).await?;
-    let Some(address) = target(&alloc, remote) else {
-        let resources = alloc.allocated_resources.as_ref();
-        let labels: Vec<&str> =
-            resources.iter().flat_map(|all| all.shared.ports.iter().flatten()).map(|port| port.label.as_str()).collect();
-        let known = if labels.is_empty() { "it has none".to_owned() } else { format!("it has {}", labels.join(", ")) };
-        return Err(Failure::new(format!("Allocation {:?} has no port {remote:?}; {known}", crate::text::short(&stub.id, false))));
-    };
-    let bind = context.flags.text("bind").unwrap_or("127.0.0.1").to_owned();
-    let bind: std::net::IpAddr = bind.parse().map_err(|_| Failure::usage(format!("{bind:?} is no address")))?;
-    let wrong = |error: std::io::Error| Failure::new(format!("Error listening on {bind}:{local}: {error}"));
-    let listener = TcpListener::bind(SocketAddr::new(bind, local)).await.map_err(wrong)?;
-    let own = listener.local_addr().map_err(wrong)?;
-    context.ui.output(format!("Forwarding {own} -> {address}; Ctrl-C to end"));
-    let context = &*context;
-    let serving = async {
-        let mut open = FuturesUnordered::new();
-        loop {
-            tokio::select! {
-                accepted = listener.accept(), if open.len() < CONNECTIONS_MAX => {
-                    let (inner, _) = accepted.map_err(|error| Failure::new(format!("Error taking a connection: {error}")))?;
-                    open.push(forwarded(inner, &address));
-                }
-                Some(ended) = open.next() => {
-                    let ended: Result<(), std::io::Error> = ended;
-                    if let Err(error) = ended {
-                        context.ui.warn(format!("{address}: {error}"));
-                    }
-                }
-            }
-        }
-    };
-    super::until_interrupted(true, serving).await
-}
-
-async fn forwarded(mut inner: TcpStream, address: &str) -> Result<(), std::io::Error> {
-    let mut outer = TcpStream::connect(address).await?;
-    tokio::io::copy_bidirectional(&mut inner, &mut outer).await.map(|_| ())
 }

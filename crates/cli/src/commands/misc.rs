@@ -195,7 +195,7 @@ pub(super) async fn monitor(context: &mut Context) -> Outcome {
     let wrong = |error: SdkError| Failure::usage(format!("Error starting monitor: {error}"));
     let context = &*context;
     let reading = async {
-        let mut frames = super::alloc_files::Frames::new(client.stream("/v1/agent/monitor", &query).await.map_err(wrong)?);
+        let mut frames = crate::sdk::Frames::new(client.stream("/v1/agent/monitor", &query).await.map_err(wrong)?);
         while let Some(frame) = frames.next().await {
             let frame = frame.map_err(|error| Failure::new(format!("Error streaming logs: {error}")))?;
             context.ui.raw(&frame.data.map(|data| data.0).unwrap_or_default());
@@ -216,7 +216,14 @@ pub(super) async fn gc(context: &mut Context) -> Outcome {
 const BODY_MAX: usize = 64 * 1024 * 1024;
 
 /// Prints a command of curl that does the same; secrets are named by their variables.
-fn curl(context: &Context, client: &crate::sdk::Client, method: &reqwest::Method, path: &str, body: bool, headers: &[(&str, &str)]) -> i32 {
+fn curl(
+    context: &Context,
+    client: &crate::sdk::Client,
+    method: &crate::sdk::Method,
+    path: &str,
+    body: bool,
+    headers: &[(&str, &str)],
+) -> i32 {
     let mut parts = vec!["curl".to_owned(), format!("-X {method}")];
     if body {
         parts.push("--data-binary @-".to_owned());

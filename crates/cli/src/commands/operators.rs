@@ -1,6 +1,6 @@
 //! The commands of operators, and those that are not part of this version: the rest of the table.
 
-use super::{BASE, debug, job_logs, offline, raft, servers, snapshot, tls};
+use super::{BASE, debug, identities, job_logs, offline, port_forward, raft, servers, snapshot, tls};
 use crate::command::{Command, Context, Running};
 use crate::flags::Flag;
 
@@ -77,9 +77,9 @@ pub(super) static OPERATORS: &[Command] = &[
         path: "alloc port-forward",
         arguments: "[options] <alloc> [<local port>:]<port>",
         about: "Reach a port of an allocation at a local one",
-        details: "The port is named by its label or number. Connections go straight to the address of the allocation, which has to be reachable from here.",
-        flags: job_logs::FORWARD_FLAGS,
-        run: run!(job_logs::port_forward),
+        details: "The port is named by its label or number. Connections go through the agent, so that nothing but its API has to be reachable from here. It takes the right to run commands in the task.",
+        flags: port_forward::FLAGS,
+        run: run!(port_forward::port_forward),
         ..BASE
     },
     Command {
@@ -327,9 +327,29 @@ pub(super) static OPERATORS: &[Command] = &[
     },
     missing("license get", "[options]", "Show the licence of the paid edition of upstream"),
     missing("login", "[options]", "Log in"),
-    missing("node identity get", "[options] <node>", "Show the identity of a node"),
-    missing("node identity renew", "[options] <node>", "Renew the identity of a node"),
-    missing("node intro create", "[options]", "Make a token that introduces a client"),
+    Command {
+        path: "node identity get",
+        arguments: "[options] <node>",
+        about: "Show what the identity of a node claims",
+        flags: identities::GET_FLAGS,
+        run: run!(identities::get),
+        ..BASE
+    },
+    Command {
+        path: "node identity renew",
+        arguments: "[options] <node>",
+        about: "Vouch for a node anew",
+        run: run!(identities::renew),
+        ..BASE
+    },
+    Command {
+        path: "node intro create",
+        arguments: "[options]",
+        about: "Make a token that introduces a new node",
+        flags: identities::CREATE_FLAGS,
+        run: run!(identities::create),
+        ..BASE
+    },
     missing("operator snapshot agent", "[options] <config file>", "Save the state again and again"),
     missing("operator utilization", "[options]", "Write a report of the paid edition of upstream"),
     missing("plugin status", "[options] [<plugin>]", "List plugins"),

@@ -168,7 +168,7 @@ pub(super) async fn set_autopilot(context: &mut Context) -> Outcome {
 pub(super) async fn health(context: &mut Context) -> Outcome {
     context.no_arguments()?;
     let client = context.client()?;
-    let response = client.raw(reqwest::Method::GET, "/v1/operator/autopilot/health", &Query::new(), None).await;
+    let response = client.raw(crate::sdk::Method::GET, "/v1/operator/autopilot/health", &Query::new(), None).await;
     let response = response.attempt("Error querying Autopilot health")?;
     let code = response.status().as_u16();
     let body = response.text().await.map_err(|error| Failure::new(format!("Error querying Autopilot health: {error}")))?;

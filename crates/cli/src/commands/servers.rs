@@ -250,7 +250,7 @@ pub(super) async fn export(context: &mut Context) -> Outcome {
     let wrong = |error: SdkError| Failure::usage(format!("Error starting monitor: \n{error}"));
     let context = &*context;
     let reading = async {
-        let mut frames = super::alloc_files::Frames::new(client.stream("/v1/agent/monitor/export", &query).await.map_err(wrong)?);
+        let mut frames = crate::sdk::Frames::new(client.stream("/v1/agent/monitor/export", &query).await.map_err(wrong)?);
         let mut something = false;
         while let Some(frame) = frames.next().await {
             let frame = frame.map_err(|error| Failure::new(format!("Error streaming logs: {error}")))?;
@@ -274,7 +274,7 @@ pub(super) async fn metrics(context: &mut Context) -> Outcome {
     if context.flags.on("pretty") {
         query = query.set("pretty", true);
     }
-    let response = client.raw(reqwest::Method::GET, "/v1/metrics", &query, None).await.attempt("Error querying metrics")?;
+    let response = client.raw(crate::sdk::Method::GET, "/v1/metrics", &query, None).await.attempt("Error querying metrics")?;
     let code = response.status();
     let body = response.text().await.map_err(|error| Failure::new(format!("Error querying metrics: {error}")))?;
     if !code.is_success() {
@@ -285,9 +285,9 @@ pub(super) async fn metrics(context: &mut Context) -> Outcome {
 }
 
 /// A command whose route is not part of this version, or only of the paid edition of upstream: it asks, and says what it is told.
-async fn refused(context: &Context, method: reqwest::Method, path: &str, attempt: &str) -> Outcome {
+async fn refused(context: &Context, method: crate::sdk::Method, path: &str, attempt: &str) -> Outcome {
     let client = context.client()?;
-    let body = (method != reqwest::Method::GET).then(|| b"{}".to_vec());
+    let body = (method != crate::sdk::Method::GET).then(|| b"{}".to_vec());
     let response = client.raw(method, path, &Query::new(), body).await.attempt(attempt)?;
     let code = response.status().as_u16();
     let body = response.text().await.map_err(|error| Failure::new(format!("{attempt}: {error}")))?;
@@ -304,9 +304,6 @@ async fn refused(context: &Context, method: reqwest::Method, path: &str, attempt
 /// What each command that is not part of this version asks for.
 const REFUSED: &[(&str, &str, &str, &str)] = &[
     ("license get", "GET", "/v1/operator/license", "Error getting license"),
-    ("node identity get", "GET", "/v1/client/identity", "Error getting node identity"),
-    ("node identity renew", "POST", "/v1/client/identity/renew", "Error requesting node identity renewal"),
-    ("node intro create", "PUT", "/v1/acl/identity/client-introduction-token", "Error generating client introduction token"),
     ("operator utilization", "POST", "/v1/operator/utilization", "Error generating bundle"),
     ("plugin status", "GET", "/v1/plugins", "Error querying CSI plugins"),
     ("quota apply", "PUT", "/v1/quota", "Error applying quota specification"),
@@ -337,6 +334,10 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
 
 pub(super) async fn missing(context: &mut Context) -> Outcome {
     let path = context.command.path;
+    if path == "login" {
+        let client = context.client()?;
+        client.get::<Value>("/v1/acl/auth-methods", &Query::new()).await.attempt("Error listing ACL auth methods")?;
+    }
     let Some((_, method, route, attempt)) = REFUSED.iter().find(|(command, ..)| *command == path) else {
         return Err(Failure::new(format!("{path}: not part of this version of Drover")));
     };
@@ -349,6 +350,6 @@ pub(super) async fn missing(context: &mut Context) -> Outcome {
         return Err(Failure::new(format!("Failed to read file: open {file}: no such file or directory")));
     }
     let id = context.arguments().first().map_or("", String::as_str);
-    let method = reqwest::Method::from_bytes(method.as_bytes()).map_err(|error| Failure::new(error.to_string()))?;
+    let method = crate::sdk::Method::from_bytes(method.as_bytes()).map_err(|error| Failure::new(error.to_string()))?;
     refused(context, method, &route.replace("{}", &segment(id)), attempt).await
 }

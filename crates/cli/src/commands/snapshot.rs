@@ -40,7 +40,7 @@ pub(super) async fn save(context: &mut Context) -> Outcome {
     }
     let client = context.client()?;
     let query = if context.flags.on("stale") { Query::new().set("stale", true) } else { Query::new() };
-    let response = client.raw(reqwest::Method::GET, "/v1/operator/snapshot", &query, None).await.attempt("Failed to get snapshot")?;
+    let response = client.raw(crate::sdk::Method::GET, "/v1/operator/snapshot", &query, None).await.attempt("Failed to get snapshot")?;
     let code = response.status().as_u16();
     let digest = response.headers().get("digest").and_then(|value| value.to_str().ok()).unwrap_or("").to_owned();
     let broken = |error: &dyn std::fmt::Display| Failure::new(format!("Failed to download snapshot file: {error}"));
@@ -74,7 +74,7 @@ pub(super) async fn restore(context: &mut Context) -> Outcome {
     let name = context.one_argument("<filename>")?;
     let (_, body) = open(context, &name).map_err(|error| Failure::new(format!("Error opening snapshot file: {error:?}")))?;
     let client = context.client()?;
-    let response = client.raw(reqwest::Method::PUT, "/v1/operator/snapshot", &Query::new(), Some(body)).await;
+    let response = client.raw(crate::sdk::Method::PUT, "/v1/operator/snapshot", &Query::new(), Some(body)).await;
     let response = response.attempt("Failed to get restore snapshot")?;
     let code = response.status().as_u16();
     if code != 200 {

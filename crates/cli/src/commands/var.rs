@@ -7,6 +7,7 @@ use std::time::Duration;
 use drover_api::{Variable, VariableLock, VariableMetadata};
 use drover_lang::specs::Specification;
 use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::node_pool::input;
 use crate::command::{Attempt, Context, Failure, Outcome, format_value};
@@ -53,6 +54,10 @@ pub(super) const LOCK_FLAGS: &[Flag] = &[
 const TRIES: u32 = 5;
 /// The lock's time to live where none is given.
 const TTL: Duration = Duration::from_secs(15);
+/// How long a command may take to end that is asked to.
+const END_GRACE: Duration = Duration::from_secs(5);
+const SIGTERM: i32 = 15;
+const SIGKILL: i32 = 9;
 
 const EXAMPLE_HCL: &str = r#"# The path and the namespace may be given here or on the command line.
 # path      = "path/to/variable"
@@ -187,7 +192,15 @@ pub(super) async fn get(context: &mut Context) -> Outcome {
             None => Err(Failure::new(format!("Variable does not contain {key:?} item"))),
         };
     }
-    show(context, &variable, &form)
+    show(context, &variable, &form)?;
+    page_of(context, &client, &variable).await;
+    Ok(0)
+}
+
+/// Points to the page of a variable.
+async fn page_of(context: &Context, client: &Client, variable: &Variable) {
+    let namespace = if variable.namespace.is_empty() { "default" } else { &variable.namespace };
+    context.hint(client, "View variable details", &format!("variables/var/{}@{namespace}", variable.path)).await;
 }
 
 /// A variable as a file or standard input says it.
@@ -308,9 +321,11 @@ pub(super) async fn put(context: &mut Context) -> Outcome {
     };
     if form == "none" {
         context.ui.output(format!("Created variable {:?} with modify index {}", written.path, written.modify_index));
-        return Ok(0);
+    } else {
+        show(context, &written, &form)?;
     }
-    show(context, &written, &form)
+    page_of(context, &client, &written).await;
+    Ok(0)
 }
 
 pub(super) async fn list(context: &mut Context) -> Outcome {
@@ -363,6 +378,9 @@ pub(super) async fn list(context: &mut Context) -> Outcome {
     }
     if !answer.meta.next_token.is_empty() {
         context.ui.note(format!("Next page token: {}", answer.meta.next_token));
+    }
+    if form != "json" && !variables.is_empty() {
+        context.hint(&client, "View Drover variables", "variables").await;
     }
     Ok(0)
 }
@@ -460,7 +478,18 @@ pub(super) async fn lock(context: &mut Context) -> Outcome {
     }
 }
 
-/// Runs the command and renews the lock until it ends; a lock that is lost ends the command.
+/// Ends a command and what it started: first it is asked to, then it is made to.
+async fn end(context: &Context, child: &mut tokio::process::Child) {
+    let group = child.id().and_then(|pid| i32::try_from(pid).ok()).map(|pid| -pid);
+    let send = |signal| group.is_some_and(|group| drover_linux::process::kill(group, signal).is_ok());
+    if send(SIGTERM) && context.clock.timeout(END_GRACE, child.wait()).await.is_some() {
+        return;
+    }
+    send(SIGKILL);
+    drop(child.wait().await);
+}
+
+/// Runs the command and renews the lock until it ends; a lock that is lost ends the command, and so does an interrupt.
 async fn run(context: &Context, client: &Client, place: &str, holder: &Value, ttl: Duration, command: &[String]) -> Result<(), Failure> {
     let failed =
         |text: String| Failure::new(format!("Lock error:1 error occurred:\n\t* locks: error executing protected function {text}\n\n"));
@@ -478,28 +507,47 @@ async fn run(context: &Context, client: &Client, place: &str, holder: &Value, tt
         [] => return Ok(()),
     };
     process.current_dir(&context.environment.directory).kill_on_drop(true).stdin(Stdio::null());
-    process.stdout(Stdio::piped()).stderr(Stdio::piped());
+    process.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let mut child = process.spawn().map_err(|error| failed(error.to_string()))?;
     let (out, error) = (child.stdout.take(), child.stderr.take());
     let copies = async { tokio::join!(copy(out, |bytes| context.ui.raw(bytes)), copy(error, |bytes| context.ui.raw_error(bytes))) };
-    let ended = async { tokio::join!(child.wait(), copies).0 };
-    tokio::pin!(ended);
+    tokio::pin!(copies);
     let renew = Query::new().set("lock-renew", "");
+    let mut terminated = signal(SignalKind::terminate()).map_err(|error| failed(error.to_string()))?;
+    let (mut renewed, mut copied) = (context.clock.monotonic(), false);
     let ended = loop {
         tokio::select! {
-            ended = &mut ended => break Some(ended),
-            () = context.clock.sleep(ttl.mul_f64(0.7)) => {
-                if let Err(error) = client.put::<_, Value>(place, &renew, holder).await && error.is_code(409) {
-                    break None;
+            ended = child.wait() => break Ok(ended),
+            _ = &mut copies, if !copied => copied = true,
+            _ = tokio::signal::ctrl_c() => break Err("it was interrupted"),
+            _ = terminated.recv() => break Err("it was asked to end"),
+            () = context.clock.sleep(ttl / 2) => {
+                let asked = context.clock.monotonic();
+                match client.put::<_, Value>(place, &renew, holder).await {
+                    Ok(_) => renewed = asked,
+                    Err(error) if error.is_code(409) => break Err("the lock was lost, and the command was ended"),
+                    // Nobody else gets the lock before its time is up.
+                    Err(_) if context.clock.monotonic().since(renewed) < ttl => {}
+                    Err(_) => break Err("the lock could not be renewed in time, and the command was ended"),
                 }
             }
         }
     };
-    match ended {
-        None => Err(failed("the lock was lost, and the command was ended".to_owned())),
-        Some(Ok(status)) if status.success() => Ok(()),
-        Some(Ok(status)) => Err(failed(status.code().map_or_else(|| status.to_string(), |code| format!("exit status {code}")))),
-        Some(Err(error)) => Err(failed(error.to_string())),
+    let status = match ended {
+        Ok(status) => status,
+        Err(reason) => {
+            end(context, &mut child).await;
+            return Err(failed(reason.to_owned()));
+        }
+    };
+    if !copied {
+        // What the command left running may keep its output open.
+        let _ = context.clock.timeout(END_GRACE, copies).await;
+    }
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(failed(status.code().map_or_else(|| status.to_string(), |code| format!("exit status {code}")))),
+        Err(error) => Err(failed(error.to_string())),
     }
 }
 

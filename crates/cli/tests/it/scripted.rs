@@ -7,6 +7,10 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
+use drover_macros::proves;
+use drover_rt::Clock;
+use std::time::Duration;
+
 use crate::{Ran, drover, ours, records};
 
 const RECORDS: &str = include_str!("../../../../testdata/golden/cli-scripted.jsonl");
@@ -74,7 +78,9 @@ async fn serve(stream: TcpStream, answers: Arc<Mutex<BTreeMap<String, Vec<Value>
         let mut words = first.split(' ');
         let method = words.next().unwrap().to_owned();
         let route = format!("{method} {}", words.next().unwrap().split('?').next().unwrap());
+        let query = first.split(' ').nth(1).and_then(|target| target.split_once('?')).map_or("", |(_, query)| query);
         asked.lock().unwrap().push((route.clone(), serde_json::from_slice(&body).unwrap_or_default()));
+        asked.lock().unwrap().push((format!("{route}?{query}"), Value::Null));
         let answer = {
             let mut answers = answers.lock().unwrap();
             match answers.get_mut(&route) {
@@ -86,6 +92,7 @@ async fn serve(stream: TcpStream, answers: Arc<Mutex<BTreeMap<String, Vec<Value>
         index += 1;
         let (status, text) = match answer {
             None => ("404 Not Found", format!("no route {route}")),
+            Some(value) if value.get("conflict").is_some() => ("409 Conflict", value.to_string()),
             Some(value) if value.get("error").is_some() => ("500 Internal Server Error", value["error"].as_str().unwrap().to_owned()),
             Some(value) => ("200 OK", value.to_string()),
         };
@@ -459,4 +466,66 @@ async fn namespaces_are_told_as_recorded() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let sent = all.body_of("PUT /v1/namespace");
     assert_eq!((&sent["Name"], &sent["Description"]), (&json!("byre"), &json!("cows")));
+}
+
+/// What a command that holds a lock asked for, in order.
+fn operations(agent: &Agent) -> Vec<String> {
+    let asked = agent.asked.lock().unwrap();
+    asked
+        .iter()
+        .filter_map(|(route, _)| route.strip_prefix("PUT /v1/var/job?").map(|query| query.trim_end_matches('=').to_owned()))
+        .collect()
+}
+
+#[proves("VAR-023")]
+#[tokio::test]
+async fn a_lock_is_renewed_while_a_command_runs_and_given_back_after_it() {
+    let held = json!({ "Path": "job", "Lock": { "ID": "l", "TTL": "200ms" } });
+    let agent = Agent::start(vec![("GET /v1/var/job", json!({ "Path": "job", "Items": { "k": "v" } })), ("PUT /v1/var/job", held)]).await;
+    let directory = tempfile::tempdir().unwrap();
+    let line = "var lock -ttl 200ms job /bin/sh -c 'echo begun; until [ -e go ]; do sleep 0.01; done; echo ended'";
+    let variables = [("DROVER_ADDR", agent.address.as_str())];
+    let running = drover(line, directory.path(), &variables, "");
+    let watching = async {
+        while operations(&agent).iter().filter(|operation| *operation == "lock-renew").count() < 3 {
+            tokio::task::yield_now().await;
+            Clock::system().sleep(Duration::from_millis(5)).await;
+        }
+        std::fs::write(directory.path().join("go"), "").unwrap();
+    };
+    let (ran, ()) = tokio::join!(running, watching);
+    assert_eq!((ran.code, ran.out.as_str()), (0, "begun\nended\n"), "{}", ran.error);
+    let asked = operations(&agent);
+    assert_eq!(asked.first().map(String::as_str), Some("lock-acquire"));
+    assert_eq!(asked.last().map(String::as_str), Some("lock-release"));
+    assert!(asked[1..asked.len() - 1].iter().all(|operation| operation == "lock-renew"), "{asked:?}");
+    // What the variable holds stays in it.
+    assert_eq!(agent.body_of("PUT /v1/var/job")["Items"], json!({ "k": "v" }));
+}
+
+#[proves("VAR-023")]
+#[tokio::test]
+async fn losing_the_lock_ends_the_command_and_all_it_started() {
+    let held = json!({ "Path": "job", "Lock": { "ID": "l", "TTL": "50ms" } });
+    let script =
+        vec![("GET /v1/var/job", json!({ "Path": "job" })), ("PUT /v1/var/job", held), ("PUT /v1/var/job", json!({ "conflict": true }))];
+    let agent = Agent::start(script).await;
+    let directory = tempfile::tempdir().unwrap();
+    let line = "var lock -ttl 50ms job /bin/sh -c 'sleep 1000 & echo $! $$'";
+    let ran = drover(&line.replace("$$'", "$$; wait'"), directory.path(), &[("DROVER_ADDR", &agent.address)], "").await;
+    assert_eq!(ran.code, 1);
+    assert!(ran.error.contains("the lock was lost"), "{}", ran.error);
+    for pid in ran.out.split_whitespace() {
+        // Whoever takes care of orphans may take a moment.
+        let gone = || {
+            let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            state.is_empty() || state.contains(") Z ")
+        };
+        let ended = async {
+            while !gone() {
+                Clock::system().sleep(Duration::from_millis(5)).await;
+            }
+        };
+        assert!(Clock::system().timeout(Duration::from_secs(30), ended).await.is_some(), "{pid} still runs");
+    }
 }

@@ -1,6 +1,7 @@
 //! The HTTP API of this agent: its facts, its log, its measurements, and the listener.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use drover_base::NodeId;
 use drover_client::ClientHandle;
@@ -17,6 +18,10 @@ use tokio::net::TcpListener;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::Settings;
+
+/// How often the agent measures itself, and when it does for the first time.
+const INTERVAL: Duration = Duration::from_secs(drover_http::telemetry::INTERVAL_SECONDS.unsigned_abs());
+const FIRST_LOOK: Duration = Duration::from_secs(1);
 
 /// What the API is made of.
 pub(super) struct Parts<'a> {
@@ -50,10 +55,15 @@ pub(super) fn serve(listener: TcpListener, parts: Parts<'_>, scope: TaskScope) {
     let limit = usize::try_from(settings.config.limits.http_max_conns_per_client).unwrap_or(0);
     let listening = scope.clone();
     scope.spawn("http api", drover_http::serve(listener, api, drover_http::Options { connections_per_client: limit }, listening));
-    let ticking = clock.clone();
+    let (ticking, server, client) = (clock.clone(), server.clone(), client.cloned());
+    telemetry.tick(clock.now());
     scope.spawn_until_stop("telemetry intervals", async move {
+        // The first look comes soon, so that there is something to see; the others with each interval.
+        let mut pause = FIRST_LOOK;
         loop {
-            ticking.sleep(std::time::Duration::from_secs(drover_http::telemetry::INTERVAL_SECONDS.unsigned_abs())).await;
+            ticking.sleep(pause).await;
+            pause = INTERVAL;
+            telemetry.measured(super::measure::look(&server, client.as_ref()));
             telemetry.tick(ticking.now());
         }
     });

@@ -10,3 +10,4 @@ mod hostile;
 mod live;
 mod operators;
 mod programs;
+mod sdk;

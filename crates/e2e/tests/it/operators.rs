@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use drover_e2e::golden::{command_row, compare_lines, differing, exercised, judge, records, route_row, split};
 use drover_e2e::{Agent, Mode};
+use drover_macros::proves;
 use serde_json::{Value, json};
 
 const FLOWS: &str = include_str!("../../../../testdata/golden/cli-flows.jsonl");
@@ -117,7 +118,7 @@ fn a_port_of_an_allocation_is_reached_at_a_local_one() {
     let mut said = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
     let local = said.strip_prefix("Forwarding ").and_then(|rest| rest.split(' ').next()).unwrap().to_owned();
-    assert!(said.contains(&address), "{said}");
+    assert!(said.contains(&format!("-> port http of allocation {}", &id[..8])), "{said}");
     let mut client = std::net::TcpStream::connect(local).unwrap();
     let (mut server, _) = listener.accept().unwrap();
     client.write_all(b"ping").unwrap();
@@ -130,6 +131,170 @@ fn a_port_of_an_allocation_is_reached_at_a_local_one() {
     child.wait().unwrap();
     let missing = agent.cli(&["alloc", "port-forward", id, "gopher"]);
     assert!(missing.code == 1 && missing.error.contains("has no port \"gopher\"; it has http"), "{missing:?}");
+}
+
+#[test]
+fn nodes_are_vouched_for_and_new_ones_are_introduced() {
+    let directory = tempfile::tempdir().unwrap();
+    let agent = Agent::start_with(directory.path(), Mode::Dev, "client { node_class = \"meadow\" }", &[]);
+    let node = agent.get("/v1/nodes")[0]["ID"].as_str().unwrap().to_owned();
+    let shown = agent.cli(&["node", "identity", "get", &node]);
+    let keys: Vec<&str> = shown.out.lines().map(|line| line.split(' ').next().unwrap()).collect();
+    let claims =
+        ["aud", "exp", "iat", "jti", "nbf", "sub", "nomad_node_class", "nomad_node_datacenter", "nomad_node_id", "nomad_node_pool"];
+    assert_eq!(keys, [&["Claim"][..], &claims[..]].concat(), "{shown:?}");
+    assert!(shown.out.contains(&format!("node:global:default:{node}:default")));
+    told("node identity get");
+    let claimed = || agent.get("/v1/client/identity")["Claims"]["jti"].as_str().unwrap().to_owned();
+    let before = claimed();
+    assert_eq!(claimed(), before, "it stays until somebody asks for another");
+    let renewed = agent.cli(&["node", "identity", "renew", &node]);
+    assert_eq!((renewed.code, renewed.out.as_str()), (0, ""), "{renewed:?}");
+    assert_ne!(claimed(), before);
+    told("node identity renew");
+    let made = agent.cli(&["node", "intro", "create", "-node-name", "lamb", "-ttl", "5m"]);
+    let (first, token) = made.out.split_once("\n\n").unwrap_or_else(|| panic!("{made:?}"));
+    assert_eq!(first, "Successfully generated client introduction token:");
+    assert_eq!(token.trim().split('.').count(), 3);
+    told("node intro create");
+    // What signed it is told to everybody.
+    let keys = agent.call("GET", "/.well-known/jwks.json", None);
+    assert!(keys.header("cache-control").is_some_and(|age| age.starts_with("max-age=")));
+    assert_eq!(keys.json()["keys"][0]["kty"], "RSA");
+    let unknown = agent.call("GET", "/v1/client/identity?node_id=00000000-0000-0000-0000-000000000000", None);
+    assert_eq!((unknown.status, unknown.text().as_str()), (500, "Unknown node 00000000-0000-0000-0000-000000000000"));
+    assert_eq!(agent.call("GET", "/.well-known/openid-configuration", None).text(), "OIDC Discovery endpoint disabled");
+    for (method, path) in [
+        ("GET", "/v1/client/identity"),
+        ("PUT", "/v1/client/identity/renew"),
+        ("POST", "/v1/client/identity/renew"),
+        ("PUT", "/v1/acl/identity/client-introduction-token"),
+        ("POST", "/v1/acl/identity/client-introduction-token"),
+    ] {
+        let answer = agent.call(method, path, (method != "GET").then(|| json!({})).as_ref());
+        assert_eq!(answer.status, 200, "{method} {path}: {}", answer.text());
+        exercised("http-api", route_row(method, path), "drover_e2e::it::operators");
+    }
+}
+
+#[test]
+fn tasks_have_no_schedules_that_could_be_paused() {
+    let directory = tempfile::tempdir().unwrap();
+    let agent = Agent::start(directory.path(), Mode::Dev);
+    agent.register(job("steady", "while true; do sleep 1; done", false));
+    let id = agent.until_alloc("steady", "running")["ID"].as_str().unwrap().to_owned();
+    let ran = agent.cli(&["alloc", "pause", "-status", &id, "one"]);
+    assert_eq!((ran.code, ran.error.as_str()), (1, "Error getting task pause state: Unexpected response code: 500 (Enterprise only)\n"));
+    told("alloc pause");
+    let path = format!("/v1/client/allocation/{id}/pause");
+    let wrong = agent.call("PUT", &path, Some(&json!({ "ScheduleState": "zz" })));
+    assert_eq!((wrong.status, wrong.text().as_str()), (400, "Not a valid task schedule state"));
+    for method in ["GET", "PUT", "POST"] {
+        let answer = agent.call(method, &path, (method != "GET").then(|| json!({ "ScheduleState": "pause", "Task": "one" })).as_ref());
+        assert_eq!((answer.status, answer.text().as_str()), (500, "Enterprise only"), "{method}");
+        exercised("http-api", route_row(method, &path), "drover_e2e::it::operators");
+    }
+}
+
+/// A command that goes on, its output line by line, ended by an interrupt.
+struct Following {
+    child: std::process::Child,
+    out: BufReader<std::process::ChildStdout>,
+    seen: String,
+}
+
+impl Following {
+    fn start(agent: &Agent, words: &[&str]) -> Self {
+        let mut child = Command::new(drover_e2e::agent::program())
+            .args(words)
+            .env("NOMAD_ADDR", format!("http://{}", agent.address))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        Self { child, out, seen: String::new() }
+    }
+
+    /// Reads on until a line fits.
+    fn until(&mut self, fits: impl Fn(&str) -> bool) -> String {
+        loop {
+            let mut line = String::new();
+            assert_ne!(self.out.read_line(&mut line).unwrap(), 0, "it ended after {}", self.seen);
+            self.seen.push_str(&line);
+            if fits(&line) {
+                return line;
+            }
+        }
+    }
+
+    /// Interrupts it and returns its exit code.
+    fn interrupt(mut self) -> i32 {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+        self.child.wait().unwrap().code().unwrap()
+    }
+}
+
+#[test]
+fn logs_of_a_job_go_on_with_tasks_that_start_later() {
+    let directory = tempfile::tempdir().unwrap();
+    let agent = Agent::start(directory.path(), Mode::Dev);
+    agent.register(job("choir", "echo \"first $NOMAD_TASK_NAME\"; while true; do sleep 1; done", false));
+    let first = agent.until_alloc("choir", "running")["ID"].as_str().unwrap()[..8].to_owned();
+    let mut logs = Following::start(&agent, &["job", "logs", "-f", "choir"]);
+    for _ in 0..2 {
+        let line = logs.until(|line| line.contains("first"));
+        assert!(line.starts_with(&first), "{line}");
+    }
+    agent.register(job("choir", "echo \"second $NOMAD_TASK_NAME\"; while true; do sleep 1; done", false));
+    for _ in 0..2 {
+        let line = logs.until(|line| line.contains("second"));
+        assert!(!line.starts_with(&first), "{line}");
+    }
+    assert_eq!(logs.interrupt(), 0);
+}
+
+#[test]
+fn the_status_of_a_job_is_shown_again_when_it_changes() {
+    let directory = tempfile::tempdir().unwrap();
+    let agent = Agent::start(directory.path(), Mode::Dev);
+    agent.register(job("bell", "while true; do sleep 1; done", false));
+    agent.until_alloc("bell", "running");
+    let mut status = Following::start(&agent, &["job", "status", "-watch", "bell"]);
+    status.until(|line| line.starts_with("Status") && line.contains("running"));
+    assert_eq!(agent.cli(&["job", "stop", "-detach", "bell"]).code, 0);
+    status.until(|line| line.starts_with("Status") && line.contains("dead"));
+    assert_eq!(status.interrupt(), 0);
+}
+
+#[proves("ACT-003")]
+#[test]
+fn an_action_is_a_command_in_a_running_task_with_its_exit_code() {
+    let directory = tempfile::tempdir().unwrap();
+    let agent = Agent::start(directory.path(), Mode::Dev);
+    let mut actor = job("actor", "while true; do sleep 1; done", false);
+    actor["TaskGroups"][0]["Tasks"][0]["Env"] = json!({ "MOOD": "calm" });
+    actor["TaskGroups"][0]["Tasks"][0]["Actions"] = json!([
+        { "Name": "mood", "Command": "/bin/sh", "Args": ["-c", "echo $MOOD; cat; echo low >&2; exit 5"] },
+    ]);
+    agent.register(actor);
+    let id = agent.until_alloc("actor", "running")["ID"].as_str().unwrap().to_owned();
+    for words in [
+        vec!["action", "-t=false", "-job", "actor", "-group", "g", "-task", "one", "mood"],
+        vec!["job", "action", "-t=false", "-job", "actor", "-alloc", &id, "-task", "one", "mood"],
+    ] {
+        let words: Vec<String> = words.into_iter().map(str::to_owned).collect();
+        let ran = agent.cli_with(&words, "given");
+        assert_eq!((ran.code, ran.out.as_str(), ran.error.as_str()), (5, "calm\ngiven", "low\n"), "{words:?}");
+    }
+    let none = agent.cli(&["action", "-job", "actor", "-alloc", &id, "-task", "one", "sing"]);
+    assert!(none.code == 1 && none.error.contains("action sing not found"), "{none:?}");
+    // What is not running has nothing to run commands in.
+    assert_eq!(agent.cli(&["job", "stop", "-detach", "actor"]).code, 0);
+    agent.until_alloc("actor", "complete");
+    let gone = agent.cli(&["action", "-job", "actor", "-alloc", &id, "-task", "one", "mood"]);
+    assert!(gone.code == 1 && gone.error.contains("not running"), "{gone:?}");
 }
 
 #[test]

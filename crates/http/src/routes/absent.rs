@@ -39,12 +39,18 @@ pub async fn login(agent: Arc<Agent>, _: Request) -> Result<Reply, ApiError> {
     Err(missing("logins with JWT and OpenID Connect"))
 }
 
-/// Tokens with which new clients introduce themselves.
-pub async fn introduction(_: Arc<Agent>, mut request: Request) -> Result<Reply, ApiError> {
-    if request.bytes().await?.is_empty() {
-        return Err(ApiError::bad_request("Request body is empty"));
+/// What tasks that run by the clock are told of it: schedules are not part of this edition.
+pub async fn pause_state<S: State>(_: Arc<S>, _: Request) -> Result<Reply, ApiError> {
+    Err(ApiError::by_text("Enterprise only"))
+}
+
+/// The same for changing it.
+pub async fn pause<S: State>(_: Arc<S>, mut request: Request) -> Result<Reply, ApiError> {
+    let asked: drover_api::AllocPauseRequest = request.json().await?;
+    if !matches!(asked.schedule_state.as_str(), "pause" | "run" | "scheduled") {
+        return Err(ApiError::bad_request("Not a valid task schedule state"));
     }
-    Err(missing("introduction tokens of clients"))
+    Err(ApiError::by_text("Enterprise only"))
 }
 
 /// `GET /v1/volumes`.

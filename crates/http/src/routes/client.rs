@@ -257,11 +257,11 @@ pub async fn collect(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiEr
 }
 
 /// Whether a request for a node is for this one.
-fn own_node<'a>(agent: &'a Agent, request: &Request, unknown: StatusCode) -> Result<&'a ClientHandle, ApiError> {
+pub(super) fn own_node<'a>(agent: &'a Agent, request: &Request, unknown: StatusCode) -> Result<&'a ClientHandle, ApiError> {
     node_of(agent, request.query.get("node_id"), unknown)
 }
 
-fn node_of<'a>(agent: &'a Agent, text: &str, unknown: StatusCode) -> Result<&'a ClientHandle, ApiError> {
+pub(super) fn node_of<'a>(agent: &'a Agent, text: &str, unknown: StatusCode) -> Result<&'a ClientHandle, ApiError> {
     let Some(client) = agent.client.as_ref() else {
         return Err(if text.is_empty() {
             ApiError::bad_request("No local Node and node_id not provided")

@@ -114,10 +114,16 @@ fn may_see(rights: &Rights, event: &Event) -> bool {
 impl Subscribed {
     /// Adds the line of an entry, if there is anything in it for the subscriber.
     fn add(&self, entry: &EventEntry, rights: &Rights, snapshot: &Snapshot, lines: &mut BytesMut) {
-        let mut any = false;
+        let (mut any, mut evaluated) = (false, false);
         for (position, event) in entry.events.iter().enumerate() {
             if !self.wanted.wants(event) || !may_see(rights, event) {
                 continue;
+            }
+            // What ends an evaluation and makes the next is one entry here; clients know it as two lines.
+            let evaluates = matches!(event.payload, Payload::Evaluation(_));
+            if std::mem::replace(&mut evaluated, evaluates) && evaluates && any {
+                lines.extend_from_slice(format!("],\"Index\":{}}}\n", entry.index).as_bytes());
+                any = false;
             }
             lines.extend_from_slice(if any { b"," } else { b"{\"Events\":[" });
             lines.extend_from_slice(&entry.shown(position, || Bytes::from(shown(snapshot, event).to_string())));

@@ -33,6 +33,9 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Parts of input that a task has not read yet; then the client waits.
 const INPUT_QUEUE: usize = 16;
 
+/// What tells the reader of a terminal that its input ends.
+const END_OF_TRANSMISSION: u8 = 4;
+
 /// What a request asks to run, and where.
 struct Wanted {
     alloc: Result<AllocId, ApiError>,
@@ -187,7 +190,7 @@ async fn relay(
     program: &str,
     terminal: bool,
 ) {
-    let mut given = Given { input: Some(input), waiting: VecDeque::new(), ends: false };
+    let mut given = Given { input: Some(input), waiting: VecDeque::new(), ends: false, terminal };
     let mut quiet = clock.monotonic() + HEARTBEAT;
     let mut silent = true;
     loop {
@@ -238,6 +241,7 @@ struct Given {
     input: Option<mpsc::Sender<ExecInput>>,
     waiting: VecDeque<ExecInput>,
     ends: bool,
+    terminal: bool,
 }
 
 impl Given {
@@ -248,7 +252,12 @@ impl Given {
         }
         if let Some(stdin) = frame.stdin {
             self.waiting.extend(stdin.data.filter(|data| !data.0.is_empty()).map(|data| ExecInput::Bytes(data.0)));
-            self.ends |= stdin.close;
+            // The reader of a terminal is told by a character; the size of the terminal may still change.
+            if stdin.close && self.terminal {
+                self.waiting.push_back(ExecInput::Bytes(vec![END_OF_TRANSMISSION]));
+            } else {
+                self.ends |= stdin.close;
+            }
         }
         if self.ends && self.waiting.is_empty() {
             self.input = None;

@@ -13,6 +13,7 @@ pub mod exec;
 pub mod exported;
 pub mod fuzzy;
 pub mod host;
+pub mod identity;
 pub mod job_changes;
 pub mod jobs;
 pub mod namespaces;
@@ -25,6 +26,7 @@ pub mod search;
 pub mod servers;
 pub mod services;
 pub mod statuses;
+pub mod tunnel;
 pub mod variables;
 
 use std::sync::Arc;

@@ -60,8 +60,14 @@ pub async fn read<S: State>(source: Arc<S>, request: Request) -> Result<Reply, A
 
 /// `GET /v1/node/{node_id}/allocations`.
 pub async fn allocations<S: State>(source: Arc<S>, request: Request) -> Result<Reply, ApiError> {
-    let id = id(&request)?;
     let rights = Arc::clone(&request.caller().rights);
+    // What can be no id of a node has no allocations.
+    let Ok(id) = id(&request) else {
+        return value(&*source, &request, |snapshot| {
+            Ok(At { index: snapshot.table_index(Table::Allocs), value: Vec::<api::Allocation>::new() })
+        })
+        .await;
+    };
     let request = request.about(Concern::Node(id));
     value(&*source, &request, |snapshot| {
         let found: Vec<_> = snapshot.node_slot(id).into_iter().flat_map(|slot| snapshot.allocs_of_node(slot)).collect();

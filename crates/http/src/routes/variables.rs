@@ -20,7 +20,7 @@ use crate::reply::Reply;
 use crate::request::Request;
 
 /// What is not secret about a variable. A lock is shown to managers, and to whoever holds it.
-fn metadata(variable: &Variable, shows_lock: bool) -> Map<String, Value> {
+pub(crate) fn metadata(variable: &Variable, shows_lock: bool) -> Map<String, Value> {
     let duration = drover_base::time::go_duration;
     let lock = variable.lock.as_ref().filter(|_| shows_lock);
     let lock = lock.map(|lock| json!({ "TTL": duration(lock.ttl_ns), "LockDelay": duration(lock.delay_ns), "ID": lock.id }));

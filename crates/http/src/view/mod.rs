@@ -12,6 +12,7 @@ mod namespace;
 mod node;
 mod pool;
 mod service;
+pub mod tables;
 mod task_event;
 
 pub use acl::{

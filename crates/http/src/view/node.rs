@@ -150,7 +150,8 @@ pub fn node(row: &NodeRow) -> api::Node {
         scheduling_eligibility: eligibility(row).to_owned(),
         status: row.status.text().to_owned(),
         status_description: row.status_description.clone(),
-        status_updated_at: row.status_time.seconds(),
+        // Rounded up: what changed after a moment is never shown as though it was before.
+        status_updated_at: (row.status_time + std::time::Duration::from_nanos(999_999_999)).seconds(),
         events: Some(events.collect()),
         drivers: Some(drivers(&node.drivers)),
         host_volumes: Some(BTreeMap::new()),

@@ -35,6 +35,8 @@ pub(crate) async fn replayed(whole: &Whole, record: &Value, ids: &BTreeMap<Strin
         .ok()
         .filter(|_| !expected["body"].is_string() || expected["headers"]["Content-Type"] == "application/json")
         .unwrap_or_else(|| json!(text));
+    // What was kept as text is told to the last sign.
+    let answered = if expected["body"].as_str() == Some(text.as_str()) { json!(text) } else { answered };
     compare("", &expected["body"], &answered, &mut out);
     for header in ["X-Nomad-Index", "X-Nomad-Knownleader", "X-Nomad-Lastcontact", "Content-Type"] {
         let recorded = expected["headers"].get(header).and_then(Value::as_str);

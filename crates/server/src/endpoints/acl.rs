@@ -194,7 +194,13 @@ impl Server {
             problems.push("cannot toggle global mode".to_owned());
         }
         let (ttl, expiration) = match old {
-            Some(old) => (old.expiration_ttl_ns, old.expiration_time),
+            Some(old) => {
+                let asked = parse_duration(&given.expiration_ttl).unwrap_or(0);
+                if asked != 0 && asked != old.expiration_ttl_ns {
+                    problems.push("cannot update expiration TTL".to_owned());
+                }
+                (old.expiration_ttl_ns, old.expiration_time)
+            }
             None => self.expiration(&given.expiration_ttl, given.expiration_time.as_deref(), now, &mut problems),
         };
         check("token", &problems)?;
@@ -522,14 +528,11 @@ fn config_problem(kind: &str, config: &api::ACLAuthMethodConfig) -> Option<Strin
             })
         }
         AuthMethodType::Oidc => {
-            let missing: Vec<&str> = [
-                ("OIDCDiscoveryURL", config.oidc_discovery_url.is_empty()),
-                ("OIDCClientID", config.oidc_client_id.is_empty()),
-                ("AllowedRedirectURIs", config.allowed_redirect_ur_is.as_ref().is_none_or(Vec::is_empty)),
-            ]
-            .into_iter()
-            .filter_map(|(name, missing)| missing.then_some(name))
-            .collect();
+            let missing: Vec<&str> =
+                [("OIDCDiscoveryURL", config.oidc_discovery_url.is_empty()), ("OIDCClientID", config.oidc_client_id.is_empty())]
+                    .into_iter()
+                    .filter_map(|(name, missing)| missing.then_some(name))
+                    .collect();
             (!missing.is_empty()).then(|| format!("invalid config: missing {}", missing.join(", ")))
         }
     }

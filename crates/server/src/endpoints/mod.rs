@@ -3,6 +3,7 @@
 mod acl;
 mod allocs;
 mod deployments;
+mod identities;
 mod jobs;
 mod namespaces;
 mod nodes;

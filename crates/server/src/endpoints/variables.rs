@@ -14,6 +14,7 @@ use drover_model::variable::{
 use drover_state::{Snapshot, VARIABLE_CONFLICT};
 
 use crate::error::EndpointError;
+use crate::keyring::PublicKey;
 use crate::server::Server;
 
 /// How long a write waits for the first key of a region.
@@ -103,6 +104,14 @@ impl Server {
         let name = name(&variable.namespace, &variable.path);
         let plain = self.0.keyring.decrypt(state, &variable.key_id, &name, &variable.data).map_err(|error| internal(&error))?;
         serde_json::from_slice(&plain).map_err(|error| internal(&error))
+    }
+
+    /// How signatures of the region's root keys are checked.
+    ///
+    /// # Errors
+    /// When a key is damaged.
+    pub fn public_keys(&self, state: &Snapshot) -> Result<Vec<PublicKey>, EndpointError> {
+        self.0.keyring.public_keys(state).map_err(|error| EndpointError::internal(error.to_string()))
     }
 
     fn stored(&self, namespace: &str, path: &str) -> Option<Variable> {
@@ -196,16 +205,20 @@ impl Server {
         Ok(VariableOutcome::Done(self.stored(&namespace, &path), index))
     }
 
-    async fn encrypted(&self, namespace: &str, path: &str, items: &Items) -> Result<(String, Vec<u8>), EndpointError> {
+    /// Waits for the first key of a region, which takes a moment; without one nothing is encrypted or signed.
+    pub(crate) async fn first_key_made(&self) {
         let wait = async {
             while self.snapshot().active_root_key().is_none() {
                 self.changed(self.snapshot().index()).await;
             }
         };
-        // The first key of a region takes a moment; without one nothing is written.
         if self.snapshot().active_root_key().is_none() {
             self.0.clock.timeout(KEY_WAIT, wait).await;
         }
+    }
+
+    async fn encrypted(&self, namespace: &str, path: &str, items: &Items) -> Result<(String, Vec<u8>), EndpointError> {
+        self.first_key_made().await;
         let plain = serde_json::to_vec(items).map_err(|error| EndpointError::internal(error.to_string()))?;
         let sealed = self.0.keyring.encrypt(&self.snapshot(), &name(namespace, path), plain, &self.0.entropy);
         sealed.map_err(|error| EndpointError::internal(error.to_string()))

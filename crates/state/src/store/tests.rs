@@ -284,7 +284,11 @@ fn replicas_that_applied_the_same_entries_hold_the_same_bytes() {
 #[test]
 fn a_tables_index_moves_only_with_its_changes() {
     let mut world = World::new();
-    assert_eq!(world.state().table_index(Table::Jobs), 1, "an empty table can be waited on");
+    assert_eq!(
+        (world.state().table_index(Table::Jobs), world.state().table_index(Table::Namespaces)),
+        (0, 1),
+        "namespaces are there from the start"
+    );
     world.apply(Change::RegisterNode { node: Box::new(node(1)), evals: vec![] });
     world.apply(register(job("web", 1)));
     let state = world.state();

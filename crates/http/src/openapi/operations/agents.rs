@@ -104,11 +104,67 @@ pub(super) fn client() -> Vec<Operation> {
             .flag("ws_handshake", "Whether the token comes in the first message.")
             .upgrades()
             .fails(500, "if not an upgrade"),
+        op(
+            Get,
+            "/v1/client/allocation/{alloc_id}/tunnel",
+            "tunnelToAllocation",
+            "A connection to a port of an allocation, over a WebSocket: binary messages carry its bytes.",
+        )
+        .query("stale region namespace")
+        .text("port", "The label of the port, or its number.")
+        .upgrades()
+        .fails(400, "without a port")
+        .fails(403, "")
+        .fails(404, "an unknown allocation, a port that it does not have, 'No path to node'")
+        .fails(426, "if not an upgrade; everything else is looked at before")
+        .fails(502, "when nothing listens there"),
+        op(
+            Get,
+            "/v1/client/allocation/{alloc_id}/pause",
+            "readPause",
+            "Whether a task rests by its schedule; there are no schedules here.",
+        )
+        .query("stale region namespace pretty")
+        .text("task", "The name of the task.")
+        .gives::<api::AllocGetPauseResponse>()
+        .fails(403, "")
+        .fails(404, "with text containing 'Unknown allocation', 'Unknown node' or 'No path to node'")
+        .fails(500, "'Enterprise only'"),
+        op(
+            Write,
+            "/v1/client/allocation/{alloc_id}/pause",
+            "setPause",
+            "Lets a task rest, or run, against its schedule; there are none here.",
+        )
+        .query("stale region namespace pretty")
+        .takes::<api::AllocPauseRequest>()
+        .gives::<api::GenericResponse>()
+        .fails(400, "'Not a valid task schedule state', 'Request body is empty'")
+        .fails(403, "")
+        .fails(404, "with text containing 'Unknown allocation', 'Unknown node' or 'No path to node'")
+        .fails(500, "'Enterprise only'"),
         op(Get, "/v1/client/allocation/{alloc_id}/gc", "collectAllocation", "Clears an ended allocation off its node.")
             .query("stale region namespace pretty")
             .fails(404, "with text containing 'Unknown allocation', 'Unknown node' or 'No path to node'")
             .fails(403, "")
             .fails(500, "when the alloc is still running"),
+        op(Get, "/v1/client/identity", "readNodeIdentity", "What the identity of a node claims.")
+            .query("stale region namespace pretty")
+            .text("node_id", "The node; the agent's own unless told.")
+            .gives::<api::NodeIdentityGetResponse>()
+            .fails(400, "'no local Node and node_id not provided'")
+            .fails(403, "")
+            .fails(404, "from a server alone: 'No path to node'")
+            .fails(500, "'Unknown node ID'"),
+        op(Write, "/v1/client/identity/renew", "renewNodeIdentity", "Vouches for a node anew.")
+            .query("stale region namespace pretty")
+            .text("node_id", "The node; the agent's own unless told.")
+            .takes::<api::NodeIdentityRenewRequest>()
+            .gives::<api::NodeIdentityRenewResponse>()
+            .fails(400, "'no local Node and node_id not provided'")
+            .fails(403, "")
+            .fails(404, "from a server alone: 'No path to node'")
+            .fails(500, "'Unknown node ID'"),
         op(Get, "/v1/client/stats", "readClientStats", "What the host of a client uses now.")
             .query("stale region namespace pretty")
             .text("node_id", "The node whose client answers.")
@@ -266,6 +322,18 @@ pub(super) fn metrics() -> Vec<Operation> {
 
 pub(super) fn regions() -> Vec<Operation> {
     vec![op(Get, "/v1/regions", "listRegions", "The regions.").query("pretty").gives::<Vec<String>>()]
+}
+
+pub(super) fn oidc() -> Vec<Operation> {
+    vec![
+        op(Get, "/.well-known/jwks.json", "readIdentityKeys", "The public keys that identities of workloads are checked with.")
+            .query("index wait stale region pretty")
+            .gives::<api::JSONWebKeySet>(),
+        op(Get, "/.well-known/openid-configuration", "readIdentityProvider", "The region as a provider of identities for OpenID Connect.")
+            .query("region pretty")
+            .gives::<api::OIDCDiscoveryConfig>()
+            .fails(404, "'OIDC Discovery endpoint disabled' unless the server's `oidc_issuer` is set"),
+    ]
 }
 
 pub(super) fn status() -> Vec<Operation> {

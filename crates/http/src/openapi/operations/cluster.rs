@@ -305,6 +305,12 @@ pub(super) fn acl() -> Vec<Operation> {
             .fails(400, "'ACL support disabled'")
             .fails(403, "")
             .fails(500, "'ACL role not found'"),
+        op(Write, "/v1/acl/identity/client-introduction-token", "introduceClient", "A token with which a new client introduces itself.")
+            .query("region pretty")
+            .takes::<api::ACLIdentityClientIntroductionTokenRequest>()
+            .gives::<api::ACLIdentityClientIntroductionTokenResponse>()
+            .fails(400, "'Request body is empty', a duration that is none")
+            .fails(403, ""),
         op(Get, "/v1/acl/auth-methods", "listAclAuthMethods", "The ways of logging in.")
             .query("index wait stale region pretty")
             .gives::<Vec<api::ACLAuthMethodListStub>>()

@@ -28,6 +28,7 @@ pub(super) fn all() -> Vec<(&'static str, Vec<Operation>)> {
         ("agent", agents::agent()),
         ("metrics", agents::metrics()),
         ("regions", agents::regions()),
+        ("oidc", agents::oidc()),
         ("status", agents::status()),
         ("operator", agents::operator()),
         ("system", agents::system()),

@@ -7,6 +7,8 @@ use drover_rt::Entropy;
 use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 
+/// A close code: everything was said.
+const CLOSE_NORMAL: u16 = 1000;
 /// What is read at once.
 const READ_BYTES: usize = 16 * 1024;
 
@@ -57,6 +59,15 @@ impl Writer {
         let mask = (self.entropy.bits() as u32).to_le_bytes();
         self.half.write_all(&message.to_frame(Some(mask))).await?;
         self.half.flush().await
+    }
+
+    /// Says that the conversation is over.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub async fn close(&mut self) -> io::Result<()> {
+        self.send(&Message::Close(CLOSE_NORMAL, String::new())).await?;
+        self.half.shutdown().await
     }
 
     /// Sends a value as text.

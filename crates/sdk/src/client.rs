@@ -1,169 +1,23 @@
-//! The client side of the HTTP API: addresses, tokens, query options, blocking reads, streams, and errors in the form
-//! that scripts search for (`Unexpected response code: 404 (…)`).
+//! A client of one agent: requests, their answers, and bodies as they come.
 
-use std::error::Error as _;
-use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use base64::Engine;
 use bytes::Bytes;
-use drover_rt::Entropy;
+use drover_rt::{Clock, Entropy};
 use futures::{Stream, StreamExt};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The address used when none is given.
-pub const DEFAULT_ADDRESS: &str = "http://127.0.0.1:4646";
+use crate::config::{Config, DEFAULT_ADDRESS};
+use crate::error::{SdkError, capitalised, reason};
+use crate::query::{Answer, Meta, Query, parameter};
+
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How to reach an agent.
-#[derive(Clone, Debug, Default)]
-pub struct Config {
-    /// `http://host:port`, `https://…`, `unix:///path`; a bare `host:port` is http.
-    pub address: String,
-    /// The region that requests are for, "" for the agent's.
-    pub region: String,
-    /// The namespace that requests are in, "" for `default`.
-    pub namespace: String,
-    /// The ACL token, "" for none.
-    pub token: String,
-    /// `user:password` for a proxy in front of the API, "" for none.
-    pub basic_auth: String,
-    /// PEM file of trusted authorities.
-    pub ca_cert: String,
-    /// Directory of PEM files of trusted authorities.
-    pub ca_path: String,
-    /// PEM file of the own certificate.
-    pub client_cert: String,
-    /// PEM file of the own key.
-    pub client_key: String,
-    /// The name expected in the agent's certificate.
-    pub tls_server_name: String,
-    /// Whether any certificate is accepted.
-    pub tls_skip_verify: bool,
-}
-
-/// What goes wrong with a request.
-#[derive(Debug, thiserror::Error)]
-pub enum SdkError {
-    /// The agent answered with an error.
-    #[error("Unexpected response code: {code} ({body})")]
-    Response {
-        /// The status.
-        code: u16,
-        /// The text.
-        body: String,
-    },
-    /// No answer came.
-    #[error("{method} \"{url}\": {reason}")]
-    Transport {
-        /// The method, as `Get`.
-        method: String,
-        /// The address asked.
-        url: String,
-        /// Why.
-        reason: String,
-    },
-    /// The answer is not what it should be.
-    #[error("failed to decode the reply of {url}: {reason}")]
-    Decode {
-        /// The address asked.
-        url: String,
-        /// Why.
-        reason: String,
-    },
-    /// The settings cannot be used.
-    #[error("{0}")]
-    Settings(String),
-}
-
-impl SdkError {
-    /// Whether the agent answered with this status.
-    pub fn is_code(&self, wanted: u16) -> bool {
-        matches!(self, Self::Response { code, .. } if *code == wanted)
-    }
-
-    /// The text of the agent's answer, if it answered.
-    pub fn body(&self) -> Option<&str> {
-        match self {
-            Self::Response { body, .. } => Some(body),
-            _ => None,
-        }
-    }
-}
-
-/// Parameters of one request.
-#[derive(Clone, Debug, Default)]
-pub struct Query {
-    /// Instead of the configured namespace.
-    namespace: Option<String>,
-    /// Instead of the configured region.
-    region: Option<String>,
-    pairs: Vec<(&'static str, String)>,
-}
-
-impl Query {
-    /// None.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// In a namespace; "" keeps the configured one.
-    #[must_use]
-    pub fn namespace(mut self, namespace: &str) -> Self {
-        self.namespace = Some(namespace.to_owned()).filter(|namespace| !namespace.is_empty());
-        self
-    }
-
-    /// In a region; "" keeps the configured one.
-    #[must_use]
-    pub fn region(mut self, region: &str) -> Self {
-        self.region = Some(region.to_owned()).filter(|region| !region.is_empty());
-        self
-    }
-
-    /// With a parameter.
-    #[must_use]
-    pub fn set(mut self, name: &'static str, value: impl ToString) -> Self {
-        self.pairs.push((name, value.to_string()));
-        self
-    }
-
-    /// With a parameter unless its value is empty.
-    #[must_use]
-    pub fn set_some(self, name: &'static str, value: &str) -> Self {
-        if value.is_empty() { self } else { self.set(name, value) }
-    }
-
-    /// Held until the index passes, for at most `wait`.
-    #[must_use]
-    pub fn blocking(self, index: u64, wait: Duration) -> Self {
-        if index == 0 { self } else { self.set("index", index).set("wait", format!("{}ms", wait.as_millis())) }
-    }
-}
-
-/// The headers of a reply.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Meta {
-    /// The index to pass next.
-    pub index: u64,
-    /// Where the next page starts, "" if there is none.
-    pub next_token: String,
-}
-
-/// A reply.
-#[derive(Clone, Debug)]
-pub struct Answer<T> {
-    /// Its body.
-    pub value: T,
-    /// Its headers.
-    pub meta: Meta,
-}
 
 /// A client of one agent. Clones share connections.
 #[derive(Clone, Debug)]
@@ -172,24 +26,6 @@ pub struct Client {
     base: String,
     shown_base: String,
     config: Config,
-}
-
-/// Everything but what may stand in a path segment.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~')
-    .remove(b'$')
-    .remove(b'&')
-    .remove(b'+')
-    .remove(b'=')
-    .remove(b':')
-    .remove(b'@');
-
-/// A value as one path segment.
-pub fn segment(value: &str) -> String {
-    utf8_percent_encode(value, SEGMENT).to_string()
 }
 
 impl Client {
@@ -325,9 +161,7 @@ impl Client {
     ) -> Result<impl Stream<Item = Result<Bytes, SdkError>> + Send + Unpin + use<>, SdkError> {
         let (response, url) = self.send(Method::GET, path, query, None).await?;
         let response = good(response).await?;
-        Ok(Box::pin(response.bytes_stream().map(move |chunk| {
-            chunk.map_err(|error| SdkError::Transport { method: "Get".to_owned(), url: url.clone(), reason: reason(&error) })
-        })))
+        Ok(Box::pin(response.bytes_stream().map(move |chunk| chunk.map_err(|error| SdkError::transport(&Method::GET, &url, &error)))))
     }
 
     /// Sends a request as given and returns whatever comes back.
@@ -357,16 +191,24 @@ impl Client {
     ///
     /// # Errors
     /// When the agent does not want one.
-    pub async fn converse(&self, path: &str, query: &Query) -> Result<reqwest::Upgraded, SdkError> {
+    pub async fn converse(&self, path: &str, query: &Query) -> Result<(crate::websocket::Reader, crate::websocket::Writer), SdkError> {
+        Ok(crate::websocket::halves(self.upgrade(path, query).await?))
+    }
+
+    /// The same as the connection that it becomes.
+    ///
+    /// # Errors
+    /// When the agent does not want one.
+    pub async fn upgrade(&self, path: &str, query: &Query) -> Result<reqwest::Upgraded, SdkError> {
         let key = base64::engine::general_purpose::STANDARD.encode(Entropy::system().bits().to_le_bytes());
         let headers = [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Key", &key)];
         let (response, url) = self.send_with(Method::GET, path, query, None, &headers).await?;
         if response.status().as_u16() != 101 {
             let response = good(response).await?;
             let reason = format!("the answer was {} and not a change of protocol", response.status());
-            return Err(SdkError::Transport { method: "Get".to_owned(), url, reason });
+            return Err(SdkError::Transport { method: "Get".to_owned(), url, reason, unsent: false });
         }
-        response.upgrade().await.map_err(|error| SdkError::Transport { method: "Get".to_owned(), url, reason: reason(&error) })
+        response.upgrade().await.map_err(|error| SdkError::transport(&Method::GET, &url, &error))
     }
 
     async fn call<B: Serialize, T: DeserializeOwned>(
@@ -400,7 +242,35 @@ impl Client {
         self.send_with(method, path, query, body, &[]).await
     }
 
+    /// Sends, and sends again what only reads, as [`crate::Retry`] says.
     async fn send_with(
+        &self,
+        method: Method,
+        path: &str,
+        query: &Query,
+        body: Option<Vec<u8>>,
+        headers: &[(&str, &str)],
+    ) -> Result<(reqwest::Response, String), SdkError> {
+        let reads = matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
+        let mut failures = 0;
+        loop {
+            let sent = self.send_once(method.clone(), path, query, body.clone(), headers).await;
+            let passing = match &sent {
+                Ok((response, _)) => matches!(response.status().as_u16(), 429 | 502 | 503 | 504),
+                Err(error) => error.is_passing(),
+            };
+            if !reads || !passing {
+                return sent;
+            }
+            failures += 1;
+            match self.config.retry.pause(failures, Entropy::system().seed()) {
+                Some(pause) => Clock::system().sleep(pause).await,
+                None => return sent,
+            }
+        }
+    }
+
+    async fn send_once(
         &self,
         method: Method,
         path: &str,
@@ -421,16 +291,15 @@ impl Client {
         let mut target = path.to_owned();
         for (number, (name, value)) in pairs.iter().enumerate() {
             target.push(if number == 0 && !path.contains('?') { '?' } else { '&' });
-            let value = utf8_percent_encode(value, SEGMENT).to_string().replace('&', "%26").replace('+', "%2B").replace("%20", "+");
-            target.push_str(&format!("{name}={value}"));
+            target.push_str(&format!("{name}={}", parameter(value)));
         }
         let shown = format!("{}{target}", self.shown_base);
-        let word = capitalised(method.as_str());
         if let Some((scheme, _)) = self.base.split_once("://").filter(|(scheme, _)| !matches!(*scheme, "http" | "https")) {
             let reason = format!("unsupported protocol scheme {scheme:?}");
-            return Err(SdkError::Transport { method: word, url: shown, reason });
+            let method = capitalised(method.as_str());
+            return Err(SdkError::Transport { method, url: shown, reason, unsent: false });
         }
-        let mut request = self.http.request(method, format!("{}{target}", self.base));
+        let mut request = self.http.request(method.clone(), format!("{}{target}", self.base));
         if !self.config.token.is_empty() {
             request = request.header("X-Nomad-Token", &self.config.token);
         }
@@ -446,7 +315,7 @@ impl Client {
         }
         match request.send().await {
             Ok(response) => Ok((response, shown)),
-            Err(error) => Err(SdkError::Transport { method: word, url: shown, reason: reason(&error) }),
+            Err(error) => Err(SdkError::transport(&method, &shown, &error)),
         }
     }
 }
@@ -461,40 +330,9 @@ async fn good(response: reqwest::Response) -> Result<reqwest::Response, SdkError
     Err(SdkError::Response { code, body })
 }
 
-fn capitalised(method: &str) -> String {
-    let lower = method.to_ascii_lowercase();
-    let mut letters = lower.chars();
-    letters.next().map(|first| first.to_ascii_uppercase().to_string() + letters.as_str()).unwrap_or_default()
-}
-
-/// The innermost cause, in the words known from other clients where there are such.
-fn reason(error: &reqwest::Error) -> String {
-    let address = error.url().and_then(|url| Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?)));
-    let mut cause: &(dyn std::error::Error + 'static) = match error.source() {
-        Some(source) => source,
-        None => return error.to_string(),
-    };
-    loop {
-        if let Some(io) = cause.downcast_ref::<io::Error>()
-            && io.kind() == io::ErrorKind::ConnectionRefused
-        {
-            return format!("dial tcp {}: connect: connection refused", address.unwrap_or_default());
-        }
-        match cause.source() {
-            Some(inner) => cause = inner,
-            None => return cause.to_string(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ids_become_one_segment() {
-        assert_eq!(segment("batch/job 1?x"), "batch%2Fjob%201%3Fx");
-    }
 
     #[tokio::test]
     async fn a_refused_connection_and_a_strange_scheme_are_named() {
