@@ -8,8 +8,9 @@ use drover_api::{Job, JobSubmission};
 use drover_lang::diag::{explained, underlined};
 use drover_lang::hcl::eval::{Budget, Host};
 use drover_lang::hcl::vars::Inputs;
-use drover_lang::jobspec::{Options, parse_job};
+use drover_lang::jobspec::{Options, Places, parse_job, places};
 use drover_lang::{Problem, Source};
+use drover_model::admission;
 use drover_rt::Entropy;
 
 use crate::command::{Context, Failure};
@@ -36,6 +37,67 @@ pub struct JobFile {
     pub job: Job,
     /// What is sent along so that the source can be shown later.
     pub submission: Option<JobSubmission>,
+    /// What it was read from.
+    pub written: Written,
+}
+
+/// The text of a job, with everything that it was read with.
+#[derive(Clone, Debug)]
+pub struct Written {
+    name: String,
+    text: String,
+    variables: Option<Variables>,
+}
+
+impl Written {
+    /// What the rules for jobs say about `job`, each problem at the place of the file that made it; only those that are told
+    /// in `answer`, if there is one. None when the job breaks no rule.
+    pub fn problems(&self, context: &Context, job: &Job, answer: Option<&str>) -> Option<Explained> {
+        let problems = admission_problems(job);
+        let found: Vec<_> = problems.found.iter().filter(|one| answer.is_none_or(|answer| answer.contains(&one.text))).collect();
+        if found.is_empty() {
+            return None;
+        }
+        let source = Source::new(self.name.as_str(), self.text.as_str());
+        let files: Vec<Source> = self.variables.iter().flat_map(Variables::sources).collect();
+        let places = match &self.variables {
+            None => Places::of_api_job(&source),
+            Some(variables) => {
+                let host = Files::of(context);
+                places(&source, &Options { inputs: variables.inputs(context), host: &host, budget: Budget::default() })
+            }
+        };
+        let problems: Vec<Problem> = found.iter().map(|one| places.problem(&one.path, one.text.trim_end())).collect();
+        let sources: Vec<&Source> = std::iter::once(&source).chain(&files).collect();
+        let text = problems.iter().map(|problem| shown(problem, &sources)).collect::<Vec<_>>().join("\n");
+        Some(Explained { json: drover_lang::diag::json(&problems).to_string(), text })
+    }
+
+    /// An error of an agent, and below it the places of the file that it is about.
+    pub fn explain(&self, context: &Context, job: &Job, error: String) -> String {
+        match self.problems(context, job, Some(&error)) {
+            Some(explained) => format!("{}\n\n{}", error.trim_end(), explained.text),
+            None => error,
+        }
+    }
+}
+
+/// Problems with their places, for people and for programs.
+#[derive(Clone, Debug)]
+pub struct Explained {
+    /// One below the other, each with its line.
+    pub text: String,
+    /// As JSON.
+    pub json: String,
+}
+
+/// What a server would find wrong with a job, as far as that follows from the job alone.
+fn admission_problems(job: &Job) -> admission::JobProblems {
+    let mut job = job.clone();
+    let namespace = job.namespace.clone().filter(|name| !name.is_empty()).unwrap_or_else(|| "default".to_owned());
+    admission::canonicalize(&mut job, &admission::Surroundings { region: "global", namespace: &namespace });
+    admission::complete(&mut job);
+    admission::validate(&job)
 }
 
 /// Reads the job that an argument names: a path, `-` for the input, or an http(s) address.
@@ -50,16 +112,16 @@ pub async fn read(context: &Context, path: &str) -> Result<JobFile, Failure> {
             return Err(problem("cannot use variables with JSON files".to_owned()));
         }
         let job = json(&source).map_err(problem)?;
+        let written = Written { name: shown_name(path).to_owned(), text: source.clone(), variables: None };
         let submission = JobSubmission { source, format: "json".to_owned(), ..JobSubmission::default() };
-        return Ok(JobFile { job, submission: Some(submission) });
+        return Ok(JobFile { job, submission: Some(submission), written });
     }
     let variables = variables(context).map_err(problem)?;
-    let name = if path == "-" { "stdin" } else { path };
-    let strict = context.flags.value("hcl2-strict") != Some("false");
-    let job = parse(&source, name, &variables, strict, context).map_err(|error| {
+    let job = parse(&source, shown_name(path), &variables, context).map_err(|error| {
         // As JSON the problems stand alone.
         if context.flags.on("json-output") { Failure::new(error) } else { problem(format!("Error parsing job file from {path}:\n{error}")) }
     })?;
+    let written = Written { name: shown_name(path).to_owned(), text: source.clone(), variables: Some(variables.clone()) };
     let submission = JobSubmission {
         source,
         format: "hcl2".to_owned(),
@@ -67,7 +129,11 @@ pub async fn read(context: &Context, path: &str) -> Result<JobFile, Failure> {
         variables: variables.files.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("\n"),
         ..JobSubmission::default()
     };
-    Ok(JobFile { job, submission: Some(submission) })
+    Ok(JobFile { job, submission: Some(submission), written })
+}
+
+fn shown_name(path: &str) -> &str {
+    if path == "-" { "stdin" } else { path }
 }
 
 /// Variables from outside the job file.
@@ -79,6 +145,22 @@ pub struct Variables {
     pub explicit: Vec<String>,
     /// From `-var-file`, each with its path.
     pub files: Vec<(String, String)>,
+}
+
+impl Variables {
+    fn inputs(&self, context: &Context) -> Inputs {
+        Inputs {
+            arguments: self.explicit.clone(),
+            environment: context.environment.variables.iter().map(|(name, value)| format!("{name}={value}")).collect(),
+            files: self.files.clone(),
+            content: None,
+            lax: context.flags.value("hcl2-strict") == Some("false"),
+        }
+    }
+
+    fn sources(&self) -> Vec<Source> {
+        self.files.iter().map(|(path, text)| Source::new(path.as_str(), text.as_str())).collect()
+    }
 }
 
 fn variables(context: &Context) -> Result<Variables, String> {
@@ -157,18 +239,11 @@ fn json(source: &str) -> Result<Job, String> {
 }
 
 /// A job from HCL, or everything that is wrong with the text: each problem with its place and the line it is on.
-fn parse(text: &str, name: &str, variables: &Variables, strict: bool, context: &Context) -> Result<Job, String> {
+fn parse(text: &str, name: &str, variables: &Variables, context: &Context) -> Result<Job, String> {
     let source = Source::new(name, text);
-    let host = Files { directory: context.environment.directory.clone(), home: context.environment.get("HOME").map(str::to_owned) };
-    let inputs = Inputs {
-        arguments: variables.explicit.clone(),
-        environment: context.environment.variables.iter().map(|(name, value)| format!("{name}={value}")).collect(),
-        files: variables.files.clone(),
-        content: None,
-        lax: !strict,
-    };
-    let options = Options { inputs, host: &host, budget: Budget::default() };
-    let files: Vec<Source> = variables.files.iter().map(|(path, text)| Source::new(path.as_str(), text.as_str())).collect();
+    let host = Files::of(context);
+    let options = Options { inputs: variables.inputs(context), host: &host, budget: Budget::default() };
+    let files = variables.sources();
     let sources: Vec<&Source> = std::iter::once(&source).chain(&files).collect();
     match parse_job(&source, &options) {
         Ok(parsed) => {
@@ -200,10 +275,29 @@ fn unreadable(path: &std::path::Path, error: &std::io::Error) -> String {
     format!("open {}: {reason}", path.display())
 }
 
+/// A path whose `..` are resolved by what stands before them, without a look at the disk.
+fn without_detours(path: &std::path::Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        if part == std::path::Component::ParentDir {
+            out.pop();
+        } else {
+            out.push(part);
+        }
+    }
+    out
+}
+
 /// Files and randomness for the functions of job files.
 struct Files {
     directory: PathBuf,
     home: Option<String>,
+}
+
+impl Files {
+    fn of(context: &Context) -> Self {
+        Self { directory: context.environment.directory.clone(), home: context.environment.get("HOME").map(str::to_owned) }
+    }
 }
 
 impl Host for Files {
@@ -258,7 +352,7 @@ impl Host for Files {
 
     fn absolute(&self, path: &str) -> Result<String, String> {
         let full = std::path::absolute(self.directory.join(path)).map_err(|error| error.to_string())?;
-        Ok(full.to_string_lossy().into_owned())
+        Ok(without_detours(&full).to_string_lossy().into_owned())
     }
 
     fn home(&self) -> Option<String> {

@@ -246,11 +246,6 @@ pub fn json<T: serde::Serialize + ?Sized>(value: &T) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// The same with `<`, `>` and `&` escaped, as job output for other programs has it.
-pub fn json_escaped<T: serde::Serialize + ?Sized>(value: &T) -> String {
-    json(value).replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,6 +15,8 @@ pub enum Kind {
     Allocation,
     /// An evaluation.
     Evaluation,
+    /// A node.
+    Node,
 }
 
 /// A parsed expression; the default matches everything.
@@ -54,6 +56,7 @@ impl Filter {
             Kind::Full => Shape::api(),
             Kind::Allocation => Shape::allocation(),
             Kind::Evaluation => Shape::evaluation(),
+            Kind::Node => Shape::node(),
         };
         expression.matches(&value, shape).map_err(|error| wrong(error.to_string()))
     }

@@ -1,8 +1,8 @@
 //! What changed between two versions of a job, field by field, in the names of the API.
 //!
 //! Works on the JSON form: plain values are fields, maps of texts are fields named `Meta[key]`, objects and entries of
-//! lists are objects of their own. Which fields of groups and tasks are told how, and what a plan announces of them, stands beside
-//! their declarations ([`crate::change`]). Entries of lists that have a name are compared by it, all others as a set.
+//! lists are objects of their own. Which fields of jobs, groups and tasks are told how, and what a plan announces of them, stands
+//! beside their declarations ([`crate::change`]). Entries of lists that have a name are compared by it, all others as a set.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,28 +11,8 @@ use serde_json::{Map, Value};
 
 use crate::change::{self, Change, Effect, FieldChange, Told, not_fields};
 
-/// What says nothing about what the job should do.
-const NOT_COMPARED: &[&str] = &[
-    "ID",
-    "Status",
-    "StatusDescription",
-    "Version",
-    "Stable",
-    "CreateIndex",
-    "ModifyIndex",
-    "JobModifyIndex",
-    "SubmitTime",
-    "NomadTokenID",
-    "VersionTag",
-    "Update",
-    "Reschedule",
-    "Migrate",
-    "DispatchIdempotencyToken",
-    "TaskGroups",
-];
-
-/// Objects of a job in the order they are told.
-const JOB_OBJECTS: &[&str] = &["Datacenters", "Constraints", "Affinities", "Spreads", "Periodic", "ParameterizedJob", "Multiregion", "UI"];
+/// Blocks of a job that only its file and the API have: every group has its own of them.
+const FOLDED: [&str; 2] = ["Reschedule", "Migrate"];
 
 /// Objects that are shown with their empty fields, too.
 const WITH_EMPTY: &[&str] = &[
@@ -96,8 +76,9 @@ pub fn job(old: Option<&api::Job>, new: &api::Job) -> api::JobDiff {
     let json = |job: &api::Job| serde_json::to_value(job).unwrap_or_default();
     let (old_json, new_json) = (old.map(json).unwrap_or_default(), json(new));
     let groups = named(&old_json["TaskGroups"], &new_json["TaskGroups"], group);
-    let fields = fields(&old_json, &new_json, NOT_COMPARED, false, false);
-    let objects = objects(&old_json, &new_json, JOB_OBJECTS);
+    let skipped: Vec<&str> = not_fields::<crate::Job>().into_iter().chain(not_fields::<crate::JobView>()).chain(FOLDED).collect();
+    let fields = fields(&old_json, &new_json, &skipped, false, false);
+    let objects = objects(&old_json, &new_json, &change::objects::<crate::Job>());
     let kind = kind_of(old.is_some(), true, &fields, &objects, groups.iter().any(|group| group.r#type != "None"));
     api::JobDiff {
         r#type: kind,

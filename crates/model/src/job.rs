@@ -10,6 +10,7 @@ use drover_api as api;
 use drover_base::WallTime;
 use minicbor::{Decode, Encode};
 
+use crate::change::{Change, Effect};
 use crate::mirror::{Carried, Mirror, Text, null_if_empty, null_if_empty_map, number};
 use crate::policy::{DisconnectStrategy, MigrateStrategy, ReschedulePolicy, RestartPolicy, UpdateStrategy};
 use crate::resources::{EphemeralDisk, NetworkResource};
@@ -376,133 +377,174 @@ impl JobUpdate {
 }
 
 /// One version of a job.
-#[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
+#[derive(Clone, Debug, Default, PartialEq, Encode, Decode, drover_macros::Change)]
 pub struct Job {
     /// Namespace and id.
     #[n(0)]
+    #[change(ignore, untold, name = "ID")]
     pub id: JobId,
     /// The region.
     #[n(1)]
+    #[change(ignore)]
     pub region: String,
     /// Shown name; the id unless given.
     #[n(2)]
+    #[change(ignore)]
     pub name: String,
     /// Service, batch, …
     #[n(3)]
+    #[change(ignore, name = "Type")]
     pub kind: JobType,
     /// 1…100, higher goes first.
     #[n(4)]
+    #[change(ignore)]
     pub priority: u8,
     /// Place all or nothing.
     #[n(5)]
     #[cbor(default)]
+    #[change(ignore)]
     pub all_at_once: bool,
     /// Globs of datacenters.
     #[n(6)]
+    #[change(ignore, object = 1)]
     pub datacenters: Vec<String>,
     /// The node pool.
     #[n(7)]
+    #[change(ignore)]
     pub node_pool: String,
     /// Conditions on nodes.
     #[n(8)]
     #[cbor(default)]
+    #[change(in_place, object = 2)]
     pub constraints: Vec<Constraint>,
     /// Preferences for nodes.
     #[n(9)]
     #[cbor(default)]
+    #[change(in_place, object = 3)]
     pub affinities: Vec<Affinity>,
     /// At least one. Shared, because the children of a job run the groups of their parent.
     #[n(10)]
     #[cbor(with = "crate::shared")]
+    #[change(by = groups_effect, untold)]
     pub task_groups: Arc<Vec<TaskGroup>>,
     /// The job-wide pace of updates; everything else about updates is in the groups.
     #[n(11)]
     #[cbor(default)]
+    #[change(ignore, untold)]
     pub update: JobUpdate,
     /// Several regions.
     #[n(12)]
+    #[change(ignore, object = 7)]
     pub multiregion: Option<Carried<api::Multiregion>>,
     /// Spreads.
     #[n(13)]
     #[cbor(default)]
+    #[change(in_place, object = 4)]
     pub spreads: Vec<Spread>,
     /// Set times.
     #[n(14)]
+    #[change(ignore, object = 5)]
     pub periodic: Option<Periodic>,
     /// Dispatch.
     #[n(15)]
+    #[change(ignore, object = 6, name = "ParameterizedJob")]
     pub parameterized: Option<Parameterized>,
     /// Given to the tasks' environments.
     #[n(16)]
     #[cbor(default)]
+    #[change(replace)]
     pub meta: BTreeMap<String, String>,
     /// Texts and links for the web UI.
     #[n(17)]
+    #[change(ignore, object = 8, name = "UI")]
     pub ui: Option<Carried<api::JobUIConfig>>,
     /// Deregistered but not purged.
     #[n(18)]
     #[cbor(default)]
+    #[change(ignore)]
     pub stop: bool,
     /// The job that this one is a child of.
     #[n(19)]
     #[cbor(default)]
+    #[change(ignore, name = "ParentID")]
     pub parent_id: String,
     /// Made by a dispatch.
     #[n(20)]
     #[cbor(default)]
+    #[change(ignore)]
     pub dispatched: bool,
     /// The token that made the dispatch unique.
     #[n(21)]
     #[cbor(default)]
+    #[change(ignore, untold)]
     pub dispatch_idempotency_token: String,
     /// The dispatch's payload.
     #[n(22)]
     #[cbor(with = "minicbor::bytes")]
     #[cbor(default)]
+    #[change(ignore)]
     pub payload: Vec<u8>,
     /// Consul namespace.
     #[n(23)]
     #[cbor(default)]
+    #[change(ignore)]
     pub consul_namespace: String,
     /// Vault namespace.
     #[n(24)]
     #[cbor(default)]
+    #[change(ignore)]
     pub vault_namespace: String,
     /// Accessor of who submitted it.
     #[n(25)]
     #[cbor(default)]
+    #[change(ignore, untold, name = "NomadTokenID")]
     pub nomad_token_id: String,
     /// 0 for the first, then counting.
     #[n(26)]
     #[cbor(default)]
+    #[change(ignore, untold)]
     pub version: u64,
     /// When it was submitted.
     #[n(27)]
     #[cbor(default)]
+    #[change(ignore, untold)]
     pub submit_time: WallTime,
     /// When version 0 was registered.
     #[n(28)]
     #[cbor(default)]
+    #[change(ignore, untold)]
     pub create_index: u64,
     /// When this version was registered.
     #[n(29)]
     #[cbor(default)]
+    #[change(ignore, untold)]
     pub job_modify_index: u64,
 }
 
 /// What the state store keeps about a job beside its version; needed to show one.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, drover_macros::Change)]
 pub struct JobView {
     /// pending, running or dead.
+    #[change(ignore, untold)]
     pub status: String,
     /// A sentence about the status.
+    #[change(ignore, untold)]
     pub status_description: String,
     /// Whether the version proved healthy.
+    #[change(ignore, untold)]
     pub stable: bool,
     /// The last change of the row.
+    #[change(ignore, untold)]
     pub modify_index: u64,
     /// A name the version has.
+    #[change(ignore, untold)]
     pub version_tag: Option<VersionTag>,
+}
+
+/// Groups belong together by name; one that is new or gone says nothing about allocations of others.
+fn groups_effect(old: &Arc<Vec<TaskGroup>>, new: &Arc<Vec<TaskGroup>>) -> Effect {
+    let before = |group: &TaskGroup| old.iter().find(|before| before.name == group.name);
+    new.iter().filter_map(|group| Some(before(group)?.effect(group))).max().unwrap_or_default()
 }
 
 impl Job {

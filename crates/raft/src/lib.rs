@@ -14,6 +14,6 @@ mod version;
 pub use inspect::{StoredLog, inspect};
 pub use log::{DiskLogOptions, LogError, PlantedBug, StoredContent, StoredEntry};
 pub use machine::{Machine, MachineError};
-pub use node::{Consensus, OpenError, Options, ProposeError, RaftStatus, Storage};
+pub use node::{Consensus, LogLimits, OpenError, Options, ProposeError, RaftStatus, Storage};
 pub use types::{Refusal, Reply};
 pub use version::{PROTOCOL, VersionError, check_version};

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use drover_rt::Disk;
@@ -42,12 +43,30 @@ pub struct Options {
     pub address: String,
     /// Where the log lives.
     pub storage: Storage,
-    /// A snapshot is taken after so many entries.
-    pub snapshot_every: u64,
-    /// Entries kept behind a snapshot.
-    pub trailing_logs: u64,
+    /// How long the log may become.
+    pub limits: Arc<LogLimits>,
     /// Seeds the election timeouts.
     pub seed: u64,
+}
+
+/// How long the log may become; may be changed while consensus runs.
+#[derive(Debug)]
+pub struct LogLimits {
+    snapshot_every: AtomicU64,
+    trailing_logs: AtomicU64,
+}
+
+impl LogLimits {
+    /// A snapshot is taken after `snapshot_every` entries, and `trailing_logs` entries are kept behind it.
+    pub fn new(snapshot_every: u64, trailing_logs: u64) -> Self {
+        Self { snapshot_every: AtomicU64::new(snapshot_every), trailing_logs: AtomicU64::new(trailing_logs) }
+    }
+
+    /// Other limits from now on.
+    pub fn set(&self, snapshot_every: u64, trailing_logs: u64) {
+        self.snapshot_every.store(snapshot_every, Ordering::Relaxed);
+        self.trailing_logs.store(trailing_logs, Ordering::Relaxed);
+    }
 }
 
 /// Consensus cannot start.
@@ -96,6 +115,18 @@ type Raft = openraft::Raft<Types, Adapter>;
 pub struct Consensus {
     raft: Raft,
     seed: u64,
+    trimming: Arc<Trimming>,
+}
+
+/// What keeps the log short. openraft's own policies cannot change once it runs, so they are off.
+struct Trimming {
+    limits: Arc<LogLimits>,
+    /// Nobody asks for entries of the only server again, and in memory they would stay.
+    keeps_none: bool,
+    /// The entry that was the last one when a snapshot was last asked for.
+    asked_at: AtomicU64,
+    /// The snapshot behind which entries were last removed, and how many were to stay.
+    removed_behind: Mutex<(u64, u64)>,
 }
 
 /// Runs a call into openraft where it finds the seeded randomness it asks for.
@@ -122,12 +153,9 @@ impl Consensus {
             election_timeout_min: 15_000,
             election_timeout_max: 25_000,
             enable_pre_vote: Some(true),
-            snapshot_policy: SnapshotPolicy::LogsSinceLast(options.snapshot_every),
-            max_in_snapshot_log_to_keep: match options.storage {
-                // Nobody asks for entries of the only server again, and these would stay in memory.
-                Storage::Memory => 0,
-                Storage::Disk { .. } => options.trailing_logs,
-            },
+            // See `overdue`.
+            snapshot_policy: SnapshotPolicy::Never,
+            max_in_snapshot_log_to_keep: u64::MAX,
             // Buffers of one server with callers in the same process; the library's are for clusters under load.
             api_channel_size: Some(1_024),
             notification_channel_size: Some(1_024),
@@ -147,7 +175,13 @@ impl Consensus {
             Ok::<_, OpenError>(raft)
         };
         let raft = scoped(seed, start).await?;
-        Ok(Self { raft, seed })
+        let trimming = Trimming {
+            limits: options.limits,
+            keeps_none: matches!(options.storage, Storage::Memory),
+            asked_at: AtomicU64::new(0),
+            removed_behind: Mutex::default(),
+        };
+        Ok(Self { raft, seed, trimming: Arc::new(trimming) })
     }
 
     /// Returns once this server leads and has applied everything it had, or `false` if it stopped or `limit` has passed.
@@ -179,9 +213,50 @@ impl Consensus {
     /// When this server does not lead, is stopping, or its storage failed. The command may then still be committed.
     pub async fn propose(&self, command: Arc<[u8]>) -> Result<Reply, ProposeError> {
         match scoped(self.seed, self.raft.client_write(Entry(command))).await {
-            Ok(response) => Ok(response.data),
+            Ok(response) => {
+                let (due, upto) = self.overdue();
+                if due || upto.is_some() {
+                    // Rare, and so not a part of every caller's future.
+                    Box::pin(self.trim(due, upto)).await;
+                }
+                Ok(response.data)
+            }
             Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => Err(ProposeError::NotLeader),
             Err(error) => Err(ProposeError::Stopped(error.to_string())),
+        }
+    }
+
+    /// Whether the log has become long enough for a snapshot, and up to which entry it may be removed since the newest one.
+    fn overdue(&self) -> (bool, Option<u64>) {
+        let Trimming { limits, keeps_none, asked_at, removed_behind } = self.trimming.as_ref();
+        let (applied, snapshot) = {
+            let metrics = self.raft.metrics();
+            let now = metrics.borrow_watched();
+            (now.last_applied.map_or(0, |id| id.index), now.snapshot.map_or(0, |id| id.index))
+        };
+        let every = limits.snapshot_every.load(Ordering::Relaxed);
+        let asked = asked_at.load(Ordering::Relaxed);
+        let due = applied.saturating_sub(asked.max(snapshot)) >= every;
+        // Of callers that find it due together, one asks.
+        let due = due && asked_at.compare_exchange(asked, applied, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        let trailing = if *keeps_none { 0 } else { limits.trailing_logs.load(Ordering::Relaxed) };
+        let mut removed = removed_behind.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = *removed != (snapshot, trailing);
+        *removed = (snapshot, trailing);
+        (due, snapshot.checked_sub(trailing).filter(|upto| changed && *upto > 0))
+    }
+
+    /// Asks for a snapshot, and for the end of what is far enough behind the newest one. A failure is found by whoever watches
+    /// consensus.
+    async fn trim(&self, due: bool, upto: Option<u64>) {
+        if due && let Err(error) = self.snapshot().await {
+            tracing::debug!(%error, "no snapshot was asked for");
+        }
+        if let Some(upto) = upto {
+            let asked = async { self.raft.trigger().purge_log(upto).await };
+            if let Err(error) = scoped(self.seed, asked).await {
+                tracing::debug!(%error, "old entries were not removed");
+            }
         }
     }
 

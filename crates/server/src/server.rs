@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use drover_base::WallTime;
 use drover_model::Command;
 use drover_model::command::{Change, FORMAT};
-use drover_raft::{Consensus, OpenError, Options, RaftStatus, Storage, VersionError, check_version};
+use drover_raft::{Consensus, LogLimits, OpenError, Options, RaftStatus, Storage, VersionError, check_version};
 use drover_rt::{Clock, Entropy, TaskScope};
 use drover_scheduler::heartbeat::Timers;
 use drover_state::Snapshot;
@@ -39,6 +39,7 @@ pub(crate) struct Inner {
     pub(crate) entropy: Entropy,
     pub(crate) region: Arc<Region>,
     pub(crate) consensus: Consensus,
+    pub(crate) log_limits: Arc<LogLimits>,
     pub(crate) leader: Leader,
     pub(crate) crew: crate::leader::Crew,
     pub(crate) heartbeats: Mutex<Timers>,
@@ -68,12 +69,12 @@ impl Server {
             check_version(disk.as_ref(), directory, drover_raft::PROTOCOL)?;
         }
         let region = Arc::new(Region::observed(config.event_buffer, config.observer.clone()));
+        let log_limits = Arc::new(LogLimits::new(config.snapshot_every, config.trailing_logs));
         let options = Options {
             id: 1,
             address: config.rpc_address.clone(),
             storage: config.storage.clone(),
-            snapshot_every: config.snapshot_every,
-            trailing_logs: config.trailing_logs,
+            limits: Arc::clone(&log_limits),
             seed: entropy.seed(),
         };
         let began = clock.monotonic();
@@ -107,6 +108,7 @@ impl Server {
             entropy,
             region,
             consensus,
+            log_limits,
         }));
         server.reach_level().await?;
         // What the log told again at the start was told when it happened.
@@ -124,6 +126,11 @@ impl Server {
             self.propose(Change::FeatureLevel(FORMAT)).await.map_err(|error| OpenError::Start(error.to_string()))?;
         }
         Ok(())
+    }
+
+    /// Takes a snapshot after so many entries from now on, and keeps so many behind it.
+    pub fn set_log_limits(&self, snapshot_every: u64, trailing_logs: u64) {
+        self.0.log_limits.set(snapshot_every, trailing_logs);
     }
 
     /// Has so many scheduler workers from now on. One that is too many ends once its plans are committed.

@@ -2,15 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use drover_lang::Source;
 use drover_lang::config::{Partial, parse};
 use drover_lang::diag::render;
+use drover_lang::{Problem, Source};
 
 use crate::command::{Context, Failure, Outcome};
 use crate::flags::Flag;
 use crate::ui::Paint;
 
-pub(super) const FLAGS: &[Flag] = &[];
+pub(super) const FLAGS: &[Flag] = &[Flag::switch("json", "Print the problems as JSON, each with its place.")];
 
 /// The largest configuration file that is read, in bytes.
 const FILE_MAX: u64 = 4 << 20;
@@ -21,7 +21,8 @@ pub(super) async fn validate(context: &mut Context) -> Outcome {
         return Err(Failure::usage("Must specify at least one config file or directory"));
     }
     let mut merged = Partial::default();
-    let mut problems: Vec<String> = Vec::new();
+    let mut problems: Vec<Problem> = Vec::new();
+    let mut sources = Vec::new();
     for path in &paths {
         let full = context.environment.directory.join(path);
         let files = config_files(&full).map_err(|error| Failure::new(format!("Error loading configuration from {path}: {error}")))?;
@@ -33,31 +34,45 @@ pub(super) async fn validate(context: &mut Context) -> Outcome {
             let text = read(&file).map_err(|error| Failure::new(format!("Error loading configuration from {name}: {error}")))?;
             let source = Source::new(name, text);
             match parse(&source) {
+                Ok(parsed) if context.flags.on("json") => {
+                    problems.extend(parsed.warnings);
+                    merged = merged.merge(&parsed.partial);
+                }
                 Ok(parsed) => {
                     for warning in &parsed.warnings {
                         context.ui.warn(render(warning, &[&source]));
                     }
                     merged = merged.merge(&parsed.partial);
                 }
-                Err(found) => problems.extend(found.iter().filter(|problem| problem.is_error()).map(|problem| render(problem, &[&source]))),
+                Err(found) => problems.extend(found.into_iter().filter(Problem::is_error)),
             }
+            sources.push(source);
         }
     }
-    if problems.is_empty() {
-        match merged.typed() {
-            Ok(config) => {
-                // This version refuses a configuration with TLS.
-                context.ui.warn("WARNING: mTLS is not configured - Nomad is not secure without mTLS!");
-                if config.server.enabled && config.server.bootstrap_expect == 1 {
-                    context.ui.warn("WARNING: Bootstrap mode enabled! Potentially unsafe operation.");
-                }
-                problems.extend(config.problems());
-            }
-            Err(found) => problems.extend(found.iter().map(|problem| format!("{}: {}", problem.summary, problem.detail))),
+    if !problems.iter().any(Problem::is_error) {
+        let (config, found) = merged.examine(&sources);
+        // This version refuses a configuration with TLS.
+        context.ui.warn("WARNING: mTLS is not configured - Nomad is not secure without mTLS!");
+        if config.server.enabled && config.server.bootstrap_expect == 1 {
+            context.ui.warn("WARNING: Bootstrap mode enabled! Potentially unsafe operation.");
         }
+        problems.extend(found);
     }
-    if !problems.is_empty() {
-        return Err(Failure::new(format!("{}\nConfiguration is invalid", problems.join("\n"))));
+    let broken = problems.iter().any(Problem::is_error);
+    if context.flags.on("json") {
+        context.ui.output(drover_lang::diag::json(&problems).to_string());
+        return Ok(i32::from(broken));
+    }
+    if broken {
+        let all: Vec<&Source> = sources.iter().collect();
+        let told: Vec<String> = problems
+            .iter()
+            .map(|problem| match problem.place {
+                Some(_) => render(problem, &all),
+                None => problem.detail.clone(),
+            })
+            .collect();
+        return Err(Failure::new(format!("{}\nConfiguration is invalid", told.join("\n"))));
     }
     context.ui.output(context.ui.paint(Paint::Green, "Configuration is valid!"));
     Ok(0)

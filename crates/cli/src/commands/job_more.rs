@@ -112,6 +112,7 @@ pub(super) async fn inspect(context: &mut Context) -> Outcome {
             one.ok_or_else(|| Failure::new(format!("Error retrieving job: job {:?} has no version {version}", found.id)))?
         }
     };
+    let job = drover_api::as_clients_write(job);
     if context.formatted() {
         return context.print_formatted(&job);
     }
@@ -315,7 +316,7 @@ fn offline(mut job: Job) -> JobValidateResponse {
     JobValidateResponse {
         driver_config_validated: true,
         error: if problems.is_empty() { String::new() } else { problems.to_string() },
-        validation_errors: Some(problems.0),
+        validation_errors: Some(problems.texts),
         warnings: match warnings.as_slice() {
             [] => String::new(),
             [one] => format!("1 warning:\n\n* {one}"),
@@ -328,7 +329,7 @@ pub(super) async fn validate(context: &mut Context) -> Outcome {
     let path = context.one_argument("<path>")?;
     let file = jobfile::read(context, &path).await?;
     let response = if context.flags.on("offline") {
-        offline(file.job)
+        offline(file.job.clone())
     } else {
         let client = context.client().map_err(|failure| failure.code(255))?;
         let client = client.in_region(file.job.region.as_deref().unwrap_or(""));
@@ -337,9 +338,12 @@ pub(super) async fn validate(context: &mut Context) -> Outcome {
             Ok(answer) => answer.value,
             Err(SdkError::Transport { reason, .. }) => {
                 context.ui.warn(format!("No agent could be asked ({reason}): the job was checked with the rules of this program alone."));
-                offline(file.job)
+                offline(file.job.clone())
             }
-            Err(error) => return Err(Failure::new(format!("Error validating job: {error}"))),
+            Err(error) => {
+                let text = format!("Error validating job: {error}");
+                return Err(Failure::new(file.written.explain(context, &file.job, text)));
+            }
         }
     };
     if !response.driver_config_validated {
@@ -352,7 +356,11 @@ pub(super) async fn validate(context: &mut Context) -> Outcome {
     };
     super::job_run::warnings(context, &response.warnings);
     if !errors.is_empty() {
-        return Err(Failure::new(format!("Job validation errors:\n{errors}")));
+        let explained = file.written.problems(context, &file.job, Some(&errors)).filter(|_| context.flags.on("json-output"));
+        return Err(Failure::new(match explained {
+            Some(explained) => explained.json,
+            None => file.written.explain(context, &file.job, format!("Job validation errors:\n{errors}")),
+        }));
     }
     context.ui.output(context.ui.paint(Paint::Green, "Job validation successful"));
     Ok(0)

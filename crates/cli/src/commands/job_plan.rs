@@ -53,7 +53,17 @@ async fn plan(context: &Context) -> Outcome {
     };
     let target = format!("/v1/job/{}/plan", segment(&id));
     let answer = client.put::<_, serde_json::Value>(&target, &Query::new().namespace(&namespace), &request).await;
-    let value = answer.attempt("Error during plan")?.value;
+    let value = match answer.attempt("Error during plan") {
+        Ok(answer) => answer.value,
+        Err(failure) => {
+            let job = request.job.unwrap_or_default();
+            let explained = file.written.problems(context, &job, Some(&failure.text)).filter(|_| context.flags.on("json-output"));
+            return Err(match explained {
+                Some(explained) => Failure::new(explained.json),
+                None => Failure { text: file.written.explain(context, &job, failure.text.clone()), ..failure },
+            });
+        }
+    };
     let plan: JobPlanResponse =
         serde_json::from_value(value.clone()).map_err(|error| Failure::new(format!("Error during plan: {error}")))?;
     let code = exit_code(&plan);

@@ -34,7 +34,7 @@ pub(super) async fn run(context: &mut Context) -> Outcome {
     let eval_priority = number_flag(context, "eval-priority")?;
     let file = jobfile::read(context, &path).await?;
     if context.flags.on("output") {
-        context.ui.output(text::json_escaped(&serde_json::json!({ "Job": file.job })));
+        context.ui.output(drover_api::client_text(serde_json::to_value(&file.job).unwrap_or_default()));
         return Ok(0);
     }
     let client = context.client()?.in_region(file.job.region.as_deref().unwrap_or(""));
@@ -64,7 +64,10 @@ pub(super) async fn run(context: &mut Context) -> Outcome {
             let text = body.find("Enforcing job modify index").map_or(body.as_str(), |start| &body[start..]);
             return Err(Failure::new(format!("{text}\nJob not updated")));
         }
-        Err(error) => return Err(Failure::new(format!("Error submitting job: {error}"))),
+        Err(error) => {
+            let job = request.job.unwrap_or_default();
+            return Err(Failure::new(file.written.explain(context, &job, format!("Error submitting job: {error}"))));
+        }
     };
     warnings(context, &response.warnings);
     let shown_namespace = request_namespace(&request);

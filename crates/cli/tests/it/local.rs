@@ -159,3 +159,108 @@ async fn a_job_is_validated_without_an_agent() {
     assert_eq!((first["Place"]["Line"].as_i64(), first["Place"]["Column"].as_i64()), (Some(2), Some(3)));
     assert_eq!(first["Hint"].as_str(), Some("Did you mean \"type\"?"));
 }
+
+/// The line of a problem's text in what was told: the one after it, which repeats the source.
+fn line_after<'a>(told: &'a str, text: &str) -> &'a str {
+    let mut lines = told.lines().skip_while(|line| !(line.contains(".hcl:") && line.contains(text)));
+    lines.nth(1).unwrap_or_else(|| panic!("no place for {text:?} in:\n{told}"))
+}
+
+#[tokio::test]
+async fn what_breaks_a_rule_is_shown_where_the_file_says_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let job = r#"
+variable "delay" {
+  default = "-1s"
+}
+job "x" {
+  type     = "service"
+  priority = 400
+  update {
+    max_parallel = 2
+    min_healthy_time = "20m"
+  }
+  dynamic "group" {
+    for_each = ["a", "b"]
+    labels   = [group.value]
+    content {
+      count = 1
+      network {
+        port "http" { to = 8080 }
+        port "admin" { static = 99999 }
+      }
+      task "web" {
+        driver       = "raw_exec"
+        kill_timeout = var.delay
+        constraint {
+          attribute = "${attr.kernel.name}"
+          regexp    = "("
+        }
+        dynamic "template" {
+          for_each = [{ to = "local/a", mode = "restart" }, { to = "local/b", mode = "never" }]
+          content {
+            data        = "x"
+            destination = template.value.to
+            change_mode = template.value.mode
+          }
+        }
+        volume_mount {
+          volume      = "none"
+          destination = "/x"
+        }
+      }
+      task "empty" {}
+    }
+  }
+}
+"#;
+    std::fs::write(directory.path().join("rules.nomad.hcl"), job).unwrap();
+    let ran = drover("job validate -offline rules.nomad.hcl", directory.path(), &[], "").await;
+    assert_eq!(ran.code, 1);
+    for (text, line) in [
+        ("priority must be between", "priority = 400"),
+        ("Minimum healthy time must be less", "min_healthy_time = \"20m\""),
+        ("Port admin (99999)", "port \"admin\" { static = 99999 }"),
+        ("KillTimeout must be", "kill_timeout = var.delay"),
+        ("failed to compile", "regexp    = \"(\""),
+        ("Invalid change mode", "change_mode = template.value.mode"),
+        ("undefined volume none", "volume      = \"none\""),
+        ("Missing task driver", "task \"empty\" {}"),
+    ] {
+        assert!(line_after(&ran.error, text).contains(line), "{text}: {}\n{}", line_after(&ran.error, text), ran.error);
+    }
+    // What stands elsewhere is shown there, too: the default of the variable, the entry of the collection.
+    let shown = |text: &str| ran.error.split(text).nth(1).and_then(|rest| rest.split("The value comes from line ").nth(1)).unwrap();
+    assert!(ran.error.matches("default = \"-1s\"").count() >= 1, "{}", ran.error);
+    assert!(shown("change_mode = template.value.mode").starts_with("29, "), "{}", ran.error);
+    let ran = drover("job validate -offline -json-output rules.nomad.hcl", directory.path(), &[], "").await;
+    let told: serde_json::Value = serde_json::from_str(ran.error.trim()).unwrap();
+    let of = |text: &str| {
+        let all = told["Diagnostics"].as_array().unwrap();
+        all.iter().find(|one| one["Detail"].as_str().unwrap().contains(text)).unwrap_or_else(|| panic!("{text}: {told}")).clone()
+    };
+    assert_eq!(of("priority")["Place"]["Line"], 7);
+    assert_eq!(of("KillTimeout")["Cause"]["Place"]["Line"], 3);
+    // The same of a job in the API's JSON.
+    let json = "{\n  \"Job\": {\n    \"ID\": \"x\",\n    \"Type\": \"batch\",\n    \"Priority\": 400,\n    \"TaskGroups\": [\n      {\"Name\": \"g\", \"Tasks\": \
+                [\n        {\"Name\": \"t\",\n         \"Driver\": \"\"}]}]}}\n";
+    std::fs::write(directory.path().join("rules.json"), json).unwrap();
+    let ran = drover("job validate -offline -json rules.json", directory.path(), &[], "").await;
+    assert!(ran.error.contains("rules.json:5,17-20: ") && ran.error.contains("rules.json:9,20-22: "), "{}", ran.error);
+}
+
+#[tokio::test]
+async fn values_of_agent_configuration_that_cannot_be_are_shown_in_their_files() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
+    write("a.hcl", "data_dir = \"/x\"\nserver {\n  enabled = true\n}\nports {\n  http = 4646\n}\n");
+    write("b.hcl", "ports {\n  http = 99999\n}\nclient {\n  enabled   = true\n  state_dir = \"here\"\n}\n");
+    let ran = drover("config validate a.hcl b.hcl", directory.path(), &[], "").await;
+    assert_eq!(ran.code, 1);
+    assert!(ran.error.contains("b.hcl line 2, column 10") && ran.error.contains("http = 99999"), "{}", ran.error);
+    assert!(ran.error.contains("state_dir = \"here\"") && ran.error.contains("absolute path"), "{}", ran.error);
+    let ran = drover("config validate -json a.hcl b.hcl", directory.path(), &[], "").await;
+    let told: serde_json::Value = serde_json::from_str(ran.out.trim()).unwrap();
+    let lines: Vec<_> = told["Diagnostics"].as_array().unwrap().iter().map(|one| one["Place"]["Line"].as_i64()).collect();
+    assert_eq!((ran.code, lines), (1, vec![Some(2), Some(6)]));
+}

@@ -168,7 +168,7 @@ pub(crate) fn load(args: &AgentArgs) -> Result<Settings, Refusal> {
         let source = Source::new("-dev", DEV);
         partial = parse(&source).map_err(|problems| explain("-dev", &problems, &source))?.partial;
     }
-    let mut files = Vec::new();
+    let (mut files, mut sources) = (Vec::new(), Vec::new());
     for path in &args.config {
         for file in config_files(Path::new(path))? {
             let text = read(&file)?;
@@ -177,6 +177,7 @@ pub(crate) fn load(args: &AgentArgs) -> Result<Settings, Refusal> {
             warnings.extend(parsed.warnings.iter().map(|warning| render(warning, &[&source])));
             partial = partial.merge(&parsed.partial);
             files.push(file.display().to_string());
+            sources.push(source);
         }
     }
     for key in without_effect(partial.values()) {
@@ -197,8 +198,9 @@ pub(crate) fn load(args: &AgentArgs) -> Result<Settings, Refusal> {
             ));
         }
     }
-    let mut config = partial.typed().map_err(|problems| {
-        let lines: Vec<String> = problems.iter().map(|problem| format!("{}: {}", problem.summary, problem.detail)).collect();
+    let mut config = partial.typed_from(&sources).map_err(|problems| {
+        let all: Vec<&Source> = sources.iter().collect();
+        let lines: Vec<String> = problems.iter().map(|problem| render(problem, &all)).collect();
         Refusal(format!("Error loading configuration:\n{}", lines.join("\n")))
     })?;
     flags(&mut config, args);

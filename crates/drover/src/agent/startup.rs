@@ -28,7 +28,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(15);
 /// Scheduler workers at most.
 const WORKERS_MAX: usize = 64;
 /// The keys that change while the agent runs.
-const RELOADABLE: [&str; 2] = ["log_level", "server.num_schedulers"];
+const RELOADABLE: [&str; 4] = ["log_level", "server.num_schedulers", "server.raft_snapshot_threshold", "server.raft_trailing_logs"];
 
 /// Runs the agent until a signal, or until its storage fails.
 ///
@@ -161,6 +161,14 @@ fn advertised(configured: &str, bound: SocketAddr) -> String {
     if bound.ip().is_unspecified() { format!("127.0.0.1:{}", bound.port()) } else { bound.to_string() }
 }
 
+/// After how many entries a snapshot is taken and how many are kept behind it, where the settings say so.
+fn log_limits(settings: &Settings, (snapshot_every, trailing_logs): (u64, u64)) -> (u64, u64) {
+    let told = &settings.config.server;
+    let positive =
+        |count: Option<i64>, default| count.and_then(|count| u64::try_from(count).ok()).filter(|count| *count > 0).unwrap_or(default);
+    (positive(told.raft_snapshot_threshold, snapshot_every), positive(told.raft_trailing_logs, trailing_logs))
+}
+
 fn server_config(settings: &Settings, data_dir: &Path) -> Config {
     let storage = if settings.dev {
         Storage::Memory
@@ -172,12 +180,7 @@ fn server_config(settings: &Settings, data_dir: &Path) -> Config {
     config.region.clone_from(&settings.config.region);
     config.name.clone_from(&settings.config.name);
     config.rpc_address = advertised(&settings.config.advertise.rpc, SocketAddr::new(settings.rpc_bind, settings.rpc_port));
-    if let Some(threshold) = told.raft_snapshot_threshold.and_then(|count| u64::try_from(count).ok()).filter(|count| *count > 0) {
-        config.snapshot_every = threshold;
-    }
-    if let Some(trailing) = told.raft_trailing_logs.and_then(|count| u64::try_from(count).ok()).filter(|count| *count > 0) {
-        config.trailing_logs = trailing;
-    }
+    (config.snapshot_every, config.trailing_logs) = log_limits(settings, (config.snapshot_every, config.trailing_logs));
     config.workers = workers(settings, config.workers);
     let duration = |nanoseconds: i64, default: Duration| {
         u64::try_from(nanoseconds).ok().filter(|nanoseconds| *nanoseconds > 0).map_or(default, Duration::from_nanos)
@@ -462,7 +465,10 @@ fn take_over(settings: &Settings, logs: &LogHub, server: &Server) {
         }
     };
     logs.set_level(&again.config.log_level);
-    server.set_workers(workers(&again, Config::new(Storage::Memory).workers));
+    let defaults = Config::new(Storage::Memory);
+    server.set_workers(workers(&again, defaults.workers));
+    let (snapshot_every, trailing_logs) = log_limits(&again, (defaults.snapshot_every, defaults.trailing_logs));
+    server.set_log_limits(snapshot_every, trailing_logs);
     let changed = changed_keys(settings.partial.values(), again.partial.values());
     let waiting: Vec<&String> = changed.iter().filter(|key| !RELOADABLE.contains(&key.as_str())).collect();
     if waiting.is_empty() {

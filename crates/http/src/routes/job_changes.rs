@@ -9,7 +9,7 @@ use drover_lang::hcl::eval::{Budget, Host};
 use drover_lang::hcl::vars::Inputs;
 use drover_lang::jobspec::{Options, parse_job};
 use drover_model::JobView;
-use drover_model::admission::{Surroundings, canonicalize};
+use drover_model::admission::{Surroundings, canonicalize_as_clients};
 use drover_rt::Entropy;
 use drover_server::Registered;
 use http::StatusCode;
@@ -144,7 +144,7 @@ pub async fn validate(agent: Arc<Agent>, mut request: Request) -> Result<Reply, 
     let response = api::JobValidateResponse {
         driver_config_validated: true,
         error: if problems.is_empty() { String::new() } else { problems.to_string() },
-        validation_errors: view::list(problems.0),
+        validation_errors: view::list(problems.texts),
         warnings: drover_server::format_warnings(&warnings),
     };
     Reply::json(&response)
@@ -176,7 +176,7 @@ pub async fn parse(agent: Arc<Agent>, mut request: Request) -> Result<Reply, Api
     })?;
     let mut job = parsed.job;
     if body.canonicalize {
-        canonicalize(&mut job, &Surroundings { region: &agent.facts.region, namespace: "default" });
+        canonicalize_as_clients(&mut job, &Surroundings { region: &agent.facts.region, namespace: "default" });
     }
     // Sent with sorted keys and as clients write it, unlike the same object elsewhere.
     let sorted = serde_json::to_value(&job).map_err(|error| ApiError::by_text(error.to_string()))?;

@@ -35,7 +35,7 @@ pub async fn list<S: State>(source: Arc<S>, mut request: Request) -> Result<Repl
         fits: |_: &NodeRow| true,
         full: |_: &Snapshot, row: &NodeRow| view::node(row),
         stub: |_: &Snapshot, row: &NodeRow| view::node_stub(row, resources, os),
-        kind: Kind::Full,
+        kind: Kind::Node,
     };
     list.by_id(&*source, &request).await
 }

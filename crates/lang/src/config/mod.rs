@@ -17,7 +17,7 @@ pub use typed::{
     ServerConfig, ServerJoin, Telemetry,
 };
 
-use crate::diag::{Problem, Source, Span, did_you_mean};
+use crate::diag::{Place, Problem, Source, Span, did_you_mean};
 use crate::duration::{format_duration, parse_duration};
 use hcl1::{Item, Kind as Written, Node};
 use schema::{Key, Kind, Lists, ROOT, Repeat};
@@ -68,6 +68,27 @@ pub fn document(source: &Source) -> Result<Json, Vec<Problem>> {
     hcl1::parse(source).map(|(items, _)| hcl1::json(&items))
 }
 
+/// Where a file says something about a key such as `ports.http`; the last place, which is the one that counts.
+pub fn place(source: &Source, key: &str) -> Option<Place> {
+    fn find(items: &[Item], parts: &[&str]) -> Option<Span> {
+        items.iter().rev().find_map(|item| {
+            let same = item.keys.len() <= parts.len() && item.keys.iter().zip(parts).all(|((key, _), part)| key == part);
+            let rest = parts.get(item.keys.len()..).filter(|_| same)?;
+            match &item.value.kind {
+                _ if rest.is_empty() => Some(item.value.span),
+                Written::Object(inner) => find(inner, rest),
+                Written::List(entries) => entries.iter().rev().find_map(|entry| match &entry.kind {
+                    Written::Object(inner) => find(inner, rest),
+                    _ => None,
+                }),
+                _ => None,
+            }
+        })
+    }
+    let (items, _) = hcl1::parse(source).ok()?;
+    find(&items, &key.split('.').collect::<Vec<_>>()).map(|span| source.place(span))
+}
+
 impl Partial {
     /// The built-in defaults.
     pub fn defaults() -> Self {
@@ -107,7 +128,28 @@ impl Partial {
     ///
     /// Values that do not fit, such as a duration that is none.
     pub fn typed(&self) -> Result<AgentConfig, Vec<Problem>> {
-        typed::typed(self)
+        self.typed_from(&[])
+    }
+
+    /// The same for what was read from files, so that problems have places.
+    ///
+    /// # Errors
+    ///
+    /// Values that do not fit, such as a duration that is none.
+    pub fn typed_from(&self, sources: &[Source]) -> Result<AgentConfig, Vec<Problem>> {
+        let (config, problems) = typed::typed(self, sources);
+        if problems.is_empty() { Ok(config) } else { Err(problems) }
+    }
+
+    /// Everything that is wrong with the configuration as a whole, and what is left of it.
+    pub fn examine(&self, sources: &[Source]) -> (AgentConfig, Vec<Problem>) {
+        let (config, mut problems) = typed::typed(self, sources);
+        for problem in config.problems(sources) {
+            if !problems.iter().any(|known| known.place.is_some() && known.place == problem.place) {
+                problems.push(problem);
+            }
+        }
+        (config, problems)
     }
 
     /// The values by file keys.

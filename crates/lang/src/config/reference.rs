@@ -16,7 +16,7 @@ pub struct Entry {
     pub path: String,
     /// Its type in words.
     pub kind: String,
-    /// The built-in default; empty where there is none.
+    /// The built-in default, in words where it is none of the language.
     pub default: String,
     /// What a later file does to an earlier one.
     pub merging: String,
@@ -45,7 +45,7 @@ fn keys(path: &str, parent: &Key, defaults: &Partial, out: &mut Vec<Entry>) {
         let default = defaults.get(&own).filter(|value| !value.is_object() && !value.is_array() || key.kind != Kind::Block);
         out.push(Entry {
             kind: words(key),
-            default: default.map(Json::to_string).unwrap_or_default(),
+            default: default.map_or_else(|| without_default(key, TABLE.cell(&own, 2)), Json::to_string),
             merging: merging(key),
             sentence: TABLE.cell(&own, 1),
             example: match TABLE.cell(&own, 0) {
@@ -56,6 +56,17 @@ fn keys(path: &str, parent: &Key, defaults: &Partial, out: &mut Vec<Entry>) {
         });
         keys(&own, key, defaults, out);
     }
+}
+
+/// What holds where the reader leaves a key open: what the table says, else nothing of its kind.
+fn without_default(key: &Key, said: &str) -> String {
+    match key.kind {
+        _ if !said.is_empty() => said,
+        Kind::Bool { .. } | Kind::Present | Kind::Switch => "false",
+        Kind::Whole { .. } | Kind::Number { .. } => "0",
+        _ => "none",
+    }
+    .to_owned()
 }
 
 fn words(key: &Key) -> String {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value as Json;
 
-use super::Partial;
-use crate::diag::Problem;
+use super::{Partial, place};
+use crate::diag::{Problem, Source};
 use crate::duration::parse_duration;
 
 /// What holds where no file says otherwise.
@@ -553,31 +553,31 @@ pub struct Promises {
 
 impl AgentConfig {
     /// What keeps any agent from starting with this configuration; empty when nothing does.
-    pub fn problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
+    pub fn problems(&self, sources: &[Source]) -> Vec<Problem> {
+        let mut problems: Vec<(&str, String)> = Vec::new();
         if !self.server.enabled && !self.client.enabled {
-            problems.push("Must specify either server, client or dev mode for the agent.".to_owned());
+            problems.push(("", "Must specify either server, client or dev mode for the agent.".to_owned()));
         }
         if self.data_dir.is_empty() {
-            problems.push("Must specify \"data_dir\" config option or \"data-dir\" CLI flag".to_owned());
+            problems.push(("", "Must specify \"data_dir\" config option or \"data-dir\" CLI flag".to_owned()));
         }
         for (name, path) in [("client.state_dir", &self.client.state_dir), ("client.alloc_dir", &self.client.alloc_dir)] {
             if !path.is_empty() && !path.starts_with('/') {
-                problems.push(format!("{name} must be given as an absolute path: got {path}"));
+                problems.push((name, format!("{name} must be given as an absolute path: got {path}")));
             }
         }
         if self.region.is_empty() || self.datacenter.is_empty() || self.region.contains(['/', '\0']) {
-            problems.push("region and datacenter must not be empty, nor hold a slash".to_owned());
+            problems.push(("region", "region and datacenter must not be empty, nor hold a slash".to_owned()));
         }
         if self.client.enabled && self.client.node_pool == "all" {
-            problems.push("client.node_pool: a node cannot be in the pool \"all\"".to_owned());
+            problems.push(("client.node_pool", "client.node_pool: a node cannot be in the pool \"all\"".to_owned()));
         }
-        for (name, port) in [("http", self.ports.http), ("rpc", self.ports.rpc), ("serf", self.ports.serf)] {
+        for (name, port) in [("ports.http", self.ports.http), ("ports.rpc", self.ports.rpc), ("ports.serf", self.ports.serf)] {
             if !(0..=65_535).contains(&port) {
-                problems.push(format!("ports.{name} must be a port from 0 to 65535, not {port}"));
+                problems.push((name, format!("{name} must be a port from 0 to 65535, not {port}")));
             }
         }
-        problems
+        problems.into_iter().map(|(key, text)| located(key, text, sources)).collect()
     }
 }
 
@@ -598,7 +598,7 @@ impl Partial {
 }
 
 /// Types the keys of `partial`, each problem naming the key that it is about.
-pub(super) fn typed(partial: &Partial) -> Result<AgentConfig, Vec<Problem>> {
+pub(super) fn typed(partial: &Partial, sources: &[Source]) -> (AgentConfig, Vec<Problem>) {
     let full = Partial::defaults().merge(partial);
     let mut config = AgentConfig::default();
     let mut problems = Vec::new();
@@ -615,19 +615,26 @@ pub(super) fn typed(partial: &Partial) -> Result<AgentConfig, Vec<Problem>> {
                 let before = problems.len();
                 for (key, value) in inner {
                     if let Some(error) = single(serde_json::json!({ name: { key: value } })) {
-                        problems.push(Problem::error("Unsuitable value", format!("\"{name}.{key}\": {error}.")));
+                        problems.push(located(&format!("{name}.{key}"), format!("\"{name}.{key}\": {error}."), sources));
                     }
                 }
                 if problems.len() == before {
-                    problems.push(Problem::error("Unsuitable value", format!("\"{name}\": {error}.")));
+                    problems.push(located(name, format!("\"{name}\": {error}."), sources));
                 }
             }
         }
     }
     for (path, port) in [("ports.http", config.ports.http), ("ports.rpc", config.ports.rpc), ("ports.serf", config.ports.serf)] {
         if !(0..=65_535).contains(&port) {
-            problems.push(Problem::error("Unsuitable value", format!("\"{path}\" must be a port from 0 to 65535, not {port}.")));
+            problems.push(located(path, format!("\"{path}\" must be a port from 0 to 65535, not {port}."), sources));
         }
     }
-    if problems.is_empty() { Ok(config) } else { Err(problems) }
+    (config, problems)
+}
+
+/// A problem with a key, at the last place of the files that gives it.
+fn located(key: &str, detail: String, sources: &[Source]) -> Problem {
+    let mut problem = Problem::error("Unsuitable value", detail);
+    problem.place = sources.iter().rev().filter(|_| !key.is_empty()).find_map(|source| place(source, key));
+    problem
 }

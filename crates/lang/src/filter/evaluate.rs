@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{FilterError, MAX_STEPS, Node, Operation, Selector, Shape};
+use super::{FilterError, MAX_STEPS, Node, Operation, Selector, Shape, TIME_FIELDS};
 
 /// A value and whether its members are keys of a map.
 #[derive(Clone, Copy)]
@@ -10,6 +10,7 @@ pub(super) struct Found<'v> {
     value: &'v Value,
     map: bool,
     list: bool,
+    time: bool,
 }
 
 pub(super) struct Run<'v> {
@@ -44,14 +45,19 @@ impl<'v> Run<'v> {
         }
     }
 
+    fn hides(&self, name: &str) -> bool {
+        self.shape.hidden.contains(&name)
+    }
+
     fn child(&self, name: &str, value: &'v Value, of_record: bool) -> Found<'v> {
         if self.shape.untyped {
-            return Found { value, map: value.is_object(), list: value.is_array() };
+            return Found { value, map: value.is_object(), list: value.is_array(), time: false };
         }
         Found {
             value,
             map: of_record && self.shape.maps.contains(name) && !value.is_array(),
             list: value.is_array() || of_record && value.is_null() && self.shape.lists.contains(name) && !self.shape.maps.contains(name),
+            time: of_record && value.is_string() && TIME_FIELDS.contains(&name),
         }
     }
 
@@ -60,14 +66,14 @@ impl<'v> Run<'v> {
         let (mut found, parts) = match bound {
             Some((_, _, Some(key))) if selector.parts.len() == 1 => return Ok(Target::Key(key.clone())),
             Some((_, value, _)) => (*value, &selector.parts[1..]),
-            None => (Found { value: self.root, map: self.shape.untyped, list: false }, &selector.parts[..]),
+            None => (Found { value: self.root, map: self.shape.untyped, list: false, time: false }, &selector.parts[..]),
         };
         let pointer = || format!("/{}", parts.join("/"));
         for (at, part) in parts.iter().enumerate() {
             let last = at + 1 == parts.len();
             let fail = |problem: String| Err(FilterError::Selector(format!("{} at part {at}: {problem}", pointer())));
             found = match found.value {
-                Value::Object(members) => match members.get(part) {
+                Value::Object(members) => match members.get(part).filter(|_| at > 0 || bound.is_some() || !self.hides(part)) {
                     Some(value) => self.child(part, value, !found.map),
                     None if found.map && last && at > 0 => return Ok(Target::Missing),
                     None if found.map => return fail(format!("couldn't find key \"{part}\"")),
@@ -98,7 +104,7 @@ impl<'v> Run<'v> {
             Target::Missing => return Ok(matches!(operation, Operation::Empty | Operation::Nil)),
             Target::Key(text) => {
                 key = Value::String(text.clone());
-                Found { value: &key, map: false, list: false }
+                Found { value: &key, map: false, list: false, time: false }
             }
             Target::Value(found) => *found,
         };
@@ -108,11 +114,15 @@ impl<'v> Run<'v> {
         };
         match operation {
             Operation::Equal(wanted) => match found.value {
+                _ if found.time => {
+                    Err(FilterError::Operator("unable to find suitable primitive comparison function for matching".to_owned()))
+                }
                 Value::Null | Value::Array(_) | Value::Object(_) => {
                     Err(FilterError::Operator("unable to find suitable primitive comparison function for matching".to_owned()))
                 }
                 value => self.equals(value, wanted),
             },
+            Operation::In(_) if found.time => cannot("in/contains"),
             Operation::In(wanted) => match found.value {
                 Value::String(text) => Ok(text.contains(wanted.as_str())),
                 Value::Null if found.map || found.list => Ok(false),
@@ -122,9 +132,10 @@ impl<'v> Run<'v> {
             },
             Operation::Matches(pattern, regex) => match (found.value, regex) {
                 (_, Err(error)) => Err(FilterError::Operator(format!("failed to compile regular expression \"{pattern}\": {error}"))),
-                (Value::String(text), Ok(regex)) => Ok(regex.is_match(text)),
+                (Value::String(text), Ok(regex)) if !found.time => Ok(regex.is_match(text)),
                 _ => Err(FilterError::Operator(format!("value of type {} is not convertible to []byte", kind(found)))),
             },
+            Operation::Empty if found.time => cannot("is-empty"),
             Operation::Empty => match found.value {
                 Value::String(text) => Ok(text.is_empty()),
                 Value::Array(members) => Ok(members.is_empty()),
@@ -216,6 +227,7 @@ impl<'v> Run<'v> {
 
 fn kind(found: Found<'_>) -> &'static str {
     match found.value {
+        _ if found.time => "struct",
         Value::Null => "invalid",
         Value::Bool(_) => "bool",
         Value::Number(number) if number.is_f64() => "float64",

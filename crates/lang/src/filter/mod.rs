@@ -59,6 +59,8 @@ pub struct Shape<'a> {
     untyped: bool,
     /// What fields of the outermost record are when its JSON leaves them out.
     omitted: Option<&'a Value>,
+    /// Fields of the outermost record that only its JSON has.
+    hidden: &'a [&'a str],
 }
 
 /// Fields that the JSON of an evaluation leaves out when empty, with what they are then.
@@ -97,7 +99,7 @@ static NOTHING: LazyLock<BTreeSet<&'static str>> = LazyLock::new(BTreeSet::new);
 impl<'a> Shape<'a> {
     /// The records of the API.
     pub fn api() -> Shape<'static> {
-        Shape { maps: &MAPS, lists: &LISTS, untyped: false, omitted: None }
+        Shape { maps: &MAPS, lists: &LISTS, untyped: false, omitted: None, hidden: &[] }
     }
 
     /// Evaluations, whose JSON leaves out empty fields.
@@ -110,16 +112,44 @@ impl<'a> Shape<'a> {
         Shape { omitted: Some(&ALLOCATION), ..Self::api() }
     }
 
+    /// Nodes, whose JSON says once more whether they are drained.
+    pub fn node() -> Shape<'static> {
+        Shape { hidden: &["Drain"], ..Self::api() }
+    }
+
     /// Plain JSON: every object is a map, every number floating.
     pub fn untyped() -> Shape<'static> {
-        Shape { maps: &NOTHING, lists: &NOTHING, untyped: true, omitted: None }
+        Shape { maps: &NOTHING, lists: &NOTHING, untyped: true, omitted: None, hidden: &[] }
     }
 
     /// Records whose maps and lists are the named fields.
     pub fn of(maps: &'a BTreeSet<&'a str>, lists: &'a BTreeSet<&'a str>) -> Self {
-        Shape { maps, lists, untyped: false, omitted: None }
+        Shape { maps, lists, untyped: false, omitted: None, hidden: &[] }
     }
 }
+
+/// Fields of the API that hold times: texts in the JSON, which filters do not take for texts.
+const TIME_FIELDS: [&str; 19] = [
+    "BuildDate",
+    "CreateTime",
+    "ExpirationTime",
+    "ExpiresAt",
+    "FinishedAt",
+    "ForceDeadline",
+    "LastRestart",
+    "ModTime",
+    "ModifyTime",
+    "NextPeriodicLaunch",
+    "RequireProgressBy",
+    "ResourceExhausted",
+    "StableSince",
+    "StartedAt",
+    "Time",
+    "Timestamp",
+    "UpdateTime",
+    "UpdatedAt",
+    "WaitUntil",
+];
 
 /// Fields of the API that hold maps.
 const MAP_FIELDS: [&str; 84] = [

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json, json};
 
 use super::origin::{Origin, Origins};
+use super::places::Marks;
 use super::schema::{Argument, BlockType, Body as Schema, Content, Finish, JOB, Kind, Occurs, SECRETS_BELOW, TASKS_ALONE, VAULT_BELOW};
 use super::{json_attribute, json_blocks};
-use crate::diag::{Cause, Span, did_you_mean};
+use crate::diag::{Span, did_you_mean};
 use crate::duration::parse_duration;
 use crate::hcl::ast::{Attribute, Block, Body, Expr, ExprKind, Name};
 use crate::hcl::eval::Evaluator;
@@ -22,6 +23,8 @@ type Fields = Map<String, Json>;
 pub(super) struct Decoder<'a> {
     pub(super) evaluator: Evaluator<'a>,
     pub(super) origins: Origins<'a>,
+    /// Where everything stands, when that is asked for.
+    pub(super) marks: Option<Marks>,
 }
 
 /// A body whose JSON members, if it has any, are sorted into arguments and blocks.
@@ -43,10 +46,13 @@ impl Decoder<'_> {
     /// The job of a `job` block in the API's shape.
     pub(super) fn job(&mut self, block: &Block) -> Json {
         let mut fields = Fields::new();
+        self.mark_block(&mut fields, block);
         match &block.labels[..] {
             [label] => {
                 fields.insert("ID".to_owned(), json!(&*label.text));
                 fields.insert("Name".to_owned(), json!(&*label.text));
+                self.mark(&mut fields, "ID", label.span, None);
+                self.mark(&mut fields, "Name", label.span, None);
             }
             [] => self.problem(block.open, "Missing name for job", "A job has one label, its ID."),
             [_, other, ..] => self.problem(other.span, "Extraneous label for job", "A job has one label, its ID."),
@@ -63,12 +69,25 @@ impl Decoder<'_> {
     /// Adds to the last problem where the value of the expression comes from.
     fn explain(&mut self, expr: &Expr) {
         let Some(origin) = self.origins.of_value(expr) else { return };
-        let cause = match origin {
-            Origin::Written(span) => Cause { text: String::new(), place: Some(self.evaluator.source.place(span)) },
-            Origin::Given(text) => Cause { text, place: None },
-        };
+        let cause = origin.as_cause(self.evaluator.source);
         if let Some(problem) = self.evaluator.problems.last_mut() {
             problem.cause = Some(cause);
+        }
+    }
+
+    fn mark(&mut self, fields: &mut Fields, field: &str, span: Span, expr: Option<&Expr>) {
+        if let Some(marks) = &mut self.marks {
+            marks.set(fields, field, span, expr.and_then(|expr| self.origins.of_value(expr)));
+        }
+    }
+
+    /// A block stands at its type and label; one that a dynamic block made comes from an entry of the collection as well.
+    fn mark_block(&mut self, fields: &mut Fields, block: &Block) {
+        if let Some(marks) = &mut self.marks {
+            let made = &*block.kind.text == "content";
+            let element = self.origins.iterators.last().filter(|_| made).map(|(_, element)| Origin::Written(element.span));
+            let span = block.labels.last().map_or(block.kind.span, |label| block.kind.span.to(label.span));
+            marks.set(fields, "", span, element);
         }
     }
 
@@ -116,7 +135,9 @@ impl Decoder<'_> {
         let name = &*attribute.name.text;
         if let Some(argument) = schema.arguments.iter().find(|argument| argument.name == name) {
             if let Some(value) = self.value(&attribute.value, argument) {
-                fields.insert(field_name(argument), value);
+                let field = field_name(argument);
+                self.mark(fields, &field, attribute.value.span, Some(&attribute.value));
+                fields.insert(field, value);
             }
             return;
         }
@@ -130,6 +151,7 @@ impl Decoder<'_> {
                 let value = self.evaluator.evaluate(&attribute.value);
                 let before = self.evaluator.problems.len();
                 if let Some(map) = self.text_map_value(value, attribute.value.span) {
+                    self.mark(fields, block.field, attribute.value.span, Some(&attribute.value));
                     fields.insert(block.field.to_owned(), map);
                 }
                 if self.evaluator.problems.len() > before {
@@ -210,7 +232,9 @@ impl Decoder<'_> {
         let value = match kind.content {
             Content::Body(schema) => {
                 let mut inner = Fields::new();
+                self.mark_block(&mut inner, block);
                 if let Some(label) = label {
+                    self.mark(&mut inner, kind.label, label.span, None);
                     inner.insert(kind.label.to_owned(), json!(&*label.text));
                 }
                 self.body(&block.body, label.map_or(block.open, |label| label.span), schema, &mut inner);
@@ -220,6 +244,9 @@ impl Decoder<'_> {
             Content::TextListMap => Json::Object(self.text_list_map(&block.body)),
             Content::Opaque => Json::Object(self.opaque(&block.body)),
         };
+        if !matches!(kind.content, Content::Body(_)) {
+            self.mark(fields, kind.field, block.kind.span, None);
+        }
         match kind.occurs {
             Occurs::Once | Occurs::LastCounts => {
                 fields.insert(kind.field.to_owned(), value);

@@ -5,9 +5,11 @@
 
 mod decode;
 mod origin;
+mod places;
 mod reference;
 mod schema;
 
+pub use places::Places;
 pub use reference::{Entry, reference, stale_sentences};
 
 use serde_json::Value as Json;
@@ -19,6 +21,7 @@ use crate::hcl::json::parse_json;
 use crate::hcl::parse::{parse_expression, parse_file, parse_string_template};
 use crate::hcl::value::Value;
 use crate::hcl::vars::{Inputs, resolve};
+use places::Marks;
 
 /// What a job file is read with.
 pub struct Options<'a> {
@@ -45,6 +48,32 @@ pub struct Parsed {
 ///
 /// All problems found, warnings included, in source order.
 pub fn parse_job(source: &Source, options: &Options<'_>) -> Result<Parsed, Vec<Problem>> {
+    let decoded = decode_job(source, options, None)?;
+    let mut problems = decoded.warnings;
+    match serde_json::from_value::<drover_api::Job>(decoded.json) {
+        Ok(job) => Ok(Parsed { job, warnings: sorted(problems) }),
+        Err(error) => {
+            problems.push(Problem::error("Invalid job", error.to_string()).at(source, decoded.place));
+            Err(sorted(problems))
+        }
+    }
+}
+
+/// Where the parts of the job stand that [`parse_job`] reads from the file; nowhere when it cannot be read.
+pub fn places(source: &Source, options: &Options<'_>) -> Places {
+    let marked = decode_job(source, options, Some(Marks::default()));
+    marked.map(|decoded| decoded.marks.unwrap_or_default().places(source, &decoded.json)).unwrap_or_default()
+}
+
+/// A job in the API's shape, not yet held against its types.
+struct Decoded {
+    json: Json,
+    warnings: Vec<Problem>,
+    place: Span,
+    marks: Option<Marks>,
+}
+
+fn decode_job(source: &Source, options: &Options<'_>, marks: Option<Marks>) -> Result<Decoded, Vec<Problem>> {
     let (mut body, mut problems) = read(source);
     if problems.iter().any(Problem::is_error) {
         return Err(sorted(problems));
@@ -60,19 +89,13 @@ pub fn parse_job(source: &Source, options: &Options<'_>) -> Result<Parsed, Vec<P
     let mut evaluator = Evaluator::new(source, options.host, Mode::Full, scope.budget);
     evaluator.enter("var".into(), scope.variables);
     evaluator.enter("local".into(), scope.locals);
-    let mut decoder = decode::Decoder { evaluator, origins: origin::Origins::of(&body, scope.given) };
+    let mut decoder = decode::Decoder { evaluator, origins: origin::Origins::of(&body, scope.given), marks };
     let json = decoder.job(job);
     problems.append(&mut decoder.evaluator.problems);
     if problems.iter().any(Problem::is_error) {
         return Err(sorted(problems));
     }
-    match serde_json::from_value::<drover_api::Job>(json) {
-        Ok(job) => Ok(Parsed { job, warnings: sorted(problems) }),
-        Err(error) => {
-            problems.push(Problem::error("Invalid job", error.to_string()).at(source, job.kind.span));
-            Err(sorted(problems))
-        }
-    }
+    Ok(Decoded { json, warnings: problems, place: job.kind.span, marks: decoder.marks })
 }
 
 /// Reads a job in the API's own JSON form, bare or as `{"Job": …}`.

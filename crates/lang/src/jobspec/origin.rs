@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::diag::Span;
+use crate::diag::{Cause, Source, Span};
 use crate::hcl::ast::{Body, Expr, ExprKind, Reference, Step};
 use crate::hcl::value::Value;
 
@@ -29,6 +29,16 @@ pub(super) enum Origin {
     Written(Span),
     /// From outside: in words.
     Given(String),
+}
+
+impl Origin {
+    /// As it is told with a problem.
+    pub(super) fn as_cause(&self, source: &Source) -> Cause {
+        match self {
+            Self::Written(span) => Cause { text: String::new(), place: Some(source.place(*span)) },
+            Self::Given(text) => Cause { text: text.clone(), place: None },
+        }
+    }
 }
 
 impl<'a> Origins<'a> {

@@ -1,5 +1,7 @@
 //! Access to the recorded results, and the way to report what differs from them.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 /// The records of `testdata/golden/<name>.jsonl`.
@@ -7,6 +9,14 @@ pub(crate) fn records(name: &str) -> Vec<Value> {
     let path = format!("{}/../../testdata/golden/{name}.jsonl", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("read {path}: {error}"));
     text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{path}: {error}"))).collect()
+}
+
+/// The records of a kind that `testdata/differences.toml` lists, each with its reason there.
+pub(crate) fn named_differences(kind: &str) -> BTreeSet<String> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/differences.toml");
+    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("read {path}: {error}"));
+    let begin = format!("record = \"{kind}/");
+    text.lines().filter_map(|line| line.strip_prefix(&begin)?.strip_suffix('"')).map(str::to_owned).collect()
 }
 
 /// The text of a member, empty when absent.

@@ -37,7 +37,12 @@ fn the_page_of_job_attributes_is_what_the_parser_reads() {
         let parent = entry.path.rsplit_once('.').map_or("the file", |(parent, _)| parent);
         let name = entry.path.rsplit('.').next().unwrap_or_default();
         let required = if entry.required { ", required" } else { "" };
-        let (default, field) = (default(entry.default), code(&entry.field));
+        let without = match entry.kind.as_str() {
+            _ if entry.required => "",
+            "true or false" => "false",
+            _ => "none",
+        };
+        let (default, field) = (default(if entry.default.is_empty() { without } else { entry.default }), code(&entry.field));
         let row = format!("| `{name}` | {} | {}{required} | {default} | `{}` | {field} |\n", entry.sentence, entry.kind, entry.example);
         match sections.iter_mut().find(|(section, _)| *section == parent) {
             Some((_, rows)) => rows.push_str(&row),
@@ -66,7 +71,8 @@ fn the_page_of_agent_configuration_is_what_the_reader_knows() {
         let top = entry.path.split('.').next().unwrap_or_default();
         let blocks = entries.iter().any(|other| other.path.starts_with(&format!("{top}.")));
         let section = if blocks { top } else { "the file" };
-        let default = if entry.default.is_empty() { String::new() } else { format!("`{}`", entry.default) };
+        assert!(!entry.default.is_empty(), "{} has no default", entry.path);
+        let default = default(&entry.default);
         let row =
             format!("| `{}` | {} | {} | {default} | `{}` | {} |\n", entry.path, entry.sentence, entry.kind, entry.example, entry.merging);
         match sections.values_mut().find(|(name, _)| name == section) {

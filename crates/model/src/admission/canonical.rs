@@ -85,6 +85,42 @@ pub fn canonicalize(job: &mut api::Job, surroundings: &Surroundings<'_>) {
     }
 }
 
+/// Fills in the defaults that clients fill in before they send a job: what only servers decide stays open.
+///
+/// # Compatibility
+///
+/// `Canonicalize` of `/v1/jobs/parse`.
+pub fn canonicalize_as_clients(job: &mut api::Job, surroundings: &Surroundings<'_>) {
+    let written = job.clone();
+    canonicalize(job, surroundings);
+    job.datacenters = written.datacenters;
+    job.node_pool = Some(written.node_pool.unwrap_or_default());
+    job.dispatch_idempotency_token = written.dispatch_idempotency_token;
+    let updates = matches!(job.r#type.as_deref(), Some("service" | "system"));
+    job.update = (updates || written.update.is_some()).then(|| merge_update(written.update.as_ref(), None));
+    for text in [&mut job.status, &mut job.status_description] {
+        text.get_or_insert_default();
+    }
+    for index in [&mut job.version, &mut job.create_index, &mut job.modify_index, &mut job.job_modify_index] {
+        index.get_or_insert_default();
+    }
+    job.stable.get_or_insert_default();
+    let groups = job.task_groups.iter_mut().flatten().zip(written.task_groups.iter().flatten());
+    for (group, written) in groups {
+        group.prevent_reschedule_on_lost = written.prevent_reschedule_on_lost;
+        for (task, written) in group.tasks.iter_mut().flatten().zip(written.tasks.iter().flatten()) {
+            task.identity.clone_from(&written.identity);
+            let asked = written.resources.clone().unwrap_or_default();
+            if let Some(resources) = &mut task.resources {
+                resources.disk_mb = asked.disk_mb;
+                resources.iops = asked.iops;
+                resources.memory_max_mb = asked.memory_max_mb;
+                resources.secrets_mb = asked.secrets_mb;
+            }
+        }
+    }
+}
+
 /// Brings a canonical job into the form that is stored: without what is not kept, with the tasks and ports that its
 /// services bring along, and with the constraints that follow from all of it.
 pub fn complete(job: &mut api::Job) {

@@ -12,7 +12,7 @@ mod tasks;
 mod validate;
 mod warnings;
 
-pub use canonical::{Surroundings, canonicalize, complete, complete_with};
+pub use canonical::{Surroundings, canonicalize, canonicalize_as_clients, complete, complete_with};
 pub use identities::{DefaultIdentity, Peers};
 pub use implied::imply_constraints;
 pub use validate::{JobProblems, validate, validate_with};

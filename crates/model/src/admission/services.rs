@@ -22,35 +22,42 @@ pub(super) fn group_services(problems: &mut JobProblems, group: &api::TaskGroup)
     for (position, service) in services.iter().enumerate() {
         let mut own = JobProblems::default();
         service_rules(&mut own, service);
-        inner.nest(format_args!("Service[{position}] {} validation failed", service.name), own);
-        inner.check(service.address_mode == "driver", || {
+        inner.entry("Services", position).nest(format_args!("Service[{position}] {} validation failed", service.name), own);
+        inner.at(format!("Services[{position}].AddressMode")).check(service.address_mode == "driver", || {
             format!(
                 "service {:?} cannot use address_mode=\"driver\", only services defined in a \"task\" block can use this mode",
                 service.name
             )
         });
-        for check in service.checks.iter().flatten() {
+        for (place, check) in service.checks.iter().flatten().enumerate() {
             let known = check.task_name.is_empty() || group.tasks.iter().flatten().any(|task| task.name == check.task_name);
-            inner.check(!known, || format!("Check {} invalid: refers to non-existent task {}", check.name, check.task_name));
+            inner
+                .at(format!("Services[{position}].Checks[{place}].TaskName"))
+                .check(!known, || format!("Check {} invalid: refers to non-existent task {}", check.name, check.task_name));
         }
     }
     unique(&mut inner, services, "group");
     let all = || services.iter().chain(group.tasks.iter().flatten().flat_map(|task| task.services.iter().flatten()));
     let providers: BTreeSet<&str> =
         all().map(|service| service.provider.as_str()).filter(|provider| matches!(*provider, "consul" | "nomad")).collect();
-    inner.check(providers.len() > 1, || "Multiple service providers used: task group services must use the same provider".to_owned());
-    problems.nest("Task group service validation failed", inner);
+    inner
+        .at("Services")
+        .check(providers.len() > 1, || "Multiple service providers used: task group services must use the same provider".to_owned());
+    problems.at("").nest("Task group service validation failed", inner);
     let mut checks = JobProblems::default();
-    for service in services {
-        for check in service.checks.iter().flatten() {
-            checks.check(check.r#type == "script" && check.task_name.is_empty() && service.task_name.is_empty(), || {
-                format!(
-                    "Service [{}]->{} or Check {} must specify task parameter",
-                    group.name.as_deref().unwrap_or_default(),
-                    service.name,
-                    check.name
-                )
-            });
+    for (position, service) in services.iter().enumerate() {
+        for (place, check) in service.checks.iter().flatten().enumerate() {
+            checks.at(format!("Services[{position}].Checks[{place}]")).check(
+                check.r#type == "script" && check.task_name.is_empty() && service.task_name.is_empty(),
+                || {
+                    format!(
+                        "Service [{}]->{} or Check {} must specify task parameter",
+                        group.name.as_deref().unwrap_or_default(),
+                        service.name,
+                        check.name
+                    )
+                },
+            );
         }
     }
     problems.nest("Task group service check validation failed", checks);
@@ -68,8 +75,8 @@ pub(super) fn task_services(problems: &mut JobProblems, group: &api::TaskGroup, 
     for (position, service) in services.iter().enumerate() {
         let mut own = JobProblems::default();
         service_rules(&mut own, service);
-        inner.nest(format_args!("Service[{position}] {} validation failed", service.name), own);
-        inner.check(service.connect.is_some(), || {
+        inner.entry("Services", position).nest(format_args!("Service[{position}] {} validation failed", service.name), own);
+        inner.at(format!("Services[{position}].Connect")).check(service.connect.is_some(), || {
             format!("service {:?} cannot have \"connect\" block, only services defined in a \"group\" block can", service.name)
         });
     }
@@ -82,11 +89,9 @@ pub(super) fn task_services(problems: &mut JobProblems, group: &api::TaskGroup, 
         }
     }
     for (label, names) in missing {
-        inner.add(format!("port label {label:?} referenced by services {} does not exist", names.join(", ")));
+        inner.at("Services").add(format!("port label {label:?} referenced by services {} does not exist", names.join(", ")));
     }
-    if !inner.is_empty() {
-        problems.add(inner.to_string());
-    }
+    problems.at("").list(inner);
 }
 
 fn unique(problems: &mut JobProblems, services: &[api::Service], place: &str) {
@@ -96,149 +101,148 @@ fn unique(problems: &mut JobProblems, services: &[api::Service], place: &str) {
         .filter(|service| !seen.insert((&service.name, &service.port_label)))
         .map(|service| format!("{place}->{}", service.name))
         .collect();
-    problems.check(!twice.is_empty(), || format!("Services are not unique: {:?}", twice).replace('"', ""));
+    problems.at("Services").check(!twice.is_empty(), || format!("Services are not unique: {:?}", twice).replace('"', ""));
 }
 
 fn service_rules(problems: &mut JobProblems, service: &api::Service) {
     let name = service.name.as_str();
     let plain = if name.contains("${") { "x" } else { name };
-    problems.check(!crate::service_name_is_valid(plain), || {
+    problems.at("Name").check(!crate::service_name_is_valid(plain), || {
         format!(
             "Service name must be valid per RFC 1123 and can contain only alphanumeric characters or dashes and must be no longer than 63 characters: {name:?}"
         )
     });
-    problems.check(!matches!(service.address_mode.as_str(), "auto" | "host" | "driver" | "alloc" | "alloc_ipv6"), || {
+    problems.at("AddressMode").check(!matches!(service.address_mode.as_str(), "auto" | "host" | "driver" | "alloc" | "alloc_ipv6"), || {
         format!("Service address_mode must be \"auto\", \"host\", or \"driver\"; not {:?}", service.address_mode)
     });
-    problems.check(!service.address.is_empty() && service.address_mode != "auto", || {
+    problems.at("Address").check(!service.address.is_empty() && service.address_mode != "auto", || {
         "Service address_mode must be \"auto\" if address is set".to_owned()
     });
-    problems.check(!matches!(service.on_update.as_str(), "require_healthy" | "ignore_warnings" | "ignore"), || {
+    problems.at("OnUpdate").check(!matches!(service.on_update.as_str(), "require_healthy" | "ignore_warnings" | "ignore"), || {
         format!("Service on_update must be \"require_healthy\", \"ignore_warnings\", or \"ignore\"; not {:?}", service.on_update)
     });
-    problems.check(!KINDS.contains(&service.kind.as_str()), || format!("Service {name} kind must be one of consul service kind or empty"));
+    problems
+        .at("Kind")
+        .check(!KINDS.contains(&service.kind.as_str()), || format!("Service {name} kind must be one of consul service kind or empty"));
     match service.provider.as_str() {
         "nomad" => {
-            problems.check(service.connect.is_some(), || "Service with provider nomad cannot include Connect blocks".to_owned());
-            for check in service.checks.iter().flatten() {
-                nomad_check(problems, check);
+            problems
+                .at("Connect")
+                .check(service.connect.is_some(), || "Service with provider nomad cannot include Connect blocks".to_owned());
+            for (place, check) in service.checks.iter().flatten().enumerate() {
+                nomad_check(problems, place, check);
             }
         }
         "consul" => {
-            for check in service.checks.iter().flatten() {
-                consul_check(problems, service, check);
+            for (place, check) in service.checks.iter().flatten().enumerate() {
+                if let Some((field, problem)) = first_consul_problem(service, check) {
+                    problems.at(format!("Checks[{place}].{field}")).add(format!("Check {} invalid: {problem}", check.name));
+                }
             }
             if let Some(connect) = &service.connect {
                 connect_rules(problems, service, connect);
             }
             if let Some(identity) = &service.identity {
                 let audience = identity.audience.as_ref().is_some_and(|list| !list.is_empty());
-                problems.check(!audience, || "Service identity must provide at least one target aud value".to_owned());
+                problems.at("Identity").check(!audience, || "Service identity must provide at least one target aud value".to_owned());
             }
         }
-        other => problems.add(format!("Service provider must be \"consul\", or \"nomad\"; not {other:?}")),
+        other => problems.at("Provider").add(format!("Service provider must be \"consul\", or \"nomad\"; not {other:?}")),
     }
 }
 
-fn nomad_check(problems: &mut JobProblems, check: &api::ServiceCheck) {
+fn nomad_check(problems: &mut JobProblems, place: usize, check: &api::ServiceCheck) {
     let kind = check.r#type.to_lowercase();
-    if !matches!(kind.as_str(), "http" | "tcp") {
-        problems.add(format!("invalid check type ({:?}), must be one of tcp, http", check.r#type));
-        return;
-    }
-    if check.on_update == "ignore_warnings" {
-        problems.add("on_update may only be set to ignore_warnings for Consul service checks");
-        return;
-    }
-    if let Some(problem) = common_check(check) {
-        problems.add(problem);
+    let found = if !matches!(kind.as_str(), "http" | "tcp") {
+        Some(("Type", format!("invalid check type ({:?}), must be one of tcp, http", check.r#type)))
+    } else if check.on_update == "ignore_warnings" {
+        Some(("OnUpdate", "on_update may only be set to ignore_warnings for Consul service checks".to_owned()))
+    } else {
+        common_check(check)
+    };
+    if let Some((field, problem)) = found {
+        problems.at(format!("Checks[{place}].{field}")).add(problem);
     }
 }
+
+/// The first rule that a check breaks, with the field that does.
+type Flaw = Option<(&'static str, String)>;
 
 /// The first rule that a check of either provider breaks.
-fn common_check(check: &api::ServiceCheck) -> Option<String> {
+fn common_check(check: &api::ServiceCheck) -> Flaw {
     if check.r#type.eq_ignore_ascii_case("http") {
         if check.path.is_empty() {
-            return Some("http type must have http path".to_owned());
+            return Some(("Path", "http type must have http path".to_owned()));
         }
         if check.path.contains("://") || !check.path.starts_with('/') && check.path.contains(':') {
-            return Some("http type must have relative http path".to_owned());
+            return Some(("Path", "http type must have relative http path".to_owned()));
         }
     }
-    for (name, value) in [("interval", check.interval), ("timeout", check.timeout)] {
+    for (name, shown, value) in [("interval", "Interval", check.interval), ("timeout", "Timeout", check.timeout)] {
         if value == 0 {
-            let shown = if name == "interval" { "Interval" } else { "Timeout" };
-            return Some(format!("missing required value {name}. {shown} cannot be less than 1s"));
+            return Some((shown, format!("missing required value {name}. {shown} cannot be less than 1s")));
         }
         if value < SECOND {
-            return Some(format!("{name} ({}) cannot be lower than 1s", go_duration(value)));
+            return Some((shown, format!("{name} ({}) cannot be lower than 1s", go_duration(value))));
         }
     }
     restart_rules(check)
 }
 
-fn restart_rules(check: &api::ServiceCheck) -> Option<String> {
+fn restart_rules(check: &api::ServiceCheck) -> Flaw {
     let restart = check.check_restart.as_ref()?;
     let mut inner = JobProblems::default();
     inner.check(restart.limit < 0, || format!("limit must be greater than or equal to 0 but found {}", restart.limit));
     let grace = restart.grace.unwrap_or(0);
     inner.check(grace < 0, || format!("grace period must be greater than or equal to 0 but found {grace}"));
-    (!inner.is_empty()).then(|| inner.to_string())
+    (!inner.is_empty()).then(|| ("CheckRestart", inner.to_string()))
 }
 
-fn consul_check(problems: &mut JobProblems, service: &api::Service, check: &api::ServiceCheck) {
-    if let Some(problem) = first_consul_problem(service, check) {
-        problems.add(format!("Check {} invalid: {problem}", check.name));
-    }
-}
-
-fn first_consul_problem(service: &api::Service, check: &api::ServiceCheck) -> Option<String> {
+fn first_consul_problem(service: &api::Service, check: &api::ServiceCheck) -> Flaw {
     let kind = check.r#type.to_lowercase();
     if !matches!(kind.as_str(), "grpc" | "tcp" | "http" | "script") {
-        return Some(format!("invalid check type ({:?}), must be one of grpc, tcp, http, script", check.r#type));
+        return Some(("Type", format!("invalid check type ({:?}), must be one of grpc, tcp, http, script", check.r#type)));
     }
     if kind == "script" && check.command.is_empty() {
-        return Some("script type must have a valid script path".to_owned());
+        return Some(("Command", "script type must have a valid script path".to_owned()));
     }
-    if let Some(problem) = common_check(check) {
-        return Some(problem);
+    if let Some(flaw) = common_check(check) {
+        return Some(flaw);
     }
     if !matches!(check.initial_status.as_str(), "" | "passing" | "warning" | "critical") {
-        return Some(format!(
-            "invalid initial check state ({}), must be one of \"passing\", \"warning\", \"critical\" or empty",
-            check.initial_status
-        ));
+        let states = "must be one of \"passing\", \"warning\", \"critical\" or empty";
+        return Some(("InitialStatus", format!("invalid initial check state ({}), {states}", check.initial_status)));
     }
     match check.address_mode.as_str() {
         "" | "host" | "driver" | "alloc" | "alloc_ipv6" => {}
-        "auto" => return Some("invalid address_mode \"auto\" - auto only valid for services".to_owned()),
-        other => return Some(format!("invalid address_mode {other:?}")),
+        "auto" => return Some(("AddressMode", "invalid address_mode \"auto\" - auto only valid for services".to_owned())),
+        other => return Some(("AddressMode", format!("invalid address_mode {other:?}"))),
     }
     if check.on_update == "ignore" && check.check_restart.as_ref().is_some_and(|restart| restart.limit > 0) {
-        return Some("on_update value \"ignore\" is not compatible with check_restart".to_owned());
+        return Some(("OnUpdate", "on_update value \"ignore\" is not compatible with check_restart".to_owned()));
     }
-    for (name, value) in [
-        ("success_before_passing", check.success_before_passing),
-        ("failures_before_critical", check.failures_before_critical),
-        ("failures_before_warning", check.failures_before_warning),
+    for (name, field, value) in [
+        ("success_before_passing", "SuccessBeforePassing", check.success_before_passing),
+        ("failures_before_critical", "FailuresBeforeCritical", check.failures_before_critical),
+        ("failures_before_warning", "FailuresBeforeWarning", check.failures_before_warning),
     ] {
         if value > 0 && kind == "script" {
-            return Some(format!("{name} not supported for check of type \"script\""));
+            return Some((field, format!("{name} not supported for check of type \"script\"")));
         }
     }
     if check.notes.len() > NOTES_MAX {
-        return Some(format!("notes must not be longer than {NOTES_MAX} characters"));
+        return Some(("Notes", format!("notes must not be longer than {NOTES_MAX} characters")));
     }
     let sidecar = service.connect.as_ref().is_some_and(|connect| connect.sidecar_service.is_some());
-    (check.expose && !sidecar && service.connect.is_some()).then(|| "expose is only for services with a sidecar".to_owned())
+    (check.expose && !sidecar && service.connect.is_some()).then(|| ("Expose", "expose is only for services with a sidecar".to_owned()))
 }
 
 fn connect_rules(problems: &mut JobProblems, service: &api::Service, connect: &api::ConsulConnect) {
     let forms = [connect.native, connect.sidecar_service.is_some(), connect.gateway.is_some()];
-    problems.check(forms.iter().filter(|form| **form).count() != 1, || {
+    problems.at("Connect").check(forms.iter().filter(|form| **form).count() != 1, || {
         "Consul Connect must be exclusively native, make use of a sidecar, or represent a Gateway".to_owned()
     });
-    problems.check(connect.native && service.task_name.is_empty(), || {
+    problems.at("TaskName").check(connect.native && service.task_name.is_empty(), || {
         format!("Service {} is Connect Native and requires setting the task", service.name)
     });
     if let Some(proxy) = connect.sidecar_service.as_ref().and_then(|sidecar| sidecar.proxy.as_ref())
@@ -276,20 +280,18 @@ fn transparent_rules(problems: &mut JobProblems, transparent: &api::ConsulTransp
     for user in transparent.exclude_u_ids.iter().flatten().filter(|user| bad_user(user)) {
         inner.add(format!("transparent proxy block has invalid ExcludeUIDs field: invalid user ID {user:?}: invalid syntax"));
     }
-    if !inner.is_empty() {
-        problems.add(inner.to_string());
-    }
+    problems.at("Connect.SidecarService.Proxy.TransparentProxy").list(inner);
 }
 
 fn gateway_rules(problems: &mut JobProblems, gateway: &api::ConsulGateway) {
     let kinds = [gateway.ingress.is_some(), gateway.terminating.is_some(), gateway.mesh.is_some()];
     if kinds.iter().filter(|kind| **kind).count() != 1 {
-        problems.add("One Consul Gateway Configuration must be set");
+        problems.at("Connect.Gateway").add("One Consul Gateway Configuration must be set");
         return;
     }
     if let Some(proxy) = &gateway.proxy {
         let discovery = proxy.envoy_dns_discovery_type.as_str();
-        problems.check(!matches!(discovery, "" | "STRICT_DNS" | "LOGICAL_DNS"), || {
+        problems.at("Connect.Gateway").check(!matches!(discovery, "" | "STRICT_DNS" | "LOGICAL_DNS"), || {
             "Consul Gateway Proxy Envoy DNS Discovery type must be STRICT_DNS or LOGICAL_DNS".to_owned()
         });
     }
@@ -298,14 +300,14 @@ fn gateway_rules(problems: &mut JobProblems, gateway: &api::ConsulGateway) {
     }
     if let Some(terminating) = &gateway.terminating {
         let services = terminating.services.as_deref().unwrap_or_default();
-        problems.check(services.is_empty(), || "Consul Terminating Gateway requires at least one service".to_owned());
+        problems.at("Connect.Gateway").check(services.is_empty(), || "Consul Terminating Gateway requires at least one service".to_owned());
         for linked in services {
-            problems.check(linked.name.is_empty(), || "Consul Linked Service requires Name".to_owned());
+            problems.at("Connect.Gateway").check(linked.name.is_empty(), || "Consul Linked Service requires Name".to_owned());
             let (authority, certificate, key) = (!linked.ca_file.is_empty(), !linked.cert_file.is_empty(), !linked.key_file.is_empty());
             if (certificate || key) && !authority {
-                problems.add("Consul Linked Service TLS requires CAFile");
+                problems.at("Connect.Gateway").add("Consul Linked Service TLS requires CAFile");
             } else if certificate != key {
-                problems.add("Consul Linked Service TLS Cert and Key must both be set");
+                problems.at("Connect.Gateway").add("Consul Linked Service TLS Cert and Key must both be set");
             }
         }
     }
@@ -313,18 +315,18 @@ fn gateway_rules(problems: &mut JobProblems, gateway: &api::ConsulGateway) {
 
 fn ingress_rules(problems: &mut JobProblems, ingress: &api::ConsulIngressConfigEntry) {
     let listeners = ingress.listeners.as_deref().unwrap_or_default();
-    problems.check(listeners.is_empty(), || "Consul Ingress Gateway requires at least one listener".to_owned());
+    problems.at("Connect.Gateway").check(listeners.is_empty(), || "Consul Ingress Gateway requires at least one listener".to_owned());
     for listener in listeners {
-        problems.check(listener.port <= 0, || "Consul Ingress Listener requires valid Port".to_owned());
+        problems.at("Connect.Gateway").check(listener.port <= 0, || "Consul Ingress Listener requires valid Port".to_owned());
         let protocol = listener.protocol.as_str();
-        problems.check(!matches!(protocol, "tcp" | "http" | "http2" | "grpc"), || {
+        problems.at("Connect.Gateway").check(!matches!(protocol, "tcp" | "http" | "http2" | "grpc"), || {
             format!("Consul Ingress Listener requires protocol of tcp, http, http2, grpc, got {protocol:?}")
         });
         let services = listener.services.as_deref().unwrap_or_default();
-        problems.check(services.is_empty(), || "Consul Ingress Listener requires one or more services".to_owned());
+        problems.at("Connect.Gateway").check(services.is_empty(), || "Consul Ingress Listener requires one or more services".to_owned());
         for service in services {
-            problems.check(service.name.is_empty(), || "Consul Ingress Service requires a name".to_owned());
-            problems.check(service.name == "*" && protocol == "tcp", || {
+            problems.at("Connect.Gateway").check(service.name.is_empty(), || "Consul Ingress Service requires a name".to_owned());
+            problems.at("Connect.Gateway").check(service.name == "*" && protocol == "tcp", || {
                 "Consul Ingress Service doesn't support wildcard name for \"tcp\" protocol".to_owned()
             });
         }
@@ -333,7 +335,8 @@ fn ingress_rules(problems: &mut JobProblems, ingress: &api::ConsulIngressConfigE
 
 /// What the mesh asks of groups as a whole: a network of its own, names, distinct addresses.
 pub(super) fn mesh(problems: &mut JobProblems, job: &api::Job) {
-    for group in job.task_groups.iter().flatten() {
+    for (position, group) in job.task_groups.iter().flatten().enumerate() {
+        let path = || format!("TaskGroups[{position}]");
         let name = group.name.as_deref().unwrap_or_default();
         let networks = group.networks.as_deref().unwrap_or_default();
         let mode = networks.first().map_or("", |network| network.mode.as_str());
@@ -344,7 +347,7 @@ pub(super) fn mesh(problems: &mut JobProblems, job: &api::Job) {
         let wrong_count = || format!("must have exactly one network for Consul Connect: group {name:?} has {} networks", networks.len());
         let services = || group.services.iter().flatten();
         for service in services().filter(|service| service.connect.is_some()) {
-            problems.check(service.name.chars().any(char::is_uppercase), || {
+            problems.at(path()).check(service.name.chars().any(char::is_uppercase), || {
                 format!("Consul Connect service name {:?} in group {name:?} must not contain uppercase characters", service.name)
             });
         }
@@ -352,38 +355,40 @@ pub(super) fn mesh(problems: &mut JobProblems, job: &api::Job) {
         let native = services().any(|service| service.connect.as_ref().is_some_and(|connect| connect.native));
         if sidecar && !native {
             if networks.len() != 1 {
-                problems.add(format!("connect sidecar: {}", wrong_count()));
+                problems.at(path()).add(format!("connect sidecar: {}", wrong_count()));
             } else if !behind_bridge {
-                problems.add(format!("connect sidecar: {}", wrong_mode()));
+                problems.at(path()).add(format!("connect sidecar: {}", wrong_mode()));
             }
         }
         for service in services() {
             let Some(gateway) = service.connect.as_ref().and_then(|connect| connect.gateway.as_ref()) else { continue };
-            problems.check(gateway.mesh.is_some() && service.port_label.is_empty(), || {
+            problems.at(path()).check(gateway.mesh.is_some() && service.port_label.is_empty(), || {
                 format!("{CANNOT_BE_MADE}service.port must be set for mesh gateway service")
             });
-            problems.check(networks.len() != 1, || format!("connect gateway: {}", wrong_count()));
+            problems.at(path()).check(networks.len() != 1, || format!("connect gateway: {}", wrong_count()));
         }
         for service in services().filter(|service| service.connect.as_ref().is_some_and(|connect| connect.native)) {
             let task = service.task_name.as_str();
             let known = task.is_empty() || group.tasks.iter().flatten().any(|own| own.name == task);
-            problems.check(!known, || {
+            problems.at(path()).check(!known, || {
                 format!("{CANNOT_BE_MADE}task {task} named by Consul Connect Native service {name}->{} does not exist", service.name)
             });
         }
         let exposed = services().any(|service| service.checks.iter().flatten().any(exposable));
         if exposed && !sidecar {
             if behind_bridge {
-                problems.add(format!("connect expose check: group {name:?} has an exposed check, but no service with a sidecar"));
+                problems
+                    .at(path())
+                    .add(format!("connect expose check: group {name:?} has an exposed check, but no service with a sidecar"));
             } else {
-                problems.add(format!("connect expose check: {}", wrong_mode()));
+                problems.at(path()).add(format!("connect expose check: {}", wrong_mode()));
             }
         }
-        upstream_addresses(problems, group, name);
+        upstream_addresses(problems, group, &path(), name);
     }
 }
 
-fn upstream_addresses(problems: &mut JobProblems, group: &api::TaskGroup, name: &str) {
+fn upstream_addresses(problems: &mut JobProblems, group: &api::TaskGroup, path: &str, name: &str) {
     let mut seen: BTreeMap<(String, i64), &str> = BTreeMap::new();
     for service in group.services.iter().flatten() {
         let sidecar = service.connect.as_ref().and_then(|connect| connect.sidecar_service.as_ref());
@@ -393,7 +398,7 @@ fn upstream_addresses(problems: &mut JobProblems, group: &api::TaskGroup, name: 
             }
             let address = (upstream.local_bind_address.clone(), upstream.local_bind_port);
             if let Some(other) = seen.get(&address) {
-                problems.add(format!(
+                problems.at(path).add(format!(
                     "Consul Connect services {:?} and {other:?} in group {name:?} using same address for upstreams ({}:{})",
                     service.name, address.0, address.1
                 ));

@@ -92,7 +92,7 @@ fn stored_jobs_agree_with_the_records() {
                 found.push(format!("ours {ours:?}, record {wanted:?}"));
             }
         } else {
-            found.extend(problems.0.iter().map(|problem| format!("refused: {problem:?}")));
+            found.extend(problems.texts.iter().map(|problem| format!("refused: {problem:?}")));
             let domain = Job::from_api(admitted.clone());
             // Through the binary form, as the log would carry it.
             let domain: Job = minicbor::decode(&minicbor::to_vec(&domain).unwrap()).unwrap();
@@ -148,7 +148,7 @@ fn wrong_jobs_have_the_recorded_problems() {
         let peers = if record["agent"] == "wi" { peers() } else { Peers::default() };
         let problems = validate_with(&admit(&serde_json::to_value(&job).unwrap(), &peers), &peers);
         // A server answers these as they are, without looking further.
-        let ours = problems.refusal().map_or(problems.0.clone(), |refusal| vec![format!("500 {refusal}")]);
+        let ours = problems.refusal().map_or(problems.texts.clone(), |refusal| vec![format!("500 {refusal}")]);
         let submitted =
             record["messages"][0].as_str().and_then(|message| message.strip_prefix("Error submitting job: Unexpected response code: "));
         let submitted = submitted.map(|message| message.replacen(" (", " ", 1)).map(|message| message.trim_end_matches(')').to_owned());
@@ -300,7 +300,7 @@ fn actions_have_names_of_one_word_once_in_each_task() {
         let task = |name: &str, names: &[&str]| serde_json::json!({"Name": name, "Driver": "mock_driver", "Config": {}, "Actions": actions(names)});
         let tasks = serde_json::json!([task("one", first), task("two", second)]);
         let job = serde_json::json!({"ID": "x", "Name": "x", "Datacenters": ["*"], "TaskGroups": [{"Name": "g", "Tasks": tasks}]});
-        validate_with(&admit(&job, &Peers::default()), &Peers::default()).0.join("\n")
+        validate_with(&admit(&job, &Peers::default()), &Peers::default()).texts.join("\n")
     };
     let long = "a".repeat(128);
     assert_eq!(problems(&["greet", "flush-cache", "Ä/ö.x", &long], &["greet"]), "");

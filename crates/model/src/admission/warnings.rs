@@ -133,7 +133,7 @@ fn task_warnings(inner: &mut JobProblems, task: &api::Task) {
     }
     for identity in task.identities.iter().flatten() {
         let list = identity_warnings(identity).into_iter().map(|warning| format!("Identity[{}] {warning}", identity.name)).collect();
-        let own = JobProblems(list);
+        let own = JobProblems { texts: list, found: Vec::new() };
         if !own.is_empty() {
             inner.add(own.to_string());
         }

@@ -291,6 +291,7 @@ const LEVEL_2: &str = include_str!("../../../../testdata/golden/commands-level-2
 fn samples_of_level_2() -> Vec<(&'static str, Change)> {
     let gone = Preemption { id: AllocId::from_random(8), by: AllocId::from_random(3) };
     let first = Plan { preemptions: vec![gone], ..plan() };
+    let limited = SchedulerConfig { node_limit_for_feasibility_checks: 100, ..SchedulerConfig::initial() };
     let second = Plan { deployment: None, joins: Some(DeploymentId::from_random(2)), ..plan() };
     let pool = NodePool {
         name: "gpu".into(),

@@ -48,7 +48,7 @@ fn files_of_every_day_survive_all_their_forms() {
         complete(&mut admitted);
         let problems = validate(&admitted);
         wrong.extend(
-            problems.0.iter().filter(|text| !NOT_BUILT.iter().any(|known| text.contains(known))).map(|text| format!("{name}: {text}")),
+            problems.texts.iter().filter(|text| !NOT_BUILT.iter().any(|known| text.contains(known))).map(|text| format!("{name}: {text}")),
         );
         // Being admitted twice is being admitted once.
         let mut twice = admitted.clone();

@@ -7,7 +7,7 @@ use drover_macros::proves;
 use drover_rt::RealDisk;
 
 use super::*;
-use crate::{Consensus, Machine, MachineError, Options, Refusal, Storage};
+use crate::{Consensus, LogLimits, Machine, MachineError, Options, Refusal, Storage};
 
 #[derive(Default)]
 struct Words(StdMutex<Vec<String>>);
@@ -48,8 +48,7 @@ fn options(directory: &Path, snapshot_every: u64) -> Options {
             directory: directory.to_owned(),
             log: DiskLogOptions { segment_bytes: 2_000, prefill_bytes: 512, planted: None },
         },
-        snapshot_every,
-        trailing_logs: 5,
+        limits: Arc::new(LogLimits::new(snapshot_every, 5)),
         seed: 1,
     }
 }
@@ -95,6 +94,31 @@ async fn what_was_acknowledged_is_there_after_a_restart_also_behind_snapshots() 
     assert!(directory.path().join("snapshot").exists());
     let segments = std::fs::read_dir(directory.path().join("log")).unwrap().count();
     assert!(segments < 8, "old segments are removed: {segments}");
+}
+
+#[tokio::test]
+async fn limits_of_the_log_change_while_it_runs() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = options(directory.path(), 1_000_000);
+    let limits = Arc::clone(&options.limits);
+    let (consensus, _) = open(options).await;
+    let snapshot = directory.path().join("snapshot");
+    for number in 0..60 {
+        say(&consensus, &format!("before {number}")).await.unwrap();
+    }
+    assert!(!snapshot.exists(), "the log is not long enough");
+    let kept = || crate::inspect(directory.path()).unwrap().entries.len();
+    assert!(kept() >= 60);
+    limits.set(10, 3);
+    // Each of these may find the snapshot finished that one before it asked for.
+    let mut said = 0;
+    while !snapshot.exists() || kept() > 40 {
+        say(&consensus, &format!("after {said}")).await.unwrap();
+        said += 1;
+        assert!(said < 2_000, "no snapshot, or {} entries", kept());
+    }
+    limits.set(1_000_000, 1_000_000);
+    consensus.shutdown().await;
 }
 
 #[tokio::test]

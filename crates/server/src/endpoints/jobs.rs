@@ -92,20 +92,22 @@ impl Server {
         let mut problems = validate_with(&job, &self.0.config.peers);
         let highest = i64::from(self.0.config.job_max_priority);
         if job.priority.is_some_and(|priority| priority > highest && priority <= 100) {
-            problems.0.push(format!("job priority must be between [1, {highest}]"));
+            problems.push("Priority", format!("job priority must be between [1, {highest}]"));
         }
         let counted =
             job.task_groups.iter().flatten().map(|group| u64::try_from(group.count.unwrap_or(1)).unwrap_or(0)).fold(0, u64::saturating_add);
-        problems.0.extend(self.too_many(job.r#type.as_deref().unwrap_or_default(), counted));
+        if let Some(problem) = self.too_many(job.r#type.as_deref().unwrap_or_default(), counted) {
+            problems.push("TaskGroups", problem);
+        }
         let (namespace, pool) = (job.namespace.as_deref().unwrap_or_default(), job.node_pool.as_deref().unwrap_or_default());
         let id = job.id.as_deref().unwrap_or_default();
         let state = self.snapshot();
         match state.namespace(namespace) {
-            Some(namespace) => problems.0.extend(namespace.problems(&Job::from_api(job.clone()))),
-            None => problems.0.push(format!("job {id:?} is in nonexistent namespace {namespace:?}")),
+            Some(namespace) => namespace.problems(&Job::from_api(job.clone())).into_iter().for_each(|problem| problems.push("", problem)),
+            None => problems.push("Namespace", format!("job {id:?} is in nonexistent namespace {namespace:?}")),
         }
         if state.node_pool(pool).is_none() {
-            problems.0.push(format!("job {id:?} is in nonexistent node pool {pool:?}"));
+            problems.push("NodePool", format!("job {id:?} is in nonexistent node pool {pool:?}"));
         }
         let warnings = self.warnings(&job);
         (job, problems, warnings)

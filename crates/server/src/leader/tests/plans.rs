@@ -42,7 +42,7 @@ async fn held() -> (Region, mpsc::Sender<PlanRequest>, PlanRequest, oneshot::Rec
 #[proves("EVL-044")]
 #[tokio::test(start_paused = true)]
 async fn who_had_a_plan_cut_tries_again_on_a_state_that_has_what_was_committed() {
-    let (region, plans, mut request, answer) = held().await;
+    let (region, plans, mut request, answer) = Box::pin(held()).await;
     // The second node is not there: half of the plan is committed.
     request.plan.placements.push(placement(100, 2));
     let before = region.server.snapshot().index();
@@ -61,7 +61,7 @@ async fn who_had_a_plan_cut_tries_again_on_a_state_that_has_what_was_committed()
 #[proves("EVL-046")]
 #[tokio::test(start_paused = true)]
 async fn a_plan_of_a_state_that_does_not_come_has_failed_after_ten_seconds() {
-    let (region, plans, mut request, mut answer) = held().await;
+    let (region, plans, mut request, mut answer) = Box::pin(held()).await;
     request.needed = 10_000;
     plans.send(request).await.unwrap();
     region.clock.sleep(Duration::from_millis(9_900)).await;
