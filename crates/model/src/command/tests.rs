@@ -301,7 +301,6 @@ fn samples_of_level_2() -> Vec<(&'static str, Change)> {
         memory_oversubscription: Some(true),
         ..NodePool::default()
     };
-    let limited = SchedulerConfig { node_limit_for_feasibility_checks: 100, ..SchedulerConfig::initial() };
     vec![
         ("shared-plans", Change::SharedPlans(vec![first, second])),
         ("scheduler-config", Change::SchedulerConfig { config: limited, enforce_index: Some(3) }),
