@@ -307,15 +307,6 @@ fn operator_routes() -> Vec<Route<Agent>> {
 
 /// What is not part of this version: a clear word instead of an unknown path.
 fn missing_routes() -> Vec<Route<Agent>> {
-    let mut routes = Vec::new();
-    for (feature, patterns) in [(
-        "the root keyring's operations",
-        &["/v1/operator/keyring/keys", "/v1/operator/keyring/rotate", "/v1/operator/keyring/key/{key_id}"],
-    )] {
-        routes.extend(patterns.iter().map(|pattern| {
-            let route = Route::missing(pattern, feature);
-            if pattern.starts_with("/v1/client/") { route.cors() } else { route }
-        }));
-    }
-    routes
+    let patterns = ["/v1/operator/keyring/keys", "/v1/operator/keyring/rotate", "/v1/operator/keyring/key/{key_id}"];
+    patterns.iter().map(|pattern| Route::missing(pattern, "the root keyring's operations")).collect()
 }

@@ -65,7 +65,7 @@ impl Whole {
     pub(crate) async fn told(config: Config, told: drover_api::AgentConfig) -> Self {
         let scope = TaskScope::new();
         let (clock, entropy) = (Clock::system(), Entropy::system());
-        let server = Server::start(config, clock.clone(), entropy.clone(), &scope).await.unwrap();
+        let server = Box::pin(Server::start(config, clock.clone(), entropy.clone(), &scope)).await.unwrap();
         let facts = Facts {
             name: "pasture".into(),
             region: "global".into(),

@@ -76,7 +76,7 @@ impl Lines {
     }
 
     /// Whether the stream is refused: it ends without a line.
-    async fn is_refused(mut self) -> bool {
+    async fn refused(mut self) -> bool {
         self.next().await.is_none()
     }
 }
@@ -298,7 +298,7 @@ async fn each_topic_needs_the_right_to_read_it_and_others_tell_nothing() {
         ("", &["root"]),
     ] {
         for (name, secret) in &secrets {
-            let refused = Lines::open(&whole, secret, query).await.is_refused().await;
+            let refused = Lines::open(&whole, secret, query).await.refused().await;
             assert_eq!(refused, !may.contains(name), "{query} by {name:?}");
         }
     }
