@@ -300,7 +300,7 @@ mod tests {
 
     use super::*;
 
-    #[proves("EVT-018", "EVT-020")]
+    #[proves("EVT-020")]
     #[test]
     fn an_interval_is_summed_up_when_it_is_over() {
         let telemetry = Telemetry::default();

@@ -86,7 +86,7 @@ fn job(id: &str) -> Value {
         "TaskGroups": [{"Name": "desk", "Tasks": tasks, "EphemeralDisk": {"SizeMB": 20}}]}})
 }
 
-#[proves("ACL-028", "ACT-002", "ACT-007", "ACT-009", "ACT-012")]
+#[proves("ACL-028", "ACT-002", "ACT-007", "ACT-012")]
 #[test]
 fn commands_and_actions_are_run_for_those_who_may_and_for_pages_of_this_agent() {
     let directory = tempfile::tempdir().unwrap();
@@ -225,7 +225,7 @@ fn the_agent_itself_is_the_business_of_those_who_may_read_or_change_agents() {
     }
 }
 
-#[proves("EVT-018", "EVT-019", "EVT-022")]
+#[proves("EVT-019", "EVT-022")]
 #[test]
 fn an_agent_tells_what_it_measures_under_names_that_are_known() {
     let directory = tempfile::tempdir().unwrap();
