@@ -210,6 +210,10 @@ pub fn fits(recorded: &str, line: &str) -> bool {
                     break;
                 }
             }
+        } else if stands_for && token == "ago~" && recorded.len() == token.chars().count() + 1 && line.starts_with(&['o', 'g', 'a', ' ']) {
+            // How long ago it was ends the line, and has as many digits as the machine took its time.
+            recorded.clear();
+            line.clear();
         } else if stands_for {
             let length = token.chars().count() + 2;
             recorded.truncate(recorded.len() + 1 - length);
