@@ -19,9 +19,14 @@ use super::*;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
+/// A server that gives nodes, which do not send heartbeats here, as long as anything may take.
 async fn server(storage: Storage) -> (Server, TaskScope) {
+    server_with_grace(storage, LIMIT).await
+}
+
+async fn server_with_grace(storage: Storage, heartbeat_grace: Duration) -> (Server, TaskScope) {
     let scope = TaskScope::new();
-    let config = Config { heartbeat_min: Duration::from_millis(200), heartbeat_grace: Duration::from_millis(200), ..Config::new(storage) };
+    let config = Config { heartbeat_min: Duration::from_millis(200), heartbeat_grace, ..Config::new(storage) };
     let server = Server::start(config, Clock::system(), Entropy::system(), &scope).await.unwrap();
     (server, scope)
 }
@@ -158,7 +163,7 @@ async fn what_waits_for_room_is_placed_when_a_node_comes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_node_is_marked_down_and_its_allocations_lost() {
-    let (server, scope) = server(Storage::Memory).await;
+    let (server, scope) = server_with_grace(Storage::Memory, Duration::from_millis(200)).await;
     server.register_node(node()).await.unwrap();
     server.register_job(job(1, "1"), None).await.unwrap();
     until(&server, "the placement", |state| state.allocs().count() == 1).await;
