@@ -59,15 +59,7 @@ impl<T: DeserializeOwned> Watch<T> {
             let answer = match self.client.get::<T>(&self.path, &query).await {
                 Ok(answer) => answer,
                 Err(error) => {
-                    self.failures += 1;
-                    let pause = self.client.config().retry.pause(self.failures, Entropy::system().seed());
-                    match pause.filter(|_| error.is_passing()) {
-                        Some(pause) => Clock::system().sleep(pause).await,
-                        None => {
-                            self.failures = 0;
-                            return Err(error);
-                        }
-                    }
+                    rest(&self.client, &mut self.failures, error).await?;
                     continue;
                 }
             };
@@ -96,6 +88,21 @@ impl<T: DeserializeOwned> Watch<T> {
                 Err(error) => Some((Err(error), None)),
             }
         }))
+    }
+}
+
+/// Waits before the next try after an error that may pass, or gives the error back once there were tries enough.
+async fn rest(client: &Client, failures: &mut u32, error: SdkError) -> Result<(), SdkError> {
+    *failures += 1;
+    match client.config().retry.pause(*failures, Entropy::system().seed()).filter(|_| error.is_passing()) {
+        Some(pause) => {
+            Clock::system().sleep(pause).await;
+            Ok(())
+        }
+        None => {
+            *failures = 0;
+            Err(error)
+        }
     }
 }
 
@@ -130,15 +137,7 @@ impl EventStream {
                 Ok(None) => {}
                 Err(error) => {
                     self.open = None;
-                    self.failures += 1;
-                    let pause = self.client.config().retry.pause(self.failures, Entropy::system().seed());
-                    match pause.filter(|_| error.is_passing()) {
-                        Some(pause) => Clock::system().sleep(pause).await,
-                        None => {
-                            self.failures = 0;
-                            return Err(error);
-                        }
-                    }
+                    rest(&self.client, &mut self.failures, error).await?;
                 }
             }
         }

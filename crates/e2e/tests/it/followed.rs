@@ -74,17 +74,7 @@ fn what_commands_tell_while_they_follow_is_as_recorded() {
         let (name, record) = all.iter().find(|(name, _)| name.starts_with(number)).unwrap();
         let command = record["command"].as_str().unwrap().strip_prefix("nomad ").unwrap();
         exercised("cli", command_row(command), "drover_e2e::it::followed::what_commands_tell_while_they_follow_is_as_recorded");
-        let ran = agent.cli_with(&split(command), "");
-        let mut found = Vec::new();
-        if record["exit"] != i64::from(ran.code) {
-            found.push(format!("exit {}, recorded {}", ran.code, record["exit"]));
-        }
-        for (stream, answered) in [("stdout", &ran.out), ("stderr", &ran.error)] {
-            let (recorded, answered) = (steady(&record[stream].as_str().unwrap().replace("nomad ", "drover ")), steady(answered));
-            found.extend(recorded.difference(&answered).map(|line| format!("{stream}: {line:?} is missing in {ran:?}")));
-            found.extend(answered.difference(&recorded).map(|line| format!("{stream}: {line:?} was not recorded")));
-        }
-        judge(name, &found, &different, &mut wrong);
+        judge(name, &differences(&agent, command, record), &different, &mut wrong);
         let settled = |deployment: &Value| deployment["Status"] == "successful" || deployment.is_null();
         agent.until("/v1/job/ferry/deployment", "the deployment to end", settled);
     };
@@ -102,6 +92,21 @@ fn what_commands_tell_while_they_follow_is_as_recorded() {
     run("job stop ferry");
     replay("102");
     assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Runs a recorded command, and tells which lasting lines of its output differ.
+fn differences(agent: &Agent, command: &str, record: &Value) -> Vec<String> {
+    let ran = agent.cli_with(&split(command), "");
+    let mut found = Vec::new();
+    if record["exit"] != i64::from(ran.code) {
+        found.push(format!("exit {}, recorded {}", ran.code, record["exit"]));
+    }
+    for (stream, answered) in [("stdout", &ran.out), ("stderr", &ran.error)] {
+        let (recorded, answered) = (steady(&record[stream].as_str().unwrap().replace("nomad ", "drover ")), steady(answered));
+        found.extend(recorded.difference(&answered).map(|line| format!("{stream}: {line:?} is missing in {ran:?}")));
+        found.extend(answered.difference(&recorded).map(|line| format!("{stream}: {line:?} was not recorded")));
+    }
+    found
 }
 
 /// A job of one task that runs on, or ends at once.
@@ -132,17 +137,7 @@ fn what_dispatches_and_deployments_tell_while_they_are_followed_is_as_recorded()
             command_row(&command),
             "drover_e2e::it::followed::what_dispatches_and_deployments_tell_while_they_are_followed_is_as_recorded",
         );
-        let ran = agent.cli_with(&split(&command), "");
-        let mut found = Vec::new();
-        if record["exit"] != i64::from(ran.code) {
-            found.push(format!("exit {}, recorded {}", ran.code, record["exit"]));
-        }
-        for (stream, answered) in [("stdout", &ran.out), ("stderr", &ran.error)] {
-            let (recorded, answered) = (steady(&record[stream].as_str().unwrap().replace("nomad ", "drover ")), steady(answered));
-            found.extend(recorded.difference(&answered).map(|line| format!("{stream}: {line:?} is missing in {ran:?}")));
-            found.extend(answered.difference(&recorded).map(|line| format!("{stream}: {line:?} was not recorded")));
-        }
-        judge(name, &found, &different, &mut wrong);
+        judge(name, &differences(&agent, &command, record), &different, &mut wrong);
     };
     agent.register(small("letter", "batch", "exit 0", json!({"ParameterizedJob": {"MetaOptional": ["to"], "Payload": "optional"}})));
     replay("171", "");

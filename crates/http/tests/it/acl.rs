@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use drover_http::Access;
-use drover_http::route::Methods;
 use drover_macros::proves;
 use drover_raft::Storage;
 use drover_server::{AclConfig, Config};
@@ -279,15 +278,7 @@ async fn every_route_holds_every_kind_of_caller_to_its_rule() {
     let mut wrong = Vec::new();
     let table = drover_http::table();
     for route in table.routes() {
-        let methods: &[&str] = match route.methods {
-            Methods::Get => &["GET"],
-            Methods::GetHead => &["GET", "HEAD"],
-            Methods::Write => &["PUT", "POST"],
-            Methods::Put => &["PUT"],
-            Methods::Post => &["POST"],
-            Methods::Delete => &["DELETE"],
-            Methods::Any => &["GET", "PUT"],
-        };
+        let methods = super::hostile::methods(route.methods);
         // What never ends, or ends the agent, is not walked by those who may.
         let endless = ["/v1/event/stream", "/v1/agent/monitor"].contains(&route.pattern);
         let path: String = route

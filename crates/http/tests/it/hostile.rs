@@ -131,7 +131,7 @@ const QUERIES: &[&str] = &[
 ];
 
 /// One request for each method of a route.
-fn methods(methods: Methods) -> &'static [&'static str] {
+pub(crate) fn methods(methods: Methods) -> &'static [&'static str] {
     match methods {
         Methods::Get => &["GET"],
         Methods::GetHead => &["GET", "HEAD"],
