@@ -163,12 +163,10 @@ pub struct AllocCheckStatus {
     pub mode: String,
     pub output: String,
     pub service: String,
-    #[wire(omit_empty)]
     pub task: String,
     /// Success | failure | pending.
     pub status: String,
-    /// HTTP checks only.
-    #[wire(omit_empty)]
+    /// Of HTTP checks; 0 where nobody answered.
     pub status_code: i64,
     /// Unix seconds.
     pub timestamp: i64,

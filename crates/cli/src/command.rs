@@ -301,8 +301,10 @@ impl Context {
         let shown = wanted.or_else(|| settings["ShowCLIHints"].as_bool()).unwrap_or(true);
         if enabled && shown {
             let url = format!("{}/ui/{path}", client.address());
-            let label = self.ui.paint(Paint::Magenta, &format!("==> {label} in the Web UI:"));
-            self.ui.note(format!("\n\n{label} {}", self.ui.paint(Paint::Blue, &url)));
+            // The colour begins on the line before.
+            let begun = if self.ui.colours() { "\x1b[1m\x1b[35m" } else { "" };
+            let ended = if self.ui.colours() { "\x1b[0m" } else { "" };
+            self.ui.note(format!("\n{begun}\n==> {label} in the Web UI:{ended} {}", self.ui.paint(Paint::Blue, &url)));
         }
     }
 }

@@ -21,6 +21,7 @@ pub mod ui;
 pub mod x509;
 
 mod invocation;
+mod whole;
 
 pub use commands::{AgentArgs, AgentArgsError};
 pub use drover_sdk as sdk;

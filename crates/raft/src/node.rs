@@ -104,6 +104,8 @@ pub struct RaftStatus {
     pub last_index: u64,
     /// The last entry applied.
     pub applied: u64,
+    /// The last entry that a snapshot holds, and its term.
+    pub snapshot: (u64, u64),
     /// Why consensus has ended on this server, if it has.
     pub failed: Option<String>,
 }
@@ -270,6 +272,7 @@ impl Consensus {
             term: now.current_term,
             last_index: now.last_log_index.unwrap_or(0),
             applied: now.last_applied.map_or(0, |id| id.index),
+            snapshot: now.snapshot.map_or((0, 0), |id| (id.index, id.leader_id.term)),
             failed: now.running_state.as_ref().err().map(ToString::to_string),
         }
     }

@@ -158,10 +158,15 @@ pub(crate) fn clients(records: &Path, target: &Path) -> Result<()> {
     answers(&records.join("http"), vendor_operators::OPERATORS, &target.join("http-operators.jsonl"))?;
     answers(&records.join("http"), vendor_replay::FLOWS, &target.join("http-flows.jsonl"))?;
     answers(&records.join("http"), vendor_replay::LIVE, &target.join("http-live.jsonl"))?;
-    for name in ["chronicle", "chronicle-acl"] {
+    for name in ["chronicle", "chronicle-acl", "chronicle-drain", "chronicle-server"] {
         let story = target.join(format!("../{name}.txt"));
         let story = fs::read_to_string(&story).with_context(|| format!("read {}", story.display()))?;
         whole(&records.join("http"), &vendor_replay::of_story(&story), &target.join(format!("http-{name}.jsonl")))?;
+    }
+    for name in ["commands", "commands-acl", "commands-server"] {
+        let story = target.join(format!("../{name}.txt"));
+        let story = fs::read_to_string(&story).with_context(|| format!("read {}", story.display()))?;
+        command_line(&records.join("cli"), &vendor_replay::of_commands(&story), &target.join(format!("cli-{name}.jsonl")))?;
     }
     command_line(&records.join("cli"), vendor_replay::COMMANDS_LIVE, &target.join("cli-live.jsonl"))?;
     command_line(&records.join("cli"), vendor_replay::COMMANDS_FOLLOWED, &target.join("cli-followed.jsonl"))?;

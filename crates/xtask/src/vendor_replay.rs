@@ -321,9 +321,16 @@ pub(crate) const COMMANDS_LIVE: &[&str] = &[
 pub(crate) const COMMANDS_FOLLOWED: &[&str] =
     &["038", "039", "061", "064", "102", "071", "072", "073", "585", "053", "056", "057", "094", "171", "175", "537"];
 
+/// The numbers of the command lines that a story names, each once.
+pub(crate) fn of_commands(story: &str) -> Vec<&str> {
+    let steps = story.lines().filter_map(|line| line.split_once(' ')).filter(|(step, _)| matches!(*step, "whole" | "lines" | "steady"));
+    let numbers: std::collections::BTreeSet<&str> = steps.filter_map(|(_, rest)| rest.split(' ').next()).collect();
+    numbers.into_iter().collect()
+}
+
 /// The records that a story names, each once, in the order of their names.
 pub(crate) fn of_story(story: &str) -> Vec<&str> {
-    let steps = story.lines().filter_map(|line| line.strip_prefix("ask ").or_else(|| line.strip_prefix("form ")));
-    let names: std::collections::BTreeSet<&str> = steps.filter_map(|rest| rest.split(' ').next()).collect();
+    let steps = story.lines().filter_map(|line| line.split_once(' ').filter(|(step, _)| matches!(*step, "ask" | "form" | "follow")));
+    let names: std::collections::BTreeSet<&str> = steps.filter_map(|(_, rest)| rest.split(' ').next()).collect();
     names.into_iter().collect()
 }

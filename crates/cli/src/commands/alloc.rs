@@ -11,6 +11,7 @@ use crate::resolve;
 use crate::row;
 use crate::sdk::{Client, Query, segment};
 use crate::text::{bytes, duration, mebibytes, pairs, parse_time, short, table, table_with_blanks};
+use crate::whole::{ALLOCATION, completed};
 
 pub(super) const FLAGS: &[Flag] = &[
     Flag::switch("short", "Show the allocation's and its tasks' states only."),
@@ -91,7 +92,7 @@ async fn one(context: &Context, client: &Client, id: &str) -> Outcome {
     };
     let (raw, alloc) = read(client, &stub).await?;
     if context.formatted() {
-        return context.print_formatted(&raw);
+        return context.print_formatted(&completed(raw, ALLOCATION));
     }
     let query = Query::new().namespace(&alloc.namespace);
     let path = format!("/v1/client/allocation/{}", segment(&alloc.id));

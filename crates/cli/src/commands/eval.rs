@@ -9,6 +9,7 @@ use crate::command::{Attempt, Context, Failure, Outcome, PROGRAM};
 use crate::flags::Flag;
 use crate::sdk::{Query, segment};
 use crate::text::{ago, pairs, parse_time, short, table};
+use crate::whole::{EVALUATION, completed};
 use crate::{monitor, placement, resolve, row};
 
 pub(super) const STATUS_FLAGS: &[Flag] =
@@ -46,7 +47,7 @@ pub(super) async fn status(context: &mut Context) -> Outcome {
     let answer = client.get::<Value>(&path, &query.clone().set("related", true)).await;
     let raw = answer.attempt("Error querying evaluation")?.value;
     if context.formatted() {
-        return context.print_formatted(&raw);
+        return context.print_formatted(&completed(raw, EVALUATION));
     }
     let eval: Evaluation = serde_json::from_value(raw).map_err(|error| Failure::new(format!("Error querying evaluation: {error}")))?;
     let answer = client.get::<Vec<AllocationListStub>>(&format!("{path}/allocations"), &query).await;
@@ -164,7 +165,7 @@ pub(super) async fn list(context: &mut Context) -> Outcome {
     }
     let answer = client.get::<Value>("/v1/evaluations", &query).await.attempt("Error querying evaluations")?;
     if context.formatted() {
-        return context.print_formatted(&answer.value);
+        return context.print_formatted(&completed(answer.value, EVALUATION));
     }
     let evals: Vec<Evaluation> =
         serde_json::from_value(answer.value).map_err(|error| Failure::new(format!("Error querying evaluations: {error}")))?;

@@ -16,6 +16,7 @@ use crate::resolve::{self, FoundJob};
 use crate::sdk::{Client, SdkError, segment};
 use crate::text::{pairs, table};
 use crate::ui::Paint;
+use crate::whole::{VERSION, completed};
 use crate::{diff, jobfile, monitor, row, text};
 
 pub(super) const INSPECT_FLAGS: &[Flag] = &[
@@ -165,7 +166,8 @@ pub(super) async fn history(context: &mut Context) -> Outcome {
     let query = query.into_iter().fold(found.query(), |query, (name, value)| query.set(name, value));
     let answer = client.get::<Value>(&format!("{}/versions", found.path()), &query).await;
     let value = answer.attempt("Error retrieving job versions")?.value;
-    let raw: Vec<Value> = value["Versions"].as_array().cloned().unwrap_or_default();
+    let raw = value["Versions"].as_array().cloned().unwrap_or_default();
+    let raw: Vec<Value> = raw.into_iter().map(|version| completed(version, VERSION)).collect();
     let response: JobVersionsResponse =
         serde_json::from_value(value).map_err(|error| Failure::new(format!("Error retrieving job versions: {error}")))?;
     let versions = response.versions.unwrap_or_default();

@@ -68,6 +68,7 @@ async fn plan(context: &Context) -> Outcome {
         serde_json::from_value(value.clone()).map_err(|error| Failure::new(format!("Error during plan: {error}")))?;
     let code = exit_code(&plan);
     if context.flags.on("json-output") || context.flags.text("t").is_some() {
+        let value = crate::whole::only(value, crate::whole::PLAN);
         context.ui.output(crate::command::format_value(&value, context.flags.text("t"))?);
         return Ok(code);
     }

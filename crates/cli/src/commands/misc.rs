@@ -164,7 +164,11 @@ pub(super) async fn agent_info(context: &mut Context) -> Outcome {
     context.no_arguments()?;
     context.one_format()?;
     let client = context.client()?;
-    let agent = client.get::<Value>("/v1/agent/self", &Query::new()).await.attempt("Error querying agent info")?.value;
+    let agent = client
+        .get::<Value>("/v1/agent/self", &Query::new())
+        .await
+        .attempt("Error querying agent info: failed querying self endpoint")?
+        .value;
     if context.formatted() {
         return context.print_formatted(&agent);
     }

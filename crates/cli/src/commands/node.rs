@@ -10,6 +10,7 @@ use crate::command::{Attempt, Context, Failure, Outcome, PROGRAM};
 use crate::flags::Flag;
 use crate::sdk::{Client, Query, segment};
 use crate::text::{bytes, duration, mebibytes, pairs, parse_time, short, table};
+use crate::whole::{NODE, completed};
 use crate::{resolve, row};
 
 pub(super) const STATUS_FLAGS: &[Flag] = &[
@@ -36,7 +37,11 @@ pub(super) const ELIGIBILITY_FLAGS: &[Flag] = &[
 
 /// The id of the node that the asked agent is.
 pub(super) async fn own_id(client: &Client) -> Result<String, Failure> {
-    let agent = client.get::<Value>("/v1/agent/self", &Query::new()).await.attempt("Error querying agent info")?.value;
+    let agent = client
+        .get::<Value>("/v1/agent/self", &Query::new())
+        .await
+        .attempt("Error querying agent info: failed querying self endpoint")?
+        .value;
     let id = agent["stats"]["client"]["node_id"].as_str().unwrap_or("").to_owned();
     if id.is_empty() { Err(Failure::new("Drover not running in client mode")) } else { Ok(id) }
 }
@@ -87,7 +92,7 @@ pub(super) async fn status(context: &mut Context) -> Outcome {
     let path = format!("/v1/node/{}", segment(&stub.id));
     let raw = client.get::<Value>(&path, &Query::new()).await.attempt("Error querying node info")?.value;
     if context.formatted() {
-        return context.print_formatted(&raw);
+        return context.print_formatted(&completed(raw, NODE));
     }
     let node: Node = serde_json::from_value(raw).map_err(|error| Failure::new(format!("Error querying node info: {error}")))?;
     one(context, &client, &node).await

@@ -2,6 +2,7 @@
 //! part of this version.
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal;
 
 use drover_api::{OneTimeTokenUpsertResponse, SearchRequest, SearchResponse};
 use serde_json::Value;
@@ -334,6 +335,10 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
 
 pub(super) async fn missing(context: &mut Context) -> Outcome {
     let path = context.command.path;
+    // Nobody is there to be asked.
+    if path.starts_with("setup ") && !context.flags.on("y") && !std::io::stdin().is_terminal() {
+        return Err(Failure::new("This command requires -y option when running in non-interactive mode"));
+    }
     if path == "login" {
         let client = context.client()?;
         client.get::<Value>("/v1/acl/auth-methods", &Query::new()).await.attempt("Error listing ACL auth methods")?;

@@ -337,7 +337,9 @@ pub(super) async fn list(context: &mut Context) -> Outcome {
     let form = form(context, if context.ui.colours() { "table" } else { "json" })?;
     let client = context.client()?;
     let query = super::paged(context).set_some("prefix", &prefix);
+    let asked = context.clock.now();
     let answer = client.get::<Value>("/v1/vars", &query).await.attempt("Error retrieving variables")?;
+    let took = context.clock.now().0 - asked.0;
     let everywhere = context.client_config().namespace == "*";
     let variables: Vec<VariableMetadata> = super::node_pool::decoded(answer.value, "Error retrieving variables")?;
     let stubs: Vec<Value> = variables
@@ -350,8 +352,8 @@ pub(super) async fn list(context: &mut Context) -> Outcome {
     match form.as_str() {
         "json" => {
             let value = if context.flags.given("per-page") {
-                let meta =
-                    json!({ "KnownLeader": true, "LastContact": 0, "LastIndex": answer.meta.index, "NextToken": answer.meta.next_token });
+                let meta = json!({ "KnownLeader": true, "LastContact": 0, "LastIndex": answer.meta.index, "NextToken": answer.meta.next_token,
+                    "RequestTime": took });
                 json!({ "Data": stubs, "QueryMeta": meta })
             } else {
                 json!(stubs)

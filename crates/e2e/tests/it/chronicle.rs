@@ -8,8 +8,10 @@
 //! tells how much time has passed); `running`, `bind` and the like learn one by itself. A read that does not agree yet is asked again: what it waits for happens.
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::thread::sleep;
+use std::thread::{JoinHandle, sleep, spawn};
 use std::time::Duration;
 
 use drover_e2e::golden::{compare, differing, exercised, in_order, is_otherwise, judge, records, route_row};
@@ -21,6 +23,8 @@ const TRIES: u32 = 750;
 const PAUSE: Duration = Duration::from_millis(60);
 /// How often one is asked that is known to differ: what agrees agrees soon.
 const TRIES_IF_OTHERWISE: u32 = 20;
+/// How long what happens meanwhile waits, so that it mostly happens while the next request is held.
+const A_MOMENT: Duration = Duration::from_millis(400);
 
 /// A long text that a record tells in words.
 const LONG: &[(&str, &str, usize, &str)] = &[("<base64 of 17000 bytes>", "QUFB", 5_666, "QUE="), ("<70000 times x>", "x", 70_000, "")];
@@ -37,13 +41,18 @@ struct Known {
 impl Known {
     /// Puts known ids in the place of tokens.
     fn fill(&self, text: &str) -> String {
+        self.fill_with(text, true)
+    }
+
+    /// The same; what index is meant by one that is not known is the highest, or stays open.
+    fn fill_with(&self, text: &str, newest: bool) -> String {
         let mut parts = text.split('<');
         let mut out = parts.next().unwrap_or_default().to_owned();
         for part in parts {
             let known = part.split_once('>').and_then(|(token, rest)| {
                 let (name, length) = token.split_once('!').map_or((token, None), |(name, length)| (name, length.parse::<usize>().ok()));
                 let id = self.ids.get(name.trim_start_matches("int:")).cloned();
-                let id = id.or_else(|| name.starts_with("index-").then(|| self.index.to_string()))?;
+                let id = id.or_else(|| (newest && name.starts_with("index-")).then(|| self.index.to_string()))?;
                 Some(format!("{}{rest}", &id[..length.unwrap_or(id.len()).min(id.len())]))
             });
             out.push_str(&known.unwrap_or_else(|| format!("<{part}")));
@@ -72,7 +81,7 @@ impl Known {
     }
 
     fn learn_text(&mut self, recorded: &str, answered: &str) {
-        let recorded = self.fill(recorded);
+        let recorded = self.fill_with(recorded, false);
         let mut parts = recorded.split('<');
         let Some(mut rest) = answered.strip_prefix(parts.next().unwrap_or_default()) else { return };
         for part in parts {
@@ -85,7 +94,7 @@ impl Known {
     }
 }
 
-fn replied(agent: &Agent, asked: &Value, known: &Known) -> http::Reply {
+fn replied(address: SocketAddr, asked: &Value, known: &Known) -> http::Reply {
     let text = |value: &Value| {
         let text = LONG.iter().fold(value.to_string(), |text, (short, unit, times, end)| text.replace(short, &(unit.repeat(*times) + end)));
         // Numbers are told as texts with a mark.
@@ -108,7 +117,54 @@ fn replied(agent: &Agent, asked: &Value, known: &Known) -> http::Reply {
     for (name, value) in asked["headers"].as_object().into_iter().flatten() {
         head.push_str(&format!("{name}: {}\r\n", known.fill(value.as_str().unwrap())));
     }
-    http::raw(agent.address, format!("{head}\r\n{body}").as_bytes()).unwrap_or_else(|error| panic!("{path}: {error}"))
+    http::raw(address, format!("{head}\r\n{body}").as_bytes()).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// What differs in the beginning of a stream of the log.
+fn followed(address: SocketAddr, record: &Value, known: &Known) -> Vec<String> {
+    let (asked, expected) = (&record["request"], &record["response"]);
+    let path = asked["path"].as_str().unwrap();
+    exercised("http-api", route_row("GET", path), "drover_e2e::it::chronicle");
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PAUSE)).unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\nX-Nomad-Token: {}\r\n\r\n", known.token).as_bytes()).unwrap();
+    let (mut told, mut part) = (Vec::new(), [0; 4096]);
+    for _ in 0..TRIES {
+        // Each request is a line of the log.
+        replied(address, &json!({"method": "GET", "path": "/v1/status/leader"}), known);
+        let length = stream.read(&mut part).unwrap_or(0);
+        told.extend_from_slice(&part[..length]);
+        if told.windows(4).position(|part| part == b"\r\n\r\n").is_some_and(|head| told.len() > head + 400) {
+            break;
+        }
+    }
+    let text = String::from_utf8_lossy(&told).into_owned();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    let mut found = Vec::new();
+    let kind = expected["headers"]["Content-Type"].as_str().unwrap();
+    if !head.starts_with("HTTP/1.1 200") || !head.to_ascii_lowercase().contains(&format!("content-type: {kind}\r\n")) {
+        found.push(format!("the head is {head}, recorded {kind}"));
+    }
+    // Chunks stand between their lengths.
+    let parts = body.split("\r\n").skip(1).step_by(2);
+    let whole: Vec<&str> = parts.take(body.matches("\r\n").count() / 2).collect();
+    for part in &whole {
+        let frame = serde_json::from_str::<Value>(part).unwrap_or_default();
+        let (line, in_frame) = (part.lines().next().unwrap_or_default(), expected["body_kind"] == "frames");
+        // A time, a level in brackets, who says it, and what.
+        let plain =
+            line.split_once(" [").and_then(|(time, rest)| Some((time, rest.split_once(']')?))).is_some_and(|(time, (level, said))| {
+                time.contains('T') && level.bytes().all(|letter| letter.is_ascii_uppercase()) && said.trim_start().contains(": ")
+            });
+        if (in_frame && (frame["FileEvent"] != "log" || !frame["Data"].is_string())) || (!in_frame && !plain) {
+            found.push(format!("{part:?}, recorded {}", expected["body"]));
+            break;
+        }
+    }
+    if whole.is_empty() {
+        found.push(format!("tells nothing: {text}"));
+    }
+    found
 }
 
 /// Objects whose names are names of things, not of fields.
@@ -251,7 +307,7 @@ fn ask(agent: &Agent, record: &Value, known: &mut Known, form: bool, tries_left:
     let read = method == "GET" || path.starts_with("/v1/search") || path == "/v1/jobs/statuses" || path.contains("/plan");
     let mut tries = 0;
     loop {
-        let reply = replied(agent, asked, known);
+        let reply = replied(agent.address, asked, known);
         let (mut found, seen) = differences(record, &reply, form);
         found.retain(|line| !apart.iter().any(|place| line.contains(place)));
         tries += 1;
@@ -272,18 +328,30 @@ fn ask(agent: &Agent, record: &Value, known: &mut Known, form: bool, tries_left:
 #[test]
 fn one_agent_tells_its_story_as_recorded() {
     let config = "name = \"pasture\"\nclient {\n node_class = \"meadow\"\n memory_total_mb = 16000\n cpu_total_compute = 8000\n disk_total_mb = 40000\n disk_free_mb = 20000\n meta { rack = \"r7\" }\n}\ntelemetry { prometheus_metrics = true }";
-    told("chronicle", config);
+    told("chronicle", Mode::Dev, config);
 }
 
 #[test]
 fn an_agent_with_access_control_tells_its_story_as_recorded() {
     let config = "region = \"east\"\nname = \"ewe1\"\ndatacenter = \"east-1\"\nclient {\n node_class = \"hill\"\n}\nacl { enabled = true }";
-    told("chronicle-acl", config);
+    told("chronicle-acl", Mode::Dev, config);
+}
+
+#[test]
+fn a_drained_node_and_reads_that_wait_tell_their_story_as_recorded() {
+    let config = "region = \"east\"\nname = \"ram1\"\ndatacenter = \"east-1\"\nclient {\n node_class = \"hill\"\n meta { slope = \"north\" }\n}\nacl { enabled = true }";
+    told("chronicle-drain", Mode::Dev, config);
+}
+
+#[test]
+fn a_server_without_a_client_tells_its_story_as_recorded() {
+    let config = "region = \"east\"\nname = \"ewe1\"\ndatacenter = \"east-1\"\nacl { enabled = true }";
+    told("chronicle-server", Mode::DurableServer, config);
 }
 
 /// Sends a request that was not recorded, with the token of the story.
 fn sent(agent: &Agent, known: &Known, method: &str, path: &str, body: &Value) -> http::Reply {
-    replied(agent, &json!({"method": method, "path": path, "body": body, "headers": {"X-Nomad-Token": known.token}}), known)
+    replied(agent.address, &json!({"method": method, "path": path, "body": body, "headers": {"X-Nomad-Token": known.token}}), known)
 }
 
 /// Asks until the answer is as wanted.
@@ -299,15 +367,16 @@ fn until(agent: &Agent, known: &Known, path: &str, what: &str, met: impl Fn(&Val
     panic!("{what}: {path} is still {last}");
 }
 
-fn told(name: &str, config: &str) {
+fn told(name: &str, mode: Mode, config: &str) {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata");
     let story = std::fs::read_to_string(data.join(format!("{name}.txt"))).unwrap();
     let all = records(&std::fs::read_to_string(data.join(format!("golden/http-{name}.jsonl"))).unwrap());
     let directory = tempfile::tempdir().unwrap();
-    let agent = Agent::start_with(directory.path(), Mode::Dev, config, &[]);
+    let agent = Agent::start_with(directory.path(), mode, config, &[]);
     let different = differing("http");
     let mut wrong = Vec::new();
     let mut known = Known::default();
+    let mut meanwhile: Vec<JoinHandle<http::Reply>> = Vec::new();
     if let Some(node) = agent.call("GET", "/v1/nodes", None).json()[0]["ID"].as_str() {
         known.ids.insert("node-1".to_owned(), node.to_owned());
     }
@@ -334,6 +403,28 @@ fn told(name: &str, config: &str) {
                 let body = words.next().map(|text| serde_json::from_str::<Value>(text).unwrap_or_else(|error| panic!("{line}: {error}")));
                 let reply = sent(&agent, &known, method, path, &body.unwrap_or_default());
                 assert!(reply.status < 300, "{line}: {} {}", reply.status, reply.text());
+            }
+            // A stream of the agent's log: its head is compared, and that it tells of what happens in the recorded form.
+            "follow" => {
+                let record = all.get(rest).unwrap_or_else(|| panic!("{rest} is not packed"));
+                judge(rest, &followed(agent.address, record, &known), &different, &mut wrong);
+            }
+            // `later METHOD PATH BODY`: the same, a moment after the next step began.
+            "later" => {
+                let mut words = rest.splitn(3, ' ');
+                let (method, path) = (words.next().unwrap(), words.next().unwrap());
+                let body = words.next().map(|text| serde_json::from_str::<Value>(text).unwrap_or_else(|error| panic!("{line}: {error}")));
+                let asked = json!({"method": method, "path": path, "body": body, "headers": {"X-Nomad-Token": known.token}});
+                let (address, index) = (agent.address, known.index);
+                meanwhile.push(spawn(move || {
+                    sleep(A_MOMENT);
+                    replied(address, &asked, &Known { index, ..Known::default() })
+                }));
+            }
+            // An id that nobody has yet.
+            "new" => {
+                let id = drover_base::Id::<()>::from_random(u128::from(known.index) << 64 | known.ids.len() as u128);
+                known.ids.insert(rest.to_owned(), id.to_string());
             }
             // Whose token requests that were not recorded have from here on.
             "as" => known.token = known.fill(rest),
@@ -392,6 +483,9 @@ fn told(name: &str, config: &str) {
             }
             _ => panic!("{line}: no such step"),
         }
+    }
+    for reply in meanwhile.into_iter().map(|one| one.join().unwrap()) {
+        assert!(reply.status < 300, "{} {}", reply.status, reply.text());
     }
     assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
 }

@@ -29,7 +29,7 @@ fn plain(line: &str) -> String {
 }
 
 /// The lines that do not depend on when the command looked.
-fn steady(text: &str) -> BTreeSet<String> {
+pub(crate) fn steady(text: &str) -> BTreeSet<String> {
     let mut out = BTreeSet::new();
     for block in text.split("\n    \n") {
         let running = block.contains("Status      = running");

@@ -98,6 +98,7 @@ fn every_route_answers_or_says_what_is_not_part_of_this_version() {
         ("GET", "/".into(), "", 307, "/ui/"),
         ("GET", "/ui/jobs".into(), "", 200, "<html>"),
         ("POST", "/v1/var/farm/gate".into(), r#"{"Items": {"a": "b"}}"#, 200, "farm/gate"),
+        ("POST", "/v1/var/farm".into(), r#"{"Items": {"a": "b"}}"#, 200, "farm"),
         ("PUT", "/v1/var/farm".into(), r#"{"Items": {"a": "b"}}"#, 200, "farm"),
         ("DELETE", "/v1/var/farm".into(), "", 204, ""),
         ("GET", "/v1/operator/keyring/keys".into(), "", 501, "root keyring"),

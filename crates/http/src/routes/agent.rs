@@ -53,7 +53,18 @@ fn stats(agent: &Agent) -> Sections {
             ("known_regions", "1".to_owned()),
         ]);
         out.insert("nomad".to_owned(), servers);
+        let member = format!("[{{Suffrage:Voter ID:{} Address:{}}}]", agent.facts.server_id, agent.rpc_address());
         let raft = section([
+            ("last_snapshot_index", status.snapshot.0.to_string()),
+            ("last_snapshot_term", status.snapshot.1.to_string()),
+            ("last_contact", "0".to_owned()),
+            ("latest_configuration", member),
+            ("latest_configuration_index", "0".to_owned()),
+            ("logstore_backend", "drover".to_owned()),
+            ("protocol_version_min", "0".to_owned()),
+            ("protocol_version_max", "3".to_owned()),
+            ("snapshot_version_min", "0".to_owned()),
+            ("snapshot_version_max", "1".to_owned()),
             ("state", if status.leader { "Leader" } else { "Follower" }.to_owned()),
             ("term", status.term.to_string()),
             ("last_log_index", status.last_index.to_string()),
@@ -65,7 +76,22 @@ fn stats(agent: &Agent) -> Sections {
             ("protocol_version", "3".to_owned()),
         ]);
         out.insert("raft".to_owned(), raft);
-        out.insert("serf".to_owned(), section([("members", "1".to_owned()), ("encrypted", "false".to_owned())]));
+        // The only server has nobody to gossip with.
+        let quiet = [
+            "coordinate_resets",
+            "event_queue",
+            "event_time",
+            "failed",
+            "health_score",
+            "intent_queue",
+            "left",
+            "member_time",
+            "query_queue",
+            "query_time",
+        ];
+        let mut serf = section([("members", "1".to_owned()), ("encrypted", "false".to_owned())]);
+        serf.extend(quiet.map(|name| (name.to_owned(), "0".to_owned())));
+        out.insert("serf".to_owned(), serf);
     }
     if let Some(client) = &agent.client {
         let contact = client.contact();
@@ -84,6 +110,9 @@ fn stats(agent: &Agent) -> Sections {
         ("arch", std::env::consts::ARCH.replace("x86_64", "amd64").replace("aarch64", "arm64")),
         ("kernel.name", std::env::consts::OS.to_owned()),
         ("cpu_count", cores.to_string()),
+        ("max_procs", cores.to_string()),
+        // There are none; who asks how busy the agent is reads its metrics.
+        ("goroutines", "0".to_owned()),
         ("version", format!("drover {}", agent.facts.version)),
     ]);
     out.insert("runtime".to_owned(), runtime);

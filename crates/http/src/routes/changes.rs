@@ -115,7 +115,8 @@ pub async fn drain(agent: Arc<Agent>, mut request: Request) -> Result<Reply, Api
     let body: api::NodeUpdateDrainRequest = request.json().await?;
     let id = nodes::id(&request)?;
     let spec = body.drain_spec.map(|spec| DrainSpec { deadline_ns: spec.deadline, ignore_system_jobs: spec.ignore_system_jobs });
-    let (evals, index) = agent.server()?.drain_node(id, spec, body.mark_eligible, body.meta.unwrap_or_default()).await?;
+    let by = request.caller().token.as_ref().map(|token| format!("token:{}", token.accessor)).unwrap_or_default();
+    let (evals, index) = agent.server()?.drain_node(id, spec, body.mark_eligible, body.meta.unwrap_or_default(), by).await?;
     let response = api::NodeDrainUpdateResponse {
         node_modify_index: index,
         eval_ids: eval_ids(&evals),

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::agent::Whole;
 use crate::cli::{Ran, TOKEN, drover, obedient};
-use crate::golden::{command_row, compare_lines, differing, exercised, fits, judge, records};
+use crate::golden::{command_row, compare_lines, compare_shape, differing, exercised, fits, judge, records, squeezed};
 
 const RECORDS: &str = include_str!("../../../../testdata/golden/cli-flows.jsonl");
 const FERRY: &str = include_str!("../../../../testdata/golden/cli-ferry.jsonl");
@@ -26,36 +26,6 @@ struct Flow {
     ids: BTreeMap<String, String>,
     differing: BTreeSet<String>,
     wrong: Vec<String>,
-}
-
-/// The text with every run of spaces as one.
-fn squeezed(text: &str) -> String {
-    text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>().join("\n")
-}
-
-/// Notes which members of recorded JSON an output lacks.
-fn compare_shape(recorded: &str, answered: &str, out: &mut Vec<String>) {
-    let Ok(mut value) = serde_json::from_str::<Value>(answered) else {
-        out.push(format!("no JSON: {answered}"));
-        return;
-    };
-    if recorded.starts_with("list of") {
-        value = value[0].take();
-    }
-    for line in recorded.lines().filter(|line| !line.starts_with("list of")) {
-        let Some((name, kind)) = line.split_once(": ") else { continue };
-        let fits = match (kind, &value[name]) {
-            ("int", found) => found.is_number(),
-            ("string", found) => found.is_string(),
-            ("bool", found) => found.is_boolean(),
-            ("list", found) => found.is_array(),
-            ("object", found) => found.is_object(),
-            (_, found) => found.is_null() && value.get(name).is_some(),
-        };
-        if !fits {
-            out.push(format!("{name} is {}, recorded {kind}", value[name]));
-        }
-    }
 }
 
 impl Flow {

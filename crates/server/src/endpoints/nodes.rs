@@ -31,7 +31,7 @@ impl Server {
         Ok((ids, index))
     }
 
-    /// Starts or changes the drain of a node, or cancels it when there is no spec; a cancelled one leaves the node without
+    /// Starts or changes the drain of a node as `by` asked, or cancels it when there is no spec; a cancelled one leaves the node without
     /// new placements unless `mark_eligible`. Returns the evaluations made and the log entry.
     ///
     /// # Errors
@@ -42,12 +42,13 @@ impl Server {
         spec: Option<DrainSpec>,
         mark_eligible: bool,
         meta: BTreeMap<String, String>,
+        by: String,
     ) -> Result<(Vec<EvalId>, u64), EndpointError> {
         let state = self.snapshot();
         let row = state.node(id).ok_or_else(|| EndpointError::internal("node not found"))?;
         let evals = if spec.is_none() && mark_eligible { self.evals_of_node(&state, row, Trigger::NodeUpdate) } else { Vec::new() };
         let ids = evals.iter().map(|eval| eval.id).collect();
-        let change = Change::NodeDrain { id, spec, mark_eligible, meta, accessor: String::new(), evals };
+        let change = Change::NodeDrain { id, spec, mark_eligible, meta, accessor: by, evals };
         let index = self.propose(change).await?;
         Ok((ids, index))
     }

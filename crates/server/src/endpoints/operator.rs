@@ -2,7 +2,7 @@
 
 use drover_base::EvalId;
 use drover_model::command::Change;
-use drover_model::{AutopilotConfig, NODE_POOL_ALL, NodePool, NodeStatus, SchedulerConfig};
+use drover_model::{AutopilotConfig, EvalStatus, Evaluation, NODE_POOL_ALL, NodePool, NodeStatus, SchedulerConfig};
 
 use crate::error::EndpointError;
 use crate::server::Server;
@@ -78,7 +78,8 @@ impl Server {
         Ok(index)
     }
 
-    /// Deletes evaluations that have ended, while the broker is paused. Returns how many there were, and the log entry.
+    /// Deletes evaluations while the broker is paused; those that wait are given up first. Returns how many there were, and the
+    /// log entry.
     ///
     /// # Errors
     /// When the broker is not paused, one of those named is not there, or the change cannot be committed.
@@ -90,12 +91,25 @@ impl Server {
         if !filtered && ids.iter().any(|id| state.eval(*id).is_none()) {
             return Err(EndpointError::internal("eval not found"));
         }
-        let ended: Vec<EvalId> = ids.into_iter().filter(|id| state.eval(*id).is_some_and(|eval| eval.status.is_terminal())).collect();
-        let count = i64::try_from(ended.len()).unwrap_or(i64::MAX);
-        if ended.is_empty() {
+        let found: Vec<&Evaluation> = ids.iter().filter_map(|id| state.eval(*id)).map(AsRef::as_ref).collect();
+        let evals: Vec<EvalId> = found.iter().map(|eval| eval.id).collect();
+        let count = i64::try_from(evals.len()).unwrap_or(i64::MAX);
+        if evals.is_empty() {
             return Ok((0, 0));
         }
-        let change = Change::Collect { evals: ended, allocs: Vec::new(), jobs: Vec::new(), deployments: Vec::new(), nodes: Vec::new() };
+        let waiting = found.into_iter().filter(|eval| !eval.status.is_terminal());
+        let given_up: Vec<Evaluation> = waiting
+            .map(|eval| Evaluation {
+                status: EvalStatus::Canceled,
+                status_description: "deleted by an operator".to_owned(),
+                modify_time: self.stamp(),
+                ..eval.clone()
+            })
+            .collect();
+        if !given_up.is_empty() {
+            self.propose(Change::Evaluations(given_up)).await?;
+        }
+        let change = Change::Collect { evals, allocs: Vec::new(), jobs: Vec::new(), deployments: Vec::new(), nodes: Vec::new() };
         Ok((count, self.propose(change).await?))
     }
 

@@ -392,7 +392,7 @@ async fn a_drained_node_is_left_one_by_one_and_stays_empty() {
     region.until("all run", |state| running(state, "web") == 4).await;
     let _two = region.node(2).await;
     let spec = DrainSpec { deadline_ns: 3_600_000_000_000, ignore_system_jobs: false };
-    region.server.drain_node(NodeId::from_random(1), Some(spec), false, BTreeMap::new()).await.unwrap();
+    region.server.drain_node(NodeId::from_random(1), Some(spec), false, BTreeMap::new(), String::new()).await.unwrap();
     let mut least = usize::MAX;
     let done = |state: &Snapshot| {
         least = least.min(running(state, "web"));
@@ -418,7 +418,7 @@ async fn at_the_deadline_of_a_drain_what_is_left_leaves() {
     region.until("both run", |state| running(state, "sum") == 2).await;
     let _two = region.node(2).await;
     let spec = DrainSpec { deadline_ns: 60_000_000_000, ignore_system_jobs: false };
-    region.server.drain_node(NodeId::from_random(1), Some(spec), false, BTreeMap::new()).await.unwrap();
+    region.server.drain_node(NodeId::from_random(1), Some(spec), false, BTreeMap::new(), String::new()).await.unwrap();
     region.clock.sleep(Duration::from_secs(50)).await;
     assert_eq!(running(&region.server.snapshot(), "sum"), 2, "batch work is left to finish");
     region.until("the drain is over", |state| state.node(NodeId::from_random(1)).unwrap().drain.is_none()).await;
@@ -439,7 +439,7 @@ async fn a_node_that_goes_down_while_it_drains_is_drained() {
     region.until("it runs", |state| running(state, "web") == 1).await;
     one.stop();
     let spec = DrainSpec { deadline_ns: 0, ignore_system_jobs: false };
-    region.server.drain_node(NodeId::from_random(1), Some(spec), false, BTreeMap::new()).await.unwrap();
+    region.server.drain_node(NodeId::from_random(1), Some(spec), false, BTreeMap::new(), String::new()).await.unwrap();
     region.until("the drain is over", |state| state.node(NodeId::from_random(1)).unwrap().drain.is_none()).await;
     let state = region.server.snapshot();
     assert_eq!(region.status(1), NodeStatus::Down);
