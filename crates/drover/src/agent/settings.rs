@@ -58,6 +58,8 @@ const WITH_EFFECT: &[&str] = &[
     "client.options",
     "client.reservable_cores",
     "client.reserved",
+    "client.server_join.retry_join",
+    "client.server_join.start_join",
     "client.servers",
     "client.state_dir",
     "data_dir",
@@ -330,9 +332,9 @@ fn check(args: &AgentArgs, config: &AgentConfig) -> Result<(), Refusal> {
     if !config.server.enabled && !config.client.enabled {
         return refuse("Must specify either server, client or dev mode for the agent.");
     }
-    if !config.server.enabled {
+    if !config.server.enabled && super::startup::server_addresses(config).is_empty() {
         return refuse(
-            "This version of Drover runs one server per region, in the same agent as the client. Enable the server too (server { enabled = true }), or use -dev.",
+            "A client needs to know where its servers are: name them in client { servers = [\"10.0.0.5:4647\"] }, in client { server_join { retry_join = […] } } or with -servers. This version of Drover does not find them by itself.",
         );
     }
     if !args.dev && config.data_dir.is_empty() {

@@ -6,6 +6,7 @@ mod commands;
 mod crash;
 mod docs;
 mod first_steps;
+mod fleet;
 mod followed;
 mod guarded;
 mod hostile;
