@@ -349,6 +349,15 @@ fn a_server_without_a_client_tells_its_story_as_recorded() {
     told("chronicle-server", Mode::DurableServer, config);
 }
 
+#[test]
+fn a_server_and_two_clients_tell_their_story_as_recorded() {
+    let region = "region = \"east\"\ndatacenter = \"east-1\"\nacl { enabled = true }";
+    let server = format!("{region}\nname = \"ewe1\"\nserver {{ oidc_issuer = \"http://127.0.0.1:4646\" }}");
+    let hill = format!("{region}\nclient {{\n node_class = \"hill\"\n meta {{ slope = \"north\" }}\n}}");
+    let vale = format!("{region}\nclient {{ node_class = \"vale\" }}");
+    told_by("chronicle-fleet", Mode::DurableServer, &server, &[("ram1", &hill), ("ram2", &vale)]);
+}
+
 /// Sends a request that was not recorded, with the token of the story.
 fn sent(agent: &Agent, known: &Known, method: &str, path: &str, body: &Value) -> http::Reply {
     replied(agent.address, &json!({"method": method, "path": path, "body": body, "headers": {"X-Nomad-Token": known.token}}), known)
@@ -368,21 +377,48 @@ fn until(agent: &Agent, known: &Known, path: &str, what: &str, met: impl Fn(&Val
 }
 
 fn told(name: &str, mode: Mode, config: &str) {
+    told_by(name, mode, config, &[]);
+}
+
+/// The same with clients in agents of their own: their names and configurations.
+fn told_by(name: &str, mode: Mode, config: &str, clients: &[(&str, &str)]) {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata");
     let story = std::fs::read_to_string(data.join(format!("{name}.txt"))).unwrap();
     let all = records(&std::fs::read_to_string(data.join(format!("golden/http-{name}.jsonl"))).unwrap());
     let directory = tempfile::tempdir().unwrap();
-    let agent = Agent::start_with(directory.path(), mode, config, &[]);
+    let first = Agent::start_with(&directory.path().join("first"), mode, config, &[]);
+    let mut agents = BTreeMap::new();
+    for (name, config) in clients {
+        let config = format!("name = \"{name}\"\nclient {{ servers = [\"{}\"] }}\n{config}", first.channel);
+        agents.insert((*name).to_owned(), Agent::start_with(&directory.path().join(name), Mode::DurableClient, &config, &[]));
+    }
+    agents.insert("first".to_owned(), first);
+    let mut asked = "first".to_owned();
     let different = differing("http");
     let mut wrong = Vec::new();
     let mut known = Known::default();
     let mut meanwhile: Vec<JoinHandle<http::Reply>> = Vec::new();
-    if let Some(node) = agent.call("GET", "/v1/nodes", None).json()[0]["ID"].as_str() {
+    if let Some(node) = agents["first"].call("GET", "/v1/nodes", None).json()[0]["ID"].as_str() {
         known.ids.insert("node-1".to_owned(), node.to_owned());
     }
     for line in story.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         let (step, rest) = line.split_once(' ').unwrap();
+        let agent = &agents[&asked];
         match step {
+            // Which agent is asked from here on, and which is no more.
+            "at" => rest.clone_into(&mut asked),
+            "end" => {
+                agents.get_mut(rest).unwrap_or_else(|| panic!("{line}: no such agent")).kill();
+            }
+            // The node of a name.
+            "node" => {
+                let (known_as, name) = rest.split_once(' ').unwrap();
+                let is = |node: &&Value| node["Name"] == name && node["Status"] == "ready";
+                let there = |list: &Value| list.as_array().is_some_and(|list| list.iter().any(|node| is(&node)));
+                let list = until(agent, &known, "/v1/nodes", line, there);
+                let id = list.as_array().into_iter().flatten().find(is).unwrap()["ID"].as_str().unwrap();
+                known.ids.insert(known_as.to_owned(), id.to_owned());
+            }
             "ask" | "form" => {
                 let (name, swaps) = rest.split_once(' ').unwrap_or((rest, ""));
                 let mut record = all.get(name).unwrap_or_else(|| panic!("{name} is not packed")).clone();
@@ -391,7 +427,7 @@ fn told(name: &str, mode: Mode, config: &str) {
                     record["request"] = serde_json::from_str(&record["request"].to_string().replace(from, to)).unwrap();
                 }
                 let tries = if different.contains(name) { TRIES_IF_OTHERWISE } else { TRIES };
-                let found = ask(&agent, &record, &mut known, step == "form", tries, &apart);
+                let found = ask(agent, &record, &mut known, step == "form", tries, &apart);
                 judge(name, &found, &different, &mut wrong);
                 if !found.is_empty() {
                     println!("{line}: {}", found.join("; "));
@@ -401,7 +437,7 @@ fn told(name: &str, mode: Mode, config: &str) {
                 let mut words = rest.splitn(3, ' ');
                 let (method, path) = (words.next().unwrap(), words.next().unwrap());
                 let body = words.next().map(|text| serde_json::from_str::<Value>(text).unwrap_or_else(|error| panic!("{line}: {error}")));
-                let reply = sent(&agent, &known, method, path, &body.unwrap_or_default());
+                let reply = sent(agent, &known, method, path, &body.unwrap_or_default());
                 assert!(reply.status < 300, "{line}: {} {}", reply.status, reply.text());
             }
             // A stream of the agent's log: its head is compared, and that it tells of what happens in the recorded form.
@@ -433,7 +469,7 @@ fn told(name: &str, mode: Mode, config: &str) {
                 let mut words = rest.splitn(4, ' ');
                 let (names, method, path) = (words.next().unwrap(), words.next().unwrap(), words.next().unwrap());
                 let body = words.next().map(|text| serde_json::from_str::<Value>(text).unwrap_or_else(|error| panic!("{line}: {error}")));
-                let reply = sent(&agent, &known, method, path, &body.unwrap_or_default());
+                let reply = sent(agent, &known, method, path, &body.unwrap_or_default());
                 for (name, pointer) in names.split(',').filter_map(|pair| pair.split_once('=')) {
                     let answer = reply.json();
                     let value = answer.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("{line}: {answer}"));
@@ -443,16 +479,16 @@ fn told(name: &str, mode: Mode, config: &str) {
             "until" => {
                 let words: Vec<&str> = rest.splitn(3, ' ').collect();
                 let wanted: Value = serde_json::from_str(words[2]).unwrap();
-                until(&agent, &known, words[0], line, |value| value.pointer(words[1]) == Some(&wanted));
+                until(agent, &known, words[0], line, |value| value.pointer(words[1]) == Some(&wanted));
             }
             // No evaluation of a job is still to be worked off.
             "settled" => {
                 let done = |list: &Value| list.as_array().is_some_and(|list| list.iter().all(|eval| eval["Status"] != "pending"));
-                until(&agent, &known, &format!("/v1/job/{rest}/evaluations"), line, done);
+                until(agent, &known, &format!("/v1/job/{rest}/evaluations"), line, done);
             }
             "bind" => {
                 let words: Vec<&str> = rest.splitn(3, ' ').collect();
-                let found = sent(&agent, &known, "GET", words[1], &Value::Null).json();
+                let found = sent(agent, &known, "GET", words[1], &Value::Null).json();
                 let value = found.pointer(words[2]).and_then(Value::as_str).unwrap_or_else(|| panic!("{line}: {found}"));
                 known.ids.insert(words[0].to_owned(), value.to_owned());
             }
@@ -476,7 +512,7 @@ fn told(name: &str, mode: Mode, config: &str) {
                     _ => format!("/v1/job/{job}/allocations"),
                 };
                 let there = |list: &Value| list.as_array().is_some_and(|list| list.iter().any(|found| is(&found)));
-                let list = until(&agent, &known, &path, line, there);
+                let list = until(agent, &known, &path, line, there);
                 let found = list.as_array().into_iter().flatten().find(is).unwrap()["ID"].as_str().unwrap().to_owned();
                 let known_as = if step == "bindchild" { found.rsplit('-').next().unwrap_or_default().to_owned() } else { found };
                 known.ids.insert(words[0].to_owned(), known_as);

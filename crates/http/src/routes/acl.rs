@@ -97,17 +97,11 @@ pub async fn own_policies(agent: Arc<Agent>, request: Request) -> Result<Reply, 
     let caller = request.caller().clone();
     let Some(token) = caller.token else { return Err(denied()) };
     let snapshot = server.snapshot();
-    let meta = Meta::at(snapshot.table_index(Table::AclPolicies).max(1));
-    let found: Vec<api::ACLPolicyListStub> = if token.kind == TokenType::Management {
-        // One that may do everything is under every policy, of which there may be none.
-        snapshot.acl_policies().map(|row| view::acl_policy_stub(row)).collect()
-    } else {
-        snapshot.policies_of(&token).into_iter().map(|row| view::acl_policy_stub(row)).collect()
-    };
-    if found.is_empty() && token.kind == TokenType::Management {
-        return Ok(Reply::json(&Value::Null)?.meta(&meta));
+    if token.kind == TokenType::Management {
+        return Ok(Reply::json(&Value::Null)?.meta(&Meta::at(1)));
     }
-    Ok(Reply::json(&found)?.meta(&meta))
+    let found: Vec<api::ACLPolicyListStub> = snapshot.policies_of(&token).into_iter().map(|row| view::acl_policy_stub(row)).collect();
+    Ok(Reply::json(&found)?.meta(&Meta::at(snapshot.table_index(Table::AclPolicies))))
 }
 
 /// `PUT /v1/acl/policy/{name}`.
