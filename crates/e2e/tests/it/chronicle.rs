@@ -497,7 +497,11 @@ fn told_by(name: &str, mode: Mode, config: &str, clients: &[(&str, &str)]) {
                 let words: Vec<&str> = rest.split(' ').collect();
                 let wanted = words.get(2).copied().unwrap_or_default();
                 let is = |found: &&Value| match step {
-                    "running" => found["Name"] == words[1] && found["ClientStatus"] == "running" && found["DesiredStatus"] == "run",
+                    // Of a version, if one is named.
+                    "running" => {
+                        let of_version = wanted.is_empty() || found["JobVersion"].to_string() == wanted;
+                        found["Name"] == words[1] && found["ClientStatus"] == "running" && found["DesiredStatus"] == "run" && of_version
+                    }
                     "bindname" => found["Name"] == words[1],
                     "bindalloc" => found["ClientStatus"] == wanted,
                     "bindfailed" => found["Status"] == "failed",

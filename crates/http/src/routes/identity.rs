@@ -64,9 +64,14 @@ pub async fn keys(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiError
     Ok(Reply::json(&json!({ "keys": keys }))?.meta(&Meta::at(found.index)).header(CACHE_CONTROL, cached))
 }
 
+/// Who vouches for identities in the eyes of other programs; nobody if it is not configured.
+fn issuer(agent: &Agent) -> &str {
+    agent.facts.config.server.as_ref().map_or("", |server| server.oidc_issuer.as_str())
+}
+
 /// `GET /.well-known/openid-configuration`.
 pub async fn discovery(agent: Arc<Agent>, _: Request) -> Result<Reply, ApiError> {
-    let issuer = agent.facts.config.server.as_ref().map(|server| server.oidc_issuer.as_str()).unwrap_or("");
+    let issuer = issuer(&agent);
     if issuer.is_empty() {
         return Err(ApiError::not_found("OIDC Discovery endpoint disabled"));
     }
@@ -98,7 +103,11 @@ pub async fn of_node(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiEr
     request.caller();
     let node = node(&agent, request.query.get("node_id"))?;
     request.permit("")?;
-    let claims = agent.server()?.node_identity(node)?;
+    let mut claims = agent.server()?.node_identity(node)?;
+    let issuer = issuer(&agent);
+    if !issuer.is_empty() {
+        claims.insert("iss".to_owned(), json!(issuer));
+    }
     Reply::json(&json!({ "Claims": claims }))
 }
 
