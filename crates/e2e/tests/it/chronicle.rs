@@ -499,7 +499,8 @@ fn told_by(name: &str, mode: Mode, config: &str, clients: &[(&str, &str)]) {
                 let is = |found: &&Value| match step {
                     // Of a version, if one is named.
                     "running" => {
-                        let of_version = wanted.is_empty() || found["JobVersion"].to_string() == wanted;
+                        let named = wanted.parse::<u64>();
+                        let of_version = named.is_ok_and(|version| found["JobVersion"] == version) || wanted.is_empty();
                         found["Name"] == words[1] && found["ClientStatus"] == "running" && found["DesiredStatus"] == "run" && of_version
                     }
                     "bindname" => found["Name"] == words[1],
