@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
-use regex::Regex;
 
 use crate::gotmpl::{Data, DataError, Options, Template, Value};
 
@@ -318,7 +317,7 @@ fn number(name: &str, value: Option<&Value>) -> Result<usize, DataError> {
 
 /// Whether an address has what a selector asks for.
 fn selects(name: &str, selector: &str, wanted: &str, address: &Address) -> Result<bool, DataError> {
-    let pattern = |text: String| match Regex::new(wanted) {
+    let pattern = |text: String| match crate::pattern::compile(wanted) {
         Ok(pattern) => Ok(pattern.is_match(&text)),
         Err(_) => failed(format!("Unable to compile {selector} regexp {wanted:?}")),
     };

@@ -514,7 +514,7 @@ pub(super) fn plain(name: &str, arguments: &[Value]) -> Answer {
 }
 
 pub(super) fn regex(pattern: &str) -> Result<regex::Regex, String> {
-    regex::Regex::new(pattern).map_err(|error| format!("error parsing regexp: {error}"))
+    crate::pattern::compile(pattern).map_err(|error| format!("error parsing regexp: {error}"))
 }
 
 fn split(separator: &str, text: &str) -> Value {
