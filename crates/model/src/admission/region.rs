@@ -55,7 +55,8 @@ fn mode_named(mode: &str) -> String {
 pub fn told_by_region(job: &api::Job, answer: &str) -> JobProblems {
     let mut problems = JobProblems::default();
     for line in answer.lines() {
-        let line = line.trim();
+        // Answers stand in parentheses behind their status.
+        let line = line.trim().trim_end_matches(')');
         let text = line.strip_prefix("* ").unwrap_or(line);
         let field = [(NO_NAMESPACE, "Namespace"), (NO_NODE_POOL, "NodePool"), (PRIORITY, "Priority"), (NO_REGION, "Region")];
         if let Some((_, path)) = field.iter().find(|(known, _)| text.contains(known)) {
@@ -105,7 +106,7 @@ mod tests {
             (network_mode_off("bridge", "barn"), vec!["TaskGroups[0].Networks[0].Mode", "TaskGroups[1].Networks[0].Mode"]),
             ("something else".to_owned(), vec![]),
         ] {
-            let found = told_by_region(&job, &format!("Unexpected response code: 500 (1 error occurred:\n\t* {text}\n\n)")).found;
+            let found = told_by_region(&job, &format!("Unexpected response code: 500 (1 error occurred:\n\t* {text})")).found;
             assert_eq!(found.iter().map(|one| one.path.as_str()).collect::<Vec<_>>(), wanted, "{text}");
             assert!(found.iter().all(|one| one.text == text), "{text}");
         }

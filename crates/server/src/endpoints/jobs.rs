@@ -6,8 +6,8 @@ use std::sync::Arc;
 use drover_api as api;
 use drover_base::{AllocId, EvalId, Rng};
 use drover_model::admission::{
-    JobProblems, Oversubscription, Surroundings, canonicalize, complete_with, no_namespace, no_node_pool, priority_above, too_many, validate_with,
-    warnings,
+    JobProblems, Oversubscription, Surroundings, canonicalize, complete_with, no_namespace, no_node_pool, priority_above, too_many,
+    validate_with, warnings,
 };
 use drover_model::command::{Change, RegisterJob, ScalingEvent, Submission};
 use drover_model::{DesiredUpdates, Evaluation, Job, JobId, JobView, PlacementMetrics, Trigger, VersionTag};
@@ -119,8 +119,7 @@ impl Server {
     /// What is wrong with a job of a type whose groups count so many allocations together.
     fn too_many(&self, kind: &str, counted: u64) -> Option<String> {
         let most = self.0.config.job_max_count;
-        (most > 0 && kind != "system" && counted > most)
-            .then(|| too_many(counted, most))
+        (most > 0 && kind != "system" && counted > most).then(|| too_many(counted, most))
     }
 
     fn warnings(&self, job: &api::Job) -> Vec<String> {
