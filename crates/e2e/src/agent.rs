@@ -29,6 +29,8 @@ pub enum Mode {
     Durable,
     /// A server alone with a data directory.
     DurableServer,
+    /// A client with a data directory; the configuration says where its servers are.
+    DurableClient,
 }
 
 /// What a command printed and how it ended.
@@ -48,6 +50,8 @@ pub struct Agent {
     pub directory: PathBuf,
     /// Where its API listens.
     pub address: SocketAddr,
+    /// Where it listens for other agents, if it is a server.
+    pub channel: SocketAddr,
     mode: Mode,
     process: Option<Child>,
     extra: Vec<String>,
@@ -97,6 +101,9 @@ impl Agent {
                 "data_dir = {data:?}\nserver {{ enabled = true }}\nclient {{\n enabled = true\n network_interface = \"lo\"\n}}\nplugin \"raw_exec\" {{ config {{ enabled = true }} }}\n"
             ),
             Mode::DurableServer => format!("data_dir = {data:?}\nserver {{ enabled = true }}\n"),
+            Mode::DurableClient => format!(
+                "data_dir = {data:?}\nclient {{\n enabled = true\n network_interface = \"lo\"\n}}\nplugin \"raw_exec\" {{ config {{ enabled = true }} }}\n"
+            ),
         };
         let text = format!(
             "bind_addr = \"127.0.0.1\"\nports {{\n http = {http}\n rpc = {rpc}\n serf = {serf}\n}}\nlog_level = \"DEBUG\"\nlimits {{ http_max_conns_per_client = 0 }}\n{roles}{config}\n"
@@ -106,6 +113,7 @@ impl Agent {
         Self {
             directory: base.to_owned(),
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, http)),
+            channel: SocketAddr::from((Ipv4Addr::LOCALHOST, rpc)),
             mode,
             process: None,
             extra: Vec::new(),
@@ -165,6 +173,15 @@ impl Agent {
         let is_led = || self.try_call("GET", "/v1/status/leader", None).is_ok_and(|reply| reply.status == 200 && reply.body.len() > 2);
         if self.mode == Mode::DurableServer {
             return is_led();
+        }
+        if self.mode == Mode::DurableClient {
+            let node = self.try_call("GET", "/v1/agent/self", None).map(|reply| reply.json()["stats"]["client"]["node_id"].clone());
+            return node.is_ok_and(|node| match node.as_str() {
+                Some(node) => self
+                    .try_call("GET", &format!("/v1/node/{node}"), None)
+                    .is_ok_and(|reply| reply.status == 200 && reply.json()["Status"] == "ready"),
+                None => is_led(),
+            });
         }
         // Whoever holds callers to policies tells nobody of nodes.
         self.try_call("GET", "/v1/nodes", None).is_ok_and(|reply| {

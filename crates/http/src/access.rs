@@ -7,13 +7,17 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use drover_base::NodeId;
 use drover_model::AclToken;
 pub use drover_model::acl::{
     Access as Rights, Capability, HostVolumeCapability, NodePoolCapability, OperatorCapability, VariableCapability,
 };
+use futures::future::BoxFuture;
 use http::StatusCode;
 
 use crate::error::ApiError;
+use crate::relay::Pipe;
+use crate::request::Request;
 
 /// What a caller must be allowed to do. While ACLs are off, everything is allowed; the rule is still part of each route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +73,17 @@ pub enum Forward {
     Client,
 }
 
+/// Where a request is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// By this agent.
+    Here,
+    /// By a server: this agent is none.
+    Servers,
+    /// By the agent that is this node.
+    Node(NodeId),
+}
+
 /// An object whose id in a path decides the namespace of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Object {
@@ -116,8 +131,23 @@ pub trait Guard: Send + Sync + 'static {
     /// 403 when nobody has this secret, or not any more.
     fn identify(&self, secret: &str) -> Result<Caller, ApiError>;
 
+    /// The same on an agent that has to ask the servers; none where [`Self::identify`] knows.
+    fn ask_about(&self, _secret: &str) -> Option<BoxFuture<'static, Result<Caller, ApiError>>> {
+        None
+    }
+
     /// The namespace of an object; none when there is no such object.
     fn namespace_of(&self, object: Object, id: &str) -> Option<String>;
+
+    /// Where a request to a route of this class is answered.
+    fn way(&self, _forward: Forward, _request: &Request) -> Way {
+        Way::Here
+    }
+
+    /// A connection to another agent's API.
+    fn open(&self, _way: Way) -> BoxFuture<'static, Result<Pipe, ApiError>> {
+        Box::pin(std::future::ready(Err(ApiError::not_found("No path to node"))))
+    }
 }
 
 /// Nothing to guard: for tests of the framework.

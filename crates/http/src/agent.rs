@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use drover_api as api;
+use drover_base::{AllocId, NodeId};
 use drover_client::ClientHandle;
+use drover_model::{AllocatedResources, Job, Task};
 use drover_server::{Concern, Server};
 use drover_state::Snapshot;
 
 use crate::blocking::Source;
 use crate::error::ApiError;
 use crate::logs::LogSource;
+use crate::relay::Upstream;
 use crate::telemetry::Telemetry;
 
 /// What does not change while the agent runs.
@@ -52,6 +55,8 @@ pub struct Agent {
     pub server: Option<Server>,
     /// The client role.
     pub client: Option<ClientHandle>,
+    /// Where the servers are, for an agent that is none.
+    pub upstream: Option<Arc<dyn Upstream>>,
     /// Lines of the log as they are written.
     pub logs: Arc<dyn LogSource>,
     /// Measurements.
@@ -62,7 +67,38 @@ pub struct Agent {
     pub reload: Option<Arc<tokio::sync::Notify>>,
 }
 
+/// An allocation, as far as what concerns its node has to be known.
+pub(crate) struct Placed {
+    /// Its job, in the version that runs.
+    pub(crate) job: Arc<Job>,
+    group: String,
+    /// Where it is.
+    pub(crate) node: NodeId,
+    /// What it was given.
+    pub(crate) resources: Arc<AllocatedResources>,
+}
+
+impl Placed {
+    /// A task of it.
+    pub(crate) fn task(&self, name: &str) -> Option<&Task> {
+        self.job.task_groups.iter().find(|group| group.name == self.group)?.task(name)
+    }
+}
+
 impl Agent {
+    /// An allocation that the region has, or on an agent that is no server, that is here.
+    pub(crate) fn placed(&self, id: AllocId) -> Option<Placed> {
+        if let Some(server) = &self.server {
+            let snapshot = server.snapshot();
+            let alloc = snapshot.alloc(id)?;
+            let (job, group, resources) = (Arc::clone(&alloc.job), alloc.task_group().name.clone(), Arc::clone(&alloc.resources));
+            return Some(Placed { job, group, node: alloc.node_id, resources });
+        }
+        let alloc = self.client.as_ref()?.alloc(id)?;
+        let (job, resources) = (Arc::clone(&alloc.job), Arc::clone(&alloc.resources));
+        Some(Placed { job, group: alloc.group.clone(), node: alloc.node_id, resources })
+    }
+
     /// The server role.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use drover_rt::{Clock, Entropy};
+use futures::future::BoxFuture;
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION,
@@ -15,11 +16,12 @@ use http::{HeaderMap, Method, Response, StatusCode, Version};
 use http_body_util::BodyExt;
 use percent_encoding::percent_decode_str;
 
-use crate::access::{Access, Caller, Forward, Gate, Guard, Object, denied, require};
+use crate::access::{Access, Caller, Forward, Gate, Guard, Object, Way, denied, require};
 use crate::compress::Coding;
 use crate::error::ApiError;
 use crate::json;
 use crate::query::Query;
+use crate::relay::RELAYED;
 use crate::reply::{Body, Payload, Reply};
 use crate::request::{Incoming, Request};
 use crate::route::{Found, Route, Table, clean};
@@ -74,6 +76,11 @@ impl<S: Guard> Api<S> {
             let reply = match step {
                 Step::Done(reply) => *reply,
                 Step::Handler(handling) => handling.end().await.unwrap_or_else(Reply::of_error),
+                Step::Elsewhere(answer) => match answer.await {
+                    Ok(Elsewhere::Answered(response)) => return *response,
+                    Ok(Elsewhere::Here(handling)) => handling.end().await.unwrap_or_else(Reply::of_error),
+                    Err(error) => Reply::of_error(error),
+                },
             };
             api.finish(reply, outgoing)
         }
@@ -143,8 +150,21 @@ impl<S: Guard> Api<S> {
                         body: Mutex::new(Some(body)),
                         upgrade: Mutex::new(upgrade),
                     };
+                    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+                    if self.inner.state.way(route.forward, &request) == Way::Servers {
+                        return (Step::Elsewhere(self.pass_on(Way::Servers, target, request)), outgoing);
+                    }
+                    if let Some(asked) = self.ask_first(route, &request) {
+                        return (Step::Elsewhere(self.admit_later(asked, request)), outgoing);
+                    }
                     match self.admit(route, &mut request) {
-                        Ok(()) => return (Step::Handler(self.handle(route, request)), outgoing),
+                        Ok(()) => {
+                            let step = match self.inner.state.way(route.forward, &request) {
+                                Way::Here => Step::Handler(self.handle(route, request)),
+                                way => Step::Elsewhere(self.pass_on(way, target, request)),
+                            };
+                            return (step, outgoing);
+                        }
                         Err(_) if route.refuses_late => crate::routes::events::refusal(),
                         Err(error) => Reply::of_error(error),
                     }
@@ -154,12 +174,70 @@ impl<S: Guard> Api<S> {
         (Step::done(reply), outgoing)
     }
 
+    /// Sends a request to the agent that answers it.
+    fn pass_on(&self, way: Way, target: &str, request: Request) -> BoxFuture<'static, Result<Elsewhere, ApiError>> {
+        let opening = self.inner.state.open(way);
+        let (api, target) = (self.clone(), target.to_owned());
+        Box::pin(async move {
+            if way == Way::Servers && request.headers.contains_key(RELAYED) {
+                return Err(ApiError::not_found("No path to node"));
+            }
+            let pipe = match opening.await {
+                Ok(pipe) => pipe,
+                // The route says it in its own way, after what else is wrong with the request.
+                Err(_) if matches!(way, Way::Node(_)) => return api.found(request),
+                Err(error) => return Err(error),
+            };
+            let Request { method, headers, body, upgrade, .. } = request;
+            let (body, upgrade) = (into_inner(body), into_inner(upgrade));
+            let response = crate::relay::relay(pipe, &target, (method, headers), body, upgrade).await?;
+            Ok(Elsewhere::Answered(Box::new(response)))
+        })
+    }
+
+    /// Who asks, where only the servers know.
+    fn ask_first(&self, route: &Route<S>, request: &Request) -> Option<BoxFuture<'static, Result<Caller, ApiError>>> {
+        if route.access == Access::Public { None } else { self.inner.state.ask_about(request.token()) }
+    }
+
+    /// Goes on with a request once the servers have told who asks.
+    fn admit_later(
+        &self,
+        asked: BoxFuture<'static, Result<Caller, ApiError>>,
+        mut request: Request,
+    ) -> BoxFuture<'static, Result<Elsewhere, ApiError>> {
+        let api = self.clone();
+        Box::pin(async move {
+            let caller = asked.await?;
+            let route = api.route(&request)?;
+            api.hold(route, &mut request, caller)?;
+            Ok(Elsewhere::Here(api.handle(route, request)))
+        })
+    }
+
+    fn route(&self, request: &Request) -> Result<&Route<S>, ApiError> {
+        match self.inner.table.find(&request.method, &request.path) {
+            Found::Route(route, _) => Ok(route),
+            _ => Err(ApiError::no_resource()),
+        }
+    }
+
+    /// Goes on with a request here after all.
+    fn found(&self, request: Request) -> Result<Elsewhere, ApiError> {
+        Ok(Elsewhere::Here(self.handle(self.route(&request)?, request)))
+    }
+
     /// Finds out who asks, and holds them to the rule of the route.
     fn admit(&self, route: &Route<S>, request: &mut Request) -> Result<(), ApiError> {
         if route.access == Access::Public {
             return Ok(());
         }
         let caller = self.inner.state.identify(request.token())?;
+        self.hold(route, request, caller)
+    }
+
+    /// Holds a caller to the rule of the route.
+    fn hold(&self, route: &Route<S>, request: &mut Request, caller: Caller) -> Result<(), ApiError> {
         request.gate = Gate::new(route.access, caller);
         if route.late || route.access == Access::Filtered {
             return Ok(());
@@ -280,6 +358,20 @@ fn is_preflight(cors: &HeaderMap) -> bool {
 enum Step {
     Done(Box<Reply>),
     Handler(Handling),
+    /// Another agent is needed first.
+    Elsewhere(BoxFuture<'static, Result<Elsewhere, ApiError>>),
+}
+
+/// What another agent said.
+enum Elsewhere {
+    /// The answer.
+    Answered(Box<Response<Body>>),
+    /// Who asks; the answer is made here.
+    Here(Handling),
+}
+
+fn into_inner<T>(cell: Mutex<Option<T>>) -> Option<T> {
+    cell.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 impl Step {

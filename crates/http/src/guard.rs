@@ -3,10 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::access::{Caller, Guard, Object, Rights, denied};
+use drover_base::{AllocId, NodeId};
+use futures::future::BoxFuture;
+
+use crate::access::{Caller, Forward, Guard, Object, Rights, Way, denied};
 use crate::agent::Agent;
 use crate::blocking::Source;
 use crate::error::ApiError;
+use crate::relay::{Pipe, to_node};
+use crate::request::Request;
 
 /// Rights of so many callers are kept; more are worked out again.
 const KEPT_MAX: usize = 4_096;
@@ -52,9 +57,75 @@ impl Guard for Agent {
     fn namespace_of(&self, object: Object, id: &str) -> Option<String> {
         let snapshot = self.snapshot();
         match object {
+            Object::Allocation if self.server.is_none() => self.placed(id.parse().ok()?).map(|placed| placed.job.id.namespace.clone()),
             Object::Allocation => snapshot.alloc(id.parse().ok()?).map(|alloc| alloc.job.id.namespace.clone()),
             Object::Evaluation => snapshot.eval(id.parse().ok()?).map(|eval| eval.job_id.namespace.clone()),
             Object::Deployment => snapshot.deployment(id.parse().ok()?).map(|deployment| deployment.job_id.namespace.clone()),
+        }
+    }
+
+    fn ask_about(&self, secret: &str) -> Option<BoxFuture<'static, Result<Caller, ApiError>>> {
+        self.upstream.as_ref().map(|servers| servers.identify(secret))
+    }
+
+    fn way(&self, forward: Forward, request: &Request) -> Way {
+        match forward {
+            Forward::Local => Way::Here,
+            Forward::Server | Forward::Leader if self.upstream.is_some() => Way::Servers,
+            Forward::Server | Forward::Leader => Way::Here,
+            Forward::Client => self.way_to_client(request),
+        }
+    }
+
+    fn open(&self, way: Way) -> BoxFuture<'static, Result<Pipe, ApiError>> {
+        match (way, &self.upstream, &self.server) {
+            (Way::Servers, Some(servers), _) => servers.open(),
+            (Way::Node(node), _, Some(server)) => Box::pin(to_node(server.clone(), node)),
+            _ => Box::pin(std::future::ready(Err(ApiError::not_found("No path to node")))),
+        }
+    }
+}
+
+impl Agent {
+    /// Where the allocation or the node is that a request names. What nobody knows is refused here.
+    fn way_to_client(&self, request: &Request) -> Way {
+        let own = self.client.as_ref().map(drover_client::ClientHandle::node_id);
+        let to = |node: Option<NodeId>| match node {
+            Some(node) if Some(node) == own => Way::Here,
+            Some(node) => Way::Node(node),
+            None => Way::Here,
+        };
+        let alloc = [request.parameter("alloc_id"), request.query.get("allocID")].into_iter().find(|text| !text.is_empty());
+        if let Some(text) = alloc {
+            let Ok(id) = text.parse::<AllocId>() else { return Way::Here };
+            return match (&self.client, &self.server) {
+                (Some(client), _) if client.has_alloc(id) => Way::Here,
+                (_, Some(server)) => to(server.snapshot().alloc(id).map(|alloc| alloc.node_id)),
+                (_, None) if self.upstream.is_some() => Way::Servers,
+                _ => Way::Here,
+            };
+        }
+        let named = request.query.get("node_id");
+        if named.is_empty() {
+            let server = !request.query.get("server_id").is_empty();
+            return if server && self.upstream.is_some() { Way::Servers } else { Way::Here };
+        }
+        let Ok(id) = named.parse::<NodeId>() else { return Way::Here };
+        match &self.server {
+            Some(server) => to(server.snapshot().node(id).map(|row| row.node.id)),
+            None if Some(id) != own && self.upstream.is_some() => Way::Servers,
+            None => Way::Here,
+        }
+    }
+
+    /// Who sends a secret, asking the servers where only they know.
+    ///
+    /// # Errors
+    /// As of [`Guard::identify`].
+    pub(crate) async fn caller_with(&self, secret: &str) -> Result<Caller, ApiError> {
+        match self.ask_about(secret) {
+            Some(asked) => asked.await,
+            None => self.identify(secret),
         }
     }
 }

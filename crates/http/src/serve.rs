@@ -19,6 +19,7 @@ use tokio::time::Sleep;
 
 use crate::dispatch::Api;
 use crate::limit::{Admission, ConnectionLimit};
+use crate::relay::Pipe;
 use crate::reply::Session;
 
 /// How long a connection may stay without a complete request head, idle ones included.
@@ -27,6 +28,8 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(120);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(40);
 /// How long requests in progress may still run after the stop.
 const GRACE: Duration = Duration::from_millis(500);
+/// How long the other end of a pipe may take to hear the last word.
+const LINGER: Duration = Duration::from_secs(10);
 /// The pause after a failed accept, for instance for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// The largest request head.
@@ -70,6 +73,7 @@ pub async fn serve<S: crate::access::Guard>(listener: TcpListener, api: Api<S>, 
                 metrics::gauge!("nomad.nomad.agent.http.connections").set(limit.open() as f64);
                 let (api, limit) = (api.clone(), limit.clone());
                 let stop = stop.clone();
+                let _ = stream.set_nodelay(true);
                 scope.spawn("http connection", async move {
                     connection(stream, remote, api, stop).await;
                     drop(slot);
@@ -85,8 +89,22 @@ pub async fn serve<S: crate::access::Guard>(listener: TcpListener, api: Api<S>, 
     }
 }
 
-async fn connection<S: crate::access::Guard>(stream: TcpStream, remote: IpAddr, api: Api<S>, stop: drover_rt::CancellationToken) {
-    let _ = stream.set_nodelay(true);
+/// Answers what another agent passes on through a pipe.
+pub async fn serve_pipe<S: crate::access::Guard>(pipe: Pipe, remote: IpAddr, api: Api<S>, stop: drover_rt::CancellationToken) {
+    let (rest, clock) = (pipe.rest(), api.clock().clone());
+    connection(pipe, remote, api, stop.clone()).await;
+    tokio::select! {
+        () = stop.cancelled() => {}
+        // Whoever does not end it in time has stopped listening.
+        _ = clock.timeout(LINGER, rest.drained()) => {}
+    }
+}
+
+async fn connection<S, IO>(stream: IO, remote: IpAddr, api: Api<S>, stop: drover_rt::CancellationToken)
+where
+    S: crate::access::Guard,
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let clock = api.clock().clone();
     let io = TokioIo::new(Impatient { stream, stalled: None });
     let session = Arc::new(Mutex::new(None::<Session>));
@@ -158,12 +176,12 @@ async fn refuse(mut stream: TcpStream, clock: &Clock) {
 }
 
 /// A connection that fails when nothing can be written for too long.
-struct Impatient {
-    stream: TcpStream,
+struct Impatient<IO> {
+    stream: IO,
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
-impl Impatient {
+impl<IO> Impatient<IO> {
     fn judge<T>(&mut self, context: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if outcome.is_ready() {
             self.stalled = None;
@@ -174,13 +192,13 @@ impl Impatient {
     }
 }
 
-impl AsyncRead for Impatient {
+impl<IO: AsyncRead + Unpin> AsyncRead for Impatient<IO> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
-impl AsyncWrite for Impatient {
+impl<IO: AsyncWrite + Unpin> AsyncWrite for Impatient<IO> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.judge(context, outcome)

@@ -8,14 +8,17 @@ use futures::stream::StreamExt;
 use http::uri::PathAndQuery;
 use tonic::client::Grpc;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
+use tower::{Service as _, ServiceExt as _};
 
 use crate::MESSAGE_MAX;
 use crate::codec::Cbor;
 use crate::desired::{Desired, DesiredMessage};
 use crate::message::{
-    Caller, CallerCall, DeleteServiceCall, Done, Reason, Refusal, RegisterCall, Registered, UpdateAllocsCall, UpsertServicesCall, path,
+    Caller, CallerCall, DeleteServiceCall, Done, Identified, IdentifyCall, Reason, Refusal, RegisterCall, Registered, UpdateAllocsCall,
+    UpsertServicesCall, path,
 };
+use crate::pipe::{self, Pipe};
 
 /// How long a connection may take to come up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -122,5 +125,35 @@ impl AgentClient {
     /// When the server cannot be reached or refuses, or the service is not there.
     pub async fn delete_service(&self, caller: Caller, namespace: String, id: String) -> Result<(), Refusal> {
         self.call(path::DELETE_SERVICE, DeleteServiceCall { caller, namespace, id }).await.map(|Done {}| ())
+    }
+
+    /// Who sends a secret to this node; "" is a caller without one.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or does not know the node.
+    pub async fn identify(&self, caller: Caller, secret: String) -> Result<Identified, Refusal> {
+        self.call(path::IDENTIFY, IdentifyCall { caller, secret }).await
+    }
+
+    /// Opens a pipe: to the server's API, or the one that the server waits for under a ticket.
+    ///
+    /// # Errors
+    /// When the server cannot be reached, does not know the node, or waits for no such pipe.
+    pub async fn pipe(&self, caller: &Caller, ticket: Option<u64>) -> Result<Pipe, Refusal> {
+        let unreachable = |error: tonic::transport::Error| Refusal::new(Reason::Unreachable, error.to_string());
+        let (opening, outbound) = pipe::opening();
+        let mut request =
+            http::Request::post(path::PIPE).body(outbound.body()).map_err(|error| Refusal::new(Reason::Refused, error.to_string()))?;
+        pipe::introduce(caller, ticket, request.headers_mut())?;
+        let mut channel = self.channel.clone();
+        let opened = async { channel.ready().await?.call(request).await };
+        let answer = tokio::time::timeout(CONNECT_TIMEOUT, opened)
+            .await
+            .map_err(|_| Refusal::new(Reason::Unreachable, "the server does not answer"))?
+            .map_err(unreachable)?;
+        match Status::from_header_map(answer.headers()) {
+            Some(status) if status.code() != Code::Ok => Err(status.into()),
+            _ => Ok(opening.reading(answer.into_body())),
+        }
     }
 }

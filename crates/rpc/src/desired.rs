@@ -18,6 +18,8 @@ pub struct Desired {
     pub upserts: Vec<Arc<Allocation>>,
     /// Allocations that the servers have forgotten.
     pub removals: Vec<AllocId>,
+    /// Tickets of pipes that the server waits for the node to open.
+    pub calls: Vec<u64>,
 }
 
 /// [`Desired`] with tables of what is shared.
@@ -33,6 +35,9 @@ pub(crate) struct DesiredMessage {
     upserts: Vec<Upsert>,
     #[n(4)]
     removals: Vec<AllocId>,
+    #[n(5)]
+    #[cbor(default)]
+    calls: Vec<u64>,
 }
 
 /// Written as what it points to.
@@ -164,7 +169,14 @@ impl From<&Desired> for DesiredMessage {
                 }
             })
             .collect();
-        Self { full: desired.full, jobs: jobs.table, resources: resources.table, upserts, removals: desired.removals.clone() }
+        Self {
+            full: desired.full,
+            jobs: jobs.table,
+            resources: resources.table,
+            upserts,
+            removals: desired.removals.clone(),
+            calls: desired.calls.clone(),
+        }
     }
 }
 
@@ -197,6 +209,6 @@ impl DesiredMessage {
                 }))
             })
             .collect::<Option<Vec<_>>>()?;
-        Some(Desired { full: self.full, upserts, removals: self.removals })
+        Some(Desired { full: self.full, upserts, removals: self.removals, calls: self.calls })
     }
 }

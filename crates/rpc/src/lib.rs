@@ -5,16 +5,21 @@
 //! agents of different builds understand each other: an unknown field is skipped, a missing one takes its default.
 //!
 //! Each call but the registration names the node and proves it with the node's secret; the server side checks it.
+//!
+//! A [`Pipe`] is a call that carries bytes both ways for as long as either side likes. Agents open pipes, because servers may not
+//! be able to dial them: one that a server asked for through the stream is then the server's way to the node.
 
 mod codec;
 mod connect;
 mod desired;
 mod message;
+mod pipe;
 mod serve;
 
 pub use connect::AgentClient;
 pub use desired::Desired;
-pub use message::{Caller, Reason, Refusal, Registered};
+pub use message::{Caller, Identified, Reason, Refusal, Registered};
+pub use pipe::{Pipe, Rest};
 pub use serve::{DesiredStream, Options, Servers, serve};
 
 /// The largest message that either side takes, in bytes.

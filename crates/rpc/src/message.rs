@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use drover_base::NodeId;
-use drover_model::{AllocUpdate, Node, ServiceRegistration};
+use drover_model::{AclPolicy, AclToken, AllocUpdate, Node, ServiceRegistration};
 use minicbor::{Decode, Encode};
 use tonic::{Code, Status};
 
@@ -15,6 +15,8 @@ pub(crate) mod path {
     pub(crate) const UPDATE_ALLOCS: &str = "/drover.agent.v1.Servers/UpdateAllocs";
     pub(crate) const UPSERT_SERVICES: &str = "/drover.agent.v1.Servers/UpsertServices";
     pub(crate) const DELETE_SERVICE: &str = "/drover.agent.v1.Servers/DeleteService";
+    pub(crate) const IDENTIFY: &str = "/drover.agent.v1.Servers/Identify";
+    pub(crate) const PIPE: &str = "/drover.agent.v1.Servers/Pipe";
 }
 
 /// Who calls, with the proof.
@@ -138,6 +140,33 @@ pub(crate) struct DeleteServiceCall {
     pub(crate) namespace: String,
     #[n(2)]
     pub(crate) id: String,
+}
+
+#[derive(Debug, Encode, Decode)]
+pub(crate) struct IdentifyCall {
+    #[n(0)]
+    pub(crate) caller: Caller,
+    #[n(1)]
+    pub(crate) secret: String,
+}
+
+/// Who sends a secret, as the servers know them.
+#[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
+pub struct Identified {
+    /// Whether the region holds callers to policies at all.
+    #[n(0)]
+    #[cbor(default)]
+    pub enforced: bool,
+    /// Why the secret is good for nothing; none if it is good.
+    #[n(1)]
+    pub refused: Option<String>,
+    /// The token; none for callers who sent no secret.
+    #[n(2)]
+    pub token: Option<AclToken>,
+    /// The policies that apply, of the token and of its roles, or those of callers without one.
+    #[n(3)]
+    #[cbor(default)]
+    pub policies: Vec<AclPolicy>,
 }
 
 /// An answer that says nothing but that it is done.

@@ -24,15 +24,17 @@ use crate::MESSAGE_MAX;
 use crate::codec::Cbor;
 use crate::desired::{Desired, DesiredMessage};
 use crate::message::{
-    Caller, CallerCall, DeleteServiceCall, Done, Refusal, RegisterCall, Registered, UpdateAllocsCall, UpsertServicesCall, path,
+    Caller, CallerCall, DeleteServiceCall, Done, Identified, IdentifyCall, Refusal, RegisterCall, Registered, UpdateAllocsCall,
+    UpsertServicesCall, path,
 };
+use crate::pipe::{self, Pipe};
 
 /// An agent that does not answer a ping within this time is gone.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// How often a silent connection is pinged.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
-/// Calls of one agent at a time.
-const STREAMS_MAX: u32 = 64;
+/// Calls of one agent at a time, the requests that it passes on included.
+const STREAMS_MAX: u32 = 1_024;
 /// Bytes of a call that may be on their way before the server has read them.
 const STREAM_WINDOW: u32 = 256 << 10;
 /// The same for all calls of a connection.
@@ -57,6 +59,10 @@ pub trait Servers: Send + Sync + 'static {
     fn upsert_services(&self, caller: Caller, services: Vec<ServiceRegistration>) -> BoxFuture<'_, Result<(), Refusal>>;
     /// Takes a service out of the catalogue.
     fn delete_service(&self, caller: Caller, namespace: String, id: String) -> BoxFuture<'_, Result<(), Refusal>>;
+    /// Who sends a secret to the node; "" is a caller without one.
+    fn identify(&self, caller: Caller, secret: String) -> BoxFuture<'_, Result<Identified, Refusal>>;
+    /// Takes a pipe: one that was asked for under a ticket, or without one a way to the API.
+    fn pipe(&self, caller: Caller, ticket: Option<u64>, pipe: Pipe) -> BoxFuture<'_, Result<(), Refusal>>;
 }
 
 /// How to listen.
@@ -133,6 +139,18 @@ fn answer(servers: Arc<dyn Servers>, request: http::Request<Incoming>) -> BoxFut
         }
         path::DELETE_SERVICE => unary(request, move |call: DeleteServiceCall| async move {
             servers.delete_service(call.caller, call.namespace, call.id).await.map(done)
+        }),
+        path::IDENTIFY => unary(request, move |call: IdentifyCall| async move { servers.identify(call.caller, call.secret).await }),
+        path::PIPE => Box::pin(async move {
+            let taken = async {
+                let (caller, ticket) = pipe::introduced(request.headers())?;
+                let (opening, outbound) = pipe::opening();
+                servers.pipe(caller, ticket, opening.reading(request.into_body())).await.map(|()| outbound)
+            };
+            match taken.await {
+                Ok(outbound) => http::Response::new(outbound.body()),
+                Err(refusal) => Status::from(refusal).into_http(),
+            }
         }),
         path::FOLLOW => {
             let mut grpc = Grpc::new(Cbor::<DesiredMessage, CallerCall>::default());

@@ -189,7 +189,7 @@ pub fn wants_revert(deployment: &Deployment) -> bool {
 /// The failure of a deployment, with the version to go back to if that is wanted and there is one (DEP-031, DEP-032).
 pub fn fail(state: &Snapshot, deployment: &Deployment, why: &str, wants_revert: bool) -> Action {
     let (revert, note) = match (wants_revert, state.job(&deployment.job_id)) {
-        (true, Some(row)) => match row.versions.iter().find(|entry| entry.stable && entry.job.version != deployment.job_version) {
+        (true, Some(row)) => match row.stable_versions().find(|entry| entry.job.version != deployment.job_version) {
             Some(entry) if same_spec(&entry.job, row.job()) => (
                 None,
                 format!("{why} - not rolling back to stable job version {} as current job has same specification", entry.job.version),

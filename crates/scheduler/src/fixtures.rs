@@ -8,7 +8,7 @@ use drover_model::{
     AllocatedResources, ClientStatus, DeploymentHealth, DesiredStatus, DesiredTransition, Job, JobId, JobType, Node, NodeStatus,
     PlacementMetrics, TaskGroup,
 };
-use drover_state::{Alloc, Fixture, JobRow, JobSlot, NodeRow, NodeSlot, Rare};
+use drover_state::{Alloc, Fixture, JobRow, JobSlot, JobStatus, NodeRow, NodeSlot, Rare};
 use serde_json::Value;
 
 /// The time of these states.
@@ -109,6 +109,7 @@ pub(crate) fn alloc(number: u128, (job_slot, job): &(JobSlot, Arc<Job>), (node_s
         alloc_modify_index: 1,
         create_time: NOW - Duration::from_secs(3600),
         modify_time: NOW - Duration::from_secs(1800),
+        job_status: JobStatus::Running,
     }
 }
 

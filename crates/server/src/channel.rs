@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use drover_base::NodeId;
+use drover_model::acl::{ANONYMOUS, PolicyRow};
 use drover_model::{AllocUpdate, Node, ServiceRegistration};
-use drover_rpc::{Caller, Desired, DesiredStream, Reason, Refusal, Registered, Servers};
+use drover_rpc::{Caller, Desired, DesiredStream, Identified, Pipe, Reason, Refusal, Registered, Servers};
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt};
 
@@ -29,6 +30,30 @@ fn refusal(error: EndpointError) -> Refusal {
 fn registered(heartbeat: Heartbeat) -> Registered {
     let Heartbeat { ttl, eligible, sync, servers, feature_level } = heartbeat;
     Registered::within(ttl).asking(sync).telling(eligible, servers, feature_level)
+}
+
+impl Server {
+    /// Who sends a secret, for agents that hold callers to policies without having them.
+    fn identified(&self, secret: &str) -> Identified {
+        if !self.acl_enabled() {
+            return Identified::default();
+        }
+        let state = self.snapshot();
+        let policies = |rows: Vec<&Arc<PolicyRow>>| rows.into_iter().map(|row| row.policy.clone()).collect();
+        if secret.is_empty() {
+            let anonymous = state.acl_policy(ANONYMOUS).into_iter().collect();
+            return Identified { enforced: true, policies: policies(anonymous), ..Identified::default() };
+        }
+        let refused = |text: &str| Identified { enforced: true, refused: Some(text.to_owned()), ..Identified::default() };
+        match state.acl_token_by_secret(secret) {
+            None => refused("Permission denied"),
+            Some(token) if token.expired(self.wall_time()) => refused("ACL token expired"),
+            Some(token) => {
+                let policies = policies(state.policies_of(token));
+                Identified { enforced: true, refused: None, token: Some(token.as_ref().clone()), policies }
+            }
+        }
+    }
 }
 
 impl AgentChannel {
@@ -61,12 +86,17 @@ impl Servers for AgentChannel {
 
     fn follow(&self, caller: Caller) -> BoxFuture<'_, Result<DesiredStream, Refusal>> {
         Box::pin(async move {
-            let feed = self.0.feed(self.known(&caller)?);
+            let node = self.known(&caller)?;
+            let feed = self.0.feed(node);
             let changes = stream::unfold(feed, |mut feed| async move {
                 let change = feed.next().await;
-                Some((Desired { full: change.full, upserts: change.upserts, removals: change.removals }, feed))
+                Some((Desired { full: change.full, upserts: change.upserts, removals: change.removals, calls: Vec::new() }, feed))
             });
-            Ok(changes.boxed())
+            let calls = stream::unfold(self.0.0.calls.connected(node), |mut line| async move {
+                let ticket = line.next().await?;
+                Some((Desired { calls: vec![ticket], ..Desired::default() }, line))
+            });
+            Ok(stream::select(changes, calls).boxed())
         })
     }
 
@@ -91,6 +121,17 @@ impl Servers for AgentChannel {
                 Err(error) => Err(refusal(error)),
             }
         })
+    }
+
+    fn identify(&self, caller: Caller, secret: String) -> BoxFuture<'_, Result<Identified, Refusal>> {
+        Box::pin(async move {
+            self.known(&caller)?;
+            Ok(self.0.identified(&secret))
+        })
+    }
+
+    fn pipe(&self, caller: Caller, ticket: Option<u64>, pipe: Pipe) -> BoxFuture<'_, Result<(), Refusal>> {
+        Box::pin(async move { self.0.0.calls.opened(self.known(&caller)?, ticket, pipe) })
     }
 }
 

@@ -3,6 +3,7 @@
 //! Reads hand out immutable snapshots. Everything that waits for change hangs on the apply loop: [`Server::changed`],
 //! the push to clients, the event stream, the leader's services.
 
+mod calls;
 mod channel;
 mod concern;
 mod config;
@@ -21,6 +22,7 @@ mod pace;
 mod reports;
 mod server;
 
+pub use calls::NoPath;
 pub use channel::AgentChannel;
 pub use concern::Concern;
 pub use config::{AclConfig, Config, Observer, PlantedBug, ResetFile};

@@ -45,6 +45,7 @@ pub(crate) struct Inner {
     pub(crate) heartbeats: Mutex<Timers>,
     pub(crate) dispatches: Dispatches,
     pub(crate) reports: Reports,
+    pub(crate) calls: crate::calls::Calls,
     pub(crate) keyring: crate::keyring::Keyring,
     /// Locks on variables, and when they end.
     pub(crate) locks: Mutex<crate::endpoints::Locks>,
@@ -96,6 +97,7 @@ impl Server {
             crew: crate::leader::Crew::of(&config.worker_types),
             heartbeats: Mutex::default(),
             reports,
+            calls: crate::calls::Calls::default(),
             keyring: crate::keyring::Keyring::default(),
             locks: Mutex::default(),
             lock_changed: tokio::sync::Notify::new(),

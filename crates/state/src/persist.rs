@@ -17,7 +17,7 @@ use drover_model::{
 use minicbor::decode::Error as CborError;
 use minicbor::{Decoder, Encoder};
 
-use crate::rows::{Alloc, JobRow, NodeRow, Rare, RareFields, Slot};
+use crate::rows::{Alloc, JobRow, JobStatus, NodeRow, Rare, RareFields, Slot};
 use crate::tables::{Snapshot, Table};
 use crate::usage::Ask;
 
@@ -191,6 +191,7 @@ fn write_alloc(
         alloc_modify_index,
         create_time,
         modify_time,
+        job_status,
     } = alloc;
     let RareFields {
         desired_description,
@@ -204,7 +205,7 @@ fn write_alloc(
         preempted_by,
         contacts,
     } = &**rare;
-    e.array(33)?.encode(slot)?.encode(id)?.encode(job_slot)?.u32(job)?.u16(*group)?.u32(*index)?;
+    e.array(34)?.encode(slot)?.encode(id)?.encode(job_slot)?.u32(job)?.u16(*group)?.u32(*index)?;
     e.encode(node_slot)?.encode(node_id)?.encode(eval_id)?.encode(deployment)?.bool(*canary)?.encode(health)?;
     e.u32(resources)?.encode(desired)?.encode(desired_description.as_deref())?.encode(transition)?.encode(client_status)?;
     e.encode(client_description.as_deref())?.encode(tasks)?.encode(followup_eval)?.encode(previous)?.encode(next)?;
@@ -212,7 +213,7 @@ fn write_alloc(
     e.u64(*alloc_modify_index)?.encode(create_time)?.encode(modify_time)?;
     // Later fields, by position: readers pass over what they do not know.
     e.encode(reschedule_outcome)?.encode(contacts.as_deref())?;
-    e.encode(preempted.as_deref())?.encode(preempted_by)?;
+    e.encode(preempted.as_deref())?.encode(preempted_by)?.encode(job_status)?;
     Ok(())
 }
 
@@ -417,6 +418,7 @@ impl SnapshotReader {
                 alloc_modify_index: d.u64()?,
                 create_time: d.decode()?,
                 modify_time: d.decode()?,
+                job_status: JobStatus::Pending,
             };
             for field in 29..fields {
                 match field {
@@ -424,6 +426,7 @@ impl SnapshotReader {
                     30 => rare.contacts = d.decode::<Option<Vec<_>>>()?.map(Arc::new),
                     31 => rare.preempted = d.decode::<Option<Vec<_>>>()?.map(Arc::new),
                     32 => rare.preempted_by = d.decode()?,
+                    33 => alloc.job_status = d.decode()?,
                     _ => d.skip()?,
                 }
             }

@@ -182,9 +182,9 @@ impl JobRow {
         self.versions.iter().find(|entry| entry.job.version == version)
     }
 
-    /// The newest version that proved healthy.
-    pub fn latest_stable(&self) -> Option<&JobVersion> {
-        self.versions.iter().find(|entry| entry.stable)
+    /// The versions to go back to, newest first: those that proved healthy. One that stops the job is none of them.
+    pub fn stable_versions(&self) -> impl Iterator<Item = &JobVersion> {
+        self.versions.iter().filter(|entry| entry.stable && !entry.job.stop)
     }
 
     /// What is needed to show a version.
@@ -412,6 +412,8 @@ pub struct Alloc {
     pub create_time: WallTime,
     /// The last change.
     pub modify_time: WallTime,
+    /// What its job was doing when it was placed.
+    pub job_status: JobStatus,
 }
 
 impl Alloc {

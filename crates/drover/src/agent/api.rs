@@ -1,5 +1,6 @@
 //! The HTTP API of this agent: its facts, its log, its measurements, and the listener.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use drover_base::NodeId;
@@ -7,6 +8,7 @@ use drover_client::ClientHandle;
 use drover_http::agent::{Agent, Facts};
 use drover_http::dispatch::{Api, ApiOptions};
 use drover_http::logs::{Heard, Level, Line, LogSource};
+use drover_http::relay::{Pipe, Upstream};
 use drover_http::telemetry::Telemetry;
 use drover_rt::telemetry::LogHub;
 use drover_rt::{Clock, Entropy, TaskScope};
@@ -21,25 +23,29 @@ use super::Settings;
 /// What the API is made of.
 pub(super) struct Parts<'a> {
     pub(super) settings: &'a Settings,
-    pub(super) server: &'a Server,
+    pub(super) server: Option<&'a Server>,
     pub(super) client: Option<&'a ClientHandle>,
+    pub(super) upstream: Option<Arc<dyn Upstream>>,
+    /// Requests that other agents pass on.
+    pub(super) relayed: BoxStream<'static, Pipe>,
     pub(super) logs: &'a LogHub,
     pub(super) clock: &'a Clock,
     pub(super) entropy: &'a Entropy,
     pub(super) http_address: &'a str,
-    pub(super) server_id: NodeId,
+    pub(super) server_id: Option<NodeId>,
     pub(super) reload: &'a Arc<tokio::sync::Notify>,
 }
 
 /// Starts answering in `scope`.
 pub(super) fn serve(listener: TcpListener, parts: Parts<'_>, scope: TaskScope) {
-    let Parts { settings, server, client, logs, clock, entropy, http_address, server_id, reload } = parts;
+    let Parts { settings, server, client, upstream, mut relayed, logs, clock, entropy, http_address, server_id, reload } = parts;
     let telemetry = Telemetry::default();
     telemetry.install();
     let agent = Agent {
         facts: facts(settings, http_address, server_id),
-        server: Some(server.clone()),
+        server: server.cloned(),
         client: client.cloned(),
+        upstream,
         logs: Arc::new(Hub(logs.clone())),
         telemetry: telemetry.clone(),
         known: drover_http::guard::Known::default(),
@@ -48,6 +54,14 @@ pub(super) fn serve(listener: TcpListener, parts: Parts<'_>, scope: TaskScope) {
     let options = ApiOptions { region: settings.config.region.clone(), response_headers: response_headers(settings) };
     let api = Api::new(drover_http::table::table(), Arc::new(agent), options, clock.clone(), entropy.clone());
     let limit = usize::try_from(settings.config.limits.http_max_conns_per_client).unwrap_or(0);
+    let (passed_on, answering) = (api.clone(), scope.clone());
+    scope.spawn_until_stop("requests of other agents", async move {
+        while let Some(pipe) = relayed.next().await {
+            let (api, stop) = (passed_on.clone(), answering.stop_token());
+            // Their limits are those of the agent channel.
+            answering.spawn("request of another agent", drover_http::serve_pipe(pipe, IpAddr::V4(Ipv4Addr::LOCALHOST), api, stop));
+        }
+    });
     let listening = scope.clone();
     scope.spawn("http api", drover_http::serve(listener, api, drover_http::Options { connections_per_client: limit }, listening));
     let ticking = clock.clone();
@@ -71,7 +85,7 @@ fn response_headers(settings: &Settings) -> Vec<(http::HeaderName, http::HeaderV
     headers
 }
 
-fn facts(settings: &Settings, http_address: &str, server_id: NodeId) -> Facts {
+fn facts(settings: &Settings, http_address: &str, server_id: Option<NodeId>) -> Facts {
     let config = &settings.config;
     let port = |port: i64| u16::try_from(port).unwrap_or(0);
     let address = http_address.rsplit_once(':').map_or(http_address, |(address, _)| address).trim_matches(['[', ']']);
@@ -90,7 +104,7 @@ fn facts(settings: &Settings, http_address: &str, server_id: NodeId) -> Facts {
         datacenter: config.datacenter.clone(),
         version: drover_model::NOMAD_VERSION.to_owned(),
         revision: String::new(),
-        server_id: server_id.to_string(),
+        server_id: server_id.map(|id| id.to_string()).unwrap_or_default(),
         address: address.to_owned(),
         rpc_port: port(config.ports.rpc),
         serf_port: port(config.ports.serf),

@@ -4,6 +4,7 @@ mod api;
 mod link;
 mod lock;
 mod logging;
+mod remote;
 mod rest;
 mod server_id;
 mod service;

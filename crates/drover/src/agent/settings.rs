@@ -227,9 +227,9 @@ fn flags(config: &mut AgentConfig, args: &AgentArgs) {
 /// What agents of this version do not do beyond what their configuration says of itself.
 fn check(config: &AgentConfig) -> Result<(), Refusal> {
     const _: () = assert!(RAFT_PROTOCOL == drover_raft::PROTOCOL as i64);
-    if !config.server.enabled {
+    if !config.server.enabled && super::startup::server_addresses(config).is_empty() {
         return refuse(
-            "This version of Drover runs one server per region, in the same agent as the client. Enable the server too (server { enabled = true }), or use -dev.",
+            "A client needs to know where its servers are: name them in client { servers = [\"10.0.0.5:4647\"] }, in client { server_join { retry_join = […] } } or with -servers. This version of Drover does not find them by itself.",
         );
     }
     Ok(())

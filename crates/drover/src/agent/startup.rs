@@ -1,30 +1,38 @@
 //! From settings to a running agent, and back to nothing.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use drover_client::client::Runtime;
-use drover_client::template::GoTemplates;
-use drover_client::{Client, ClientConfig, ClientHandle};
-use drover_lang::config::{Partial, PluginConfig};
+use drover_client::template::{GoTemplates, interfaces};
+use drover_client::{Client, ClientConfig, ClientHandle, ServerLink};
+use drover_http::relay::{Pipe, Upstream};
+use drover_lang::config::{AgentConfig, Partial, PluginConfig};
+use drover_lang::sockaddr::one_address;
 use drover_model::admission::{DefaultIdentity, Peers};
 use drover_raft::{DiskLogOptions, Storage};
 use drover_rt::telemetry::LogHub;
 use drover_rt::{Clock, Entropy, RealDisk, TaskScope};
 use drover_server::{Config, ResetFile, Server};
+use futures::StreamExt;
+use futures::stream::BoxStream;
 use serde_json::{Map, Value};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 
 use super::link::LocalLink;
 use super::lock::DataDirLock;
+use super::remote::Remote;
 use super::{Settings, server_id, service};
 
 /// How long each part may take to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(15);
+/// How long the servers' word about a caller is good where the configuration does not say.
+const CALLER_TTL: Duration = Duration::from_secs(30);
 /// Scheduler workers at most.
 const WORKERS_MAX: usize = 64;
 /// The keys that change while the agent runs.
@@ -49,29 +57,36 @@ pub(super) async fn run(settings: Settings, logs: LogHub) -> anyhow::Result<()> 
         }
     };
     let listener = listen("http", SocketAddr::new(settings.http_bind, settings.http_port)).await?;
-    let channel = listen("rpc", SocketAddr::new(settings.rpc_bind, settings.rpc_port)).await?;
     let http_address = advertised(&settings.config.advertise.http, listener.local_addr()?);
 
-    let server_id = if settings.dev { entropy.id() } else { server_id::load(&data_dir, &entropy)? };
     let scope = TaskScope::new();
     let server_scope = scope.child();
-    let server =
-        Server::start(server_config(&settings, &data_dir), clock.clone(), entropy.clone(), &server_scope).await.context("start server")?;
-    let per_client = usize::try_from(settings.config.limits.rpc_max_conns_per_client).unwrap_or(0);
-    scope.spawn(
-        "agent channel",
-        drover_rpc::serve(
-            channel,
-            server.clone().into(),
-            drover_rpc::Options { connections_per_client: per_client },
-            clock.clone(),
-            server_scope.clone(),
-        ),
-    );
+    let (server, server_id) = if settings.config.server.enabled {
+        // Before anything is opened: a port that is taken is told at once.
+        let channel = listen("rpc", SocketAddr::new(settings.rpc_bind, settings.rpc_port)).await?;
+        let server_id = if settings.dev { entropy.id() } else { server_id::load(&data_dir, &entropy)? };
+        (Some(start_server(&settings, &data_dir, channel, (&clock, &entropy), &scope, &server_scope).await?), Some(server_id))
+    } else {
+        (None, None)
+    };
     let client_scope = scope.child();
+    let mut upstream: Option<Arc<dyn Upstream>> = None;
+    let mut relayed: BoxStream<'static, Pipe> = match &server {
+        Some(server) => pipes(server.visitors(), |(_, pipe)| pipe),
+        None => futures::stream::pending().boxed(),
+    };
     let client = if settings.config.client.enabled {
         let config = client_config(&settings, &data_dir, &http_address).await?;
-        let link = LocalLink::connect(server.clone(), client_scope.clone());
+        let link: Arc<dyn ServerLink> = match &server {
+            Some(server) => LocalLink::connect(server.clone(), client_scope.clone()),
+            None => {
+                let ttl = caller_ttl(&settings);
+                let (remote, opened) = Remote::new(&server_addresses(&settings.config), ttl, clock.clone(), client_scope.clone());
+                upstream = Some(Arc::new(remote.clone()));
+                relayed = pipes(opened, |pipe| pipe);
+                Arc::new(remote)
+            }
+        };
         let runtime = Runtime { clock: clock.clone(), entropy: entropy.clone(), scope: client_scope.clone() };
         let renderer = Arc::new(GoTemplates);
         Some(Client::start(config, link, runtime, renderer).await.context("start client")?)
@@ -86,8 +101,10 @@ pub(super) async fn run(settings: Settings, logs: LogHub) -> anyhow::Result<()> 
         listener,
         super::api::Parts {
             settings: &settings,
-            server: &server,
+            server: server.as_ref(),
             client: client.as_ref(),
+            upstream,
+            relayed,
             logs: &logs,
             clock: &clock,
             entropy: &entropy,
@@ -101,7 +118,7 @@ pub(super) async fn run(settings: Settings, logs: LogHub) -> anyhow::Result<()> 
     announce(&settings, &http_address);
     service::ready();
 
-    let failure = wait_for_end([interrupt, terminate, hangup], &server, &settings, &logs, &reload).await;
+    let failure = wait_for_end([interrupt, terminate, hangup], server.as_ref(), &settings, &logs, &reload).await;
     tracing::info!("stopping");
     service::stopping();
     http_scope.stop();
@@ -112,13 +129,56 @@ pub(super) async fn run(settings: Settings, logs: LogHub) -> anyhow::Result<()> 
     if !left.is_empty() {
         tracing::warn!(tasks = ?left, "tasks did not end in time");
     }
-    server.shutdown().await;
+    if let Some(server) = &server {
+        server.shutdown().await;
+    }
     drop(lock);
     drop(scratch);
     match failure {
         Some(reason) => bail!("the server's storage failed and it stopped so that nothing acknowledged is lost: {reason}"),
         None => Ok(()),
     }
+}
+
+/// Starts the server role and the listener of the agent channel.
+async fn start_server(
+    settings: &Settings,
+    data_dir: &Path,
+    channel: TcpListener,
+    (clock, entropy): (&Clock, &Entropy),
+    scope: &TaskScope,
+    server_scope: &TaskScope,
+) -> anyhow::Result<Server> {
+    let server =
+        Server::start(server_config(settings, data_dir), clock.clone(), entropy.clone(), server_scope).await.context("start server")?;
+    let per_client = usize::try_from(settings.config.limits.rpc_max_conns_per_client).unwrap_or(0);
+    let options = drover_rpc::Options { connections_per_client: per_client };
+    scope.spawn("agent channel", drover_rpc::serve(channel, server.clone().into(), options, clock.clone(), server_scope.clone()));
+    Ok(server)
+}
+
+/// What comes through a queue, as pipes.
+fn pipes<T: Send + 'static>(queue: mpsc::Receiver<T>, pipe: fn(T) -> Pipe) -> BoxStream<'static, Pipe> {
+    futures::stream::unfold(queue, move |mut queue| async move { Some((pipe(queue.recv().await?), queue)) }).boxed()
+}
+
+/// Where a client without a server in its process looks for servers.
+pub(super) fn server_addresses(config: &AgentConfig) -> Vec<String> {
+    let client = &config.client;
+    let mut addresses: Vec<String> = Vec::new();
+    for address in client.servers.iter().chain(&client.server_join.start_join).chain(&client.server_join.retry_join) {
+        if !addresses.contains(address) {
+            addresses.push(address.clone());
+        }
+    }
+    addresses
+}
+
+/// How long an agent that is no server takes the servers' word about a caller as good (ACL-007).
+fn caller_ttl(settings: &Settings) -> Duration {
+    let acl = &settings.config.acl;
+    let told = [acl.token_ttl.0, acl.policy_ttl.0, acl.role_ttl.0].into_iter().filter_map(|ttl| u64::try_from(ttl).ok());
+    told.filter(|ttl| *ttl > 0).min().map_or(CALLER_TTL, Duration::from_nanos)
 }
 
 /// A directory that goes away with the agent.
@@ -152,13 +212,18 @@ async fn listen(name: &str, address: SocketAddr) -> anyhow::Result<TcpListener> 
     }
 }
 
-/// What other programs should dial: what is configured, else the address bound, with loopback in place of "any".
+/// What other programs should dial: what is configured, else the address bound. In place of "any", the first private address of this
+/// host, or loopback where it has none.
 fn advertised(configured: &str, bound: SocketAddr) -> String {
     if !configured.is_empty() {
         let has_port = configured.parse::<SocketAddr>().is_ok() || (configured.contains(':') && !configured.contains("::"));
         return if has_port { configured.to_owned() } else { format!("{configured}:{}", bound.port()) };
     }
-    if bound.ip().is_unspecified() { format!("127.0.0.1:{}", bound.port()) } else { bound.to_string() }
+    if !bound.ip().is_unspecified() {
+        return bound.to_string();
+    }
+    let private = one_address("{{ GetPrivateIP }}", &interfaces()).ok().and_then(|text| text.parse::<IpAddr>().ok());
+    SocketAddr::new(private.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), bound.port()).to_string()
 }
 
 /// After how many entries a snapshot is taken and how many are kept behind it, where the settings say so.
@@ -431,7 +496,7 @@ fn announce(settings: &Settings, http_address: &str) {
 /// Returns at an interrupt or a request to terminate, or with the reason why storage failed.
 async fn wait_for_end(
     [mut interrupt, mut terminate, mut hangup]: [Signal; 3],
-    server: &Server,
+    server: Option<&Server>,
     settings: &Settings,
     logs: &LogHub,
     reload: &tokio::sync::Notify,
@@ -442,7 +507,7 @@ async fn wait_for_end(
             _ = terminate.recv() => return None,
             _ = hangup.recv() => reload_configuration(settings, logs, server),
             () = reload.notified() => reload_configuration(settings, logs, server),
-            reason = server.failed() => {
+            reason = failed(server) => {
                 tracing::error!(reason, "raft has stopped");
                 return Some(reason);
             }
@@ -450,14 +515,22 @@ async fn wait_for_end(
     }
 }
 
+/// Why storage failed, once it has.
+async fn failed(server: Option<&Server>) -> String {
+    match server {
+        Some(server) => server.failed().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Reads the files again and takes over what can change while the agent runs. A file that cannot be read changes nothing.
-fn reload_configuration(settings: &Settings, logs: &LogHub, server: &Server) {
+fn reload_configuration(settings: &Settings, logs: &LogHub, server: Option<&Server>) {
     service::reloading();
     take_over(settings, logs, server);
     service::ready();
 }
 
-fn take_over(settings: &Settings, logs: &LogHub, server: &Server) {
+fn take_over(settings: &Settings, logs: &LogHub, server: Option<&Server>) {
     let again = match super::settings::load(&settings.args) {
         Ok(again) => again,
         Err(refusal) => {
@@ -466,10 +539,12 @@ fn take_over(settings: &Settings, logs: &LogHub, server: &Server) {
         }
     };
     logs.set_level(&again.config.log_level);
-    let defaults = Config::new(Storage::Memory);
-    server.set_workers(workers(&again, defaults.workers));
-    let (snapshot_every, trailing_logs) = log_limits(&again, (defaults.snapshot_every, defaults.trailing_logs));
-    server.set_log_limits(snapshot_every, trailing_logs);
+    if let Some(server) = server {
+        let defaults = Config::new(Storage::Memory);
+        server.set_workers(workers(&again, defaults.workers));
+        let (snapshot_every, trailing_logs) = log_limits(&again, (defaults.snapshot_every, defaults.trailing_logs));
+        server.set_log_limits(snapshot_every, trailing_logs);
+    }
     let changed = changed_keys(settings.partial.values(), again.partial.values());
     let waiting: Vec<&String> = changed.iter().filter(|key| !RELOADABLE.contains(&key.as_str())).collect();
     if waiting.is_empty() {

@@ -5,6 +5,7 @@ mod chronicle;
 mod crash;
 mod docs;
 mod first_steps;
+mod fleet;
 mod followed;
 mod guarded;
 mod hostile;

@@ -34,6 +34,9 @@ fn whole_seconds(time: std::time::Duration) -> i64 {
 
 /// The servers that this agent's client knows: what they told it, or the one in this process.
 fn known_servers(agent: &Agent) -> Vec<String> {
+    if let Some(servers) = &agent.upstream {
+        return servers.known();
+    }
     let told = agent.client.as_ref().and_then(|client| client.contact()).map(|contact| contact.answer.servers.clone());
     match told {
         Some(servers) if !servers.is_empty() => servers,
@@ -138,7 +141,7 @@ pub async fn health(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiErr
     }
     match &agent.client {
         Some(_) if wants("client") => {
-            let reached = agent.server.is_some();
+            let reached = agent.server.is_some() || agent.upstream.as_ref().is_some_and(|servers| servers.reached());
             tell("client", reached, if reached { "ok" } else { "no known servers" });
         }
         None if explicitly("client") => tell("client", false, "client not enabled"),

@@ -48,13 +48,13 @@ fn target<'a>(agent: &'a Agent, request: &Request) -> Result<(&'a ClientHandle, 
     }
     let id = ids::full(text, "alloc")?;
     let unknown = || ApiError::not_found(format!("Unknown allocation \"{id}\""));
-    let known = agent.server.as_ref().and_then(|server| server.snapshot().alloc(id).cloned());
+    let known = agent.placed(id);
     // What only the node still knows of has no namespace that anybody could be allowed.
     let forgotten = agent.client.as_ref().is_some_and(|client| client.has_alloc(id)) && !request.caller().enforced;
     if known.is_none() && !forgotten {
         return Err(unknown());
     }
-    Ok((super::exec::reached(agent, known.as_deref())?, id))
+    Ok((super::exec::reached(agent, known.as_ref())?, id))
 }
 
 /// `/v1/client/fs/ls/{alloc_id}`.
@@ -287,7 +287,7 @@ pub async fn host_stats(agent: Arc<Agent>, request: Request) -> Result<Reply, Ap
 /// `/v1/client/allocation/{alloc_id}/snapshot`: the data of an allocation, for the node that takes its place.
 pub async fn snapshot(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiError> {
     let id = ids::full(request.parameter("alloc_id"), "alloc")?;
-    let known = agent.server.as_ref().is_some_and(|server| server.snapshot().alloc(id).is_some());
+    let known = agent.placed(id).is_some();
     if !known {
         return Err(ApiError::by_text("allocation not found"));
     }

@@ -18,8 +18,8 @@ use http::StatusCode;
 use http::header::UPGRADE;
 use tokio::sync::mpsc;
 
-use crate::access::{Caller, Capability, Guard as _, require};
-use crate::agent::Agent;
+use crate::access::{Caller, Capability, require};
+use crate::agent::{Agent, Placed};
 use crate::error::ApiError;
 use crate::ids;
 use crate::query::{not_a_bool, parse_bool};
@@ -95,14 +95,21 @@ pub async fn action(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiErr
 }
 
 /// The words of the action of a task.
-fn command_of(agent: &Agent, job: &JobId, task: &str, name: &str) -> Result<Vec<String>, ApiError> {
+fn command_of(agent: &Agent, job: &JobId, task: &str, name: &str, placed: Option<&Placed>) -> Result<Vec<String>, ApiError> {
+    let missing = || ApiError::not_found(format!("action {name} not found in task {task}"));
+    let words = |action: &api::Action| std::iter::once(action.command.clone()).chain(action.args.iter().flatten().cloned()).collect();
+    if agent.server.is_none() {
+        let placed =
+            placed.filter(|placed| placed.job.id == *job).ok_or_else(|| ApiError::not_found(format!("Unknown job {:?}", job.id)))?;
+        let actions = placed.task(task).and_then(|task| task.actions.as_ref()).map(|actions| &actions.0);
+        return actions.into_iter().flatten().find(|action| action.name == name).map(words).ok_or_else(missing);
+    }
     let snapshot = agent.server()?.snapshot();
     let row = snapshot.job(job).ok_or_else(|| ApiError::not_found(format!("Unknown job {:?}", job.id)))?;
     let job = crate::view::job(row);
     let tasks = job.task_groups.iter().flatten().flat_map(|group| group.tasks.iter().flatten());
     let found = tasks.filter(|own| own.name == task).flat_map(|own| own.actions.iter().flatten()).find(|action| action.name == name);
-    let found = found.ok_or_else(|| ApiError::not_found(format!("action {name} not found in task {task}")))?;
-    Ok(std::iter::once(found.command.clone()).chain(found.args.iter().flatten().cloned()).collect())
+    found.map(words).ok_or_else(missing)
 }
 
 /// Whether a terminal is asked for.
@@ -132,8 +139,13 @@ fn session(agent: Arc<Agent>, request: &Request, wanted: Result<Wanted, ApiError
     converse(request, async move |mut reader, writer| {
         if introduced {
             let first = clock.timeout(HANDSHAKE_TIMEOUT, reader.next()).await.flatten();
-            match introduction(first).and_then(|token| if token.is_empty() { Ok(None) } else { agent.identify(&token).map(Some) }) {
-                Ok(introduced) => caller = introduced.unwrap_or(caller),
+            let introduced = match introduction(first) {
+                Ok(token) if token.is_empty() => Ok(caller.clone()),
+                Ok(token) => agent.caller_with(&token).await,
+                Err(error) => Err(error),
+            };
+            match introduced {
+                Ok(introduced) => caller = introduced,
                 Err(error) => return writer.refuse(&error).await,
             }
         }
@@ -167,7 +179,7 @@ async fn start(agent: &Agent, caller: &Caller, wanted: Wanted) -> Result<(Starte
     }
     let id = wanted.alloc?;
     let unknown = || ApiError::not_found(format!("Unknown allocation \"{id}\""));
-    let known = agent.server.as_ref().and_then(|server| server.snapshot().alloc(id).cloned());
+    let known = agent.placed(id);
     // What only the node still knows of has no namespace that anybody could be allowed.
     let forgotten = agent.client.as_ref().is_some_and(|client| client.has_alloc(id)) && rights.is_management();
     if known.is_none() && !forgotten {
@@ -182,16 +194,16 @@ async fn start(agent: &Agent, caller: &Caller, wanted: Wanted) -> Result<(Starte
     };
     let command = match wanted.command {
         Command::Words(words) => words?,
-        Command::Action(job, name) => command_of(agent, &job, &wanted.task, &name)?,
+        Command::Action(job, name) => command_of(agent, &job, &wanted.task, &name, known.as_ref())?,
     };
     if let Some(alloc) = &known {
-        let driver = alloc.task_group().task(&wanted.task).map(|task| task.driver.clone());
+        let driver = alloc.task(&wanted.task).map(|task| task.driver.clone());
         let exposed = driver.is_some_and(|driver| WITHOUT_ISOLATION.contains(&driver.as_str()));
         let namespace = &alloc.job.id.namespace;
         require(rights.namespace(namespace, Capability::AllocExec))?;
         require(!exposed || rights.namespace(namespace, Capability::AllocNodeExec))?;
     }
-    let client = reached(agent, known.as_deref())?;
+    let client = reached(agent, known.as_ref())?;
     let Some(program) = command.first().cloned() else { return Err(ApiError::bad_request("command is not present")) };
     // Who ran what where is kept in the log, as commands in tasks leave no trace in the state.
     let by = caller.token.as_ref().map_or("anonymous", |token| &token.accessor);
@@ -211,8 +223,8 @@ async fn start(agent: &Agent, caller: &Caller, wanted: Wanted) -> Result<(Starte
 }
 
 /// The client of this agent, if it is the one that has an allocation.
-pub(super) fn reached<'a>(agent: &'a Agent, alloc: Option<&drover_state::Alloc>) -> Result<&'a ClientHandle, ApiError> {
-    let own = agent.client.as_ref().filter(|client| alloc.is_none_or(|alloc| alloc.node_id == client.node_id()));
+pub(super) fn reached<'a>(agent: &'a Agent, alloc: Option<&Placed>) -> Result<&'a ClientHandle, ApiError> {
+    let own = agent.client.as_ref().filter(|client| alloc.is_none_or(|alloc| alloc.node == client.node_id()));
     own.ok_or_else(|| ApiError::not_found("No path to node"))
 }
 

@@ -7,20 +7,20 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use drover_api as api;
-use drover_client::ClientHandle;
+use drover_base::NodeId;
 use drover_lang::duration::parse_duration;
 use drover_model::variable::RootKeyState;
 use drover_server::state::{Snapshot, Table};
+use http::HeaderValue;
 use http::header::CACHE_CONTROL;
-use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
 use crate::agent::Agent;
 use crate::blocking::{At, blocking};
 use crate::error::ApiError;
+use crate::ids;
 use crate::reply::{Meta, Reply};
 use crate::request::Request;
-use crate::routes::client::node_of;
 
 /// Where the keys are.
 const KEYS: &str = "/.well-known/jwks.json";
@@ -79,21 +79,26 @@ pub async fn discovery(agent: Arc<Agent>, _: Request) -> Result<Reply, ApiError>
     }))
 }
 
-/// The client that is meant, in the words of this route.
-fn node<'a>(agent: &'a Agent, named: &str) -> Result<&'a ClientHandle, ApiError> {
-    if agent.client.is_none() && named.is_empty() {
-        return Err(ApiError::bad_request("no local Node and node_id not provided"));
+/// The node that is meant, in the words of this route. The servers know the identities of all of them.
+fn node(agent: &Agent, named: &str) -> Result<NodeId, ApiError> {
+    match &agent.client {
+        None if named.is_empty() => Err(ApiError::bad_request("no local Node and node_id not provided")),
+        Some(client) if named.is_empty() => Ok(client.node_id()),
+        _ => {
+            let id = ids::full(named, "node")?;
+            let known = agent.server()?.snapshot().node(id).is_some();
+            if known { Ok(id) } else { Err(ApiError::by_text(format!("Unknown node {id}"))) }
+        }
     }
-    node_of(agent, named, StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// `GET /v1/client/identity`.
 pub async fn of_node(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiError> {
     // Whether there is a node here is no secret.
     request.caller();
-    let client = node(&agent, request.query.get("node_id"))?;
+    let node = node(&agent, request.query.get("node_id"))?;
     request.permit("")?;
-    let claims = agent.server()?.node_identity(client.node_id())?;
+    let claims = agent.server()?.node_identity(node)?;
     Reply::json(&json!({ "Claims": claims }))
 }
 
@@ -102,8 +107,7 @@ pub async fn renew(agent: Arc<Agent>, mut request: Request) -> Result<Reply, Api
     request.permit("")?;
     let body: api::NodeIdentityRenewRequest = request.json_optional().await?.unwrap_or_default();
     let named = if body.node_id.is_empty() { request.query.get("node_id").to_owned() } else { body.node_id };
-    let client = node(&agent, &named)?;
-    agent.server()?.renew_node_identity(client.node_id())?;
+    agent.server()?.renew_node_identity(node(&agent, &named)?)?;
     Reply::json(&json!({}))
 }
 

@@ -100,6 +100,9 @@ pub async fn set_servers(agent: Arc<Agent>, request: Request) -> Result<Reply, A
         }
     }
     if problems.is_empty() {
+        if let Some(servers) = &agent.upstream {
+            servers.look_at(addresses);
+        }
         return Ok(Reply::empty());
     }
     Err(ApiError::bad_request(drover_server::EndpointError::problems(&problems).text))

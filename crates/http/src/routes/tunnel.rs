@@ -56,7 +56,7 @@ pub async fn tunnel(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiErr
     require(rights.some_namespace(Capability::AllocExec))?;
     let id = ids::full(request.parameter("alloc_id"), "alloc")?;
     let unknown = || ApiError::not_found(format!("Unknown allocation \"{id}\""));
-    let alloc = agent.server.as_ref().and_then(|server| server.snapshot().alloc(id).cloned()).ok_or_else(unknown)?;
+    let alloc = agent.placed(id).ok_or_else(unknown)?;
     require(rights.namespace(&alloc.job.id.namespace, Capability::AllocExec))?;
     let wanted = match request.query.get("port") {
         "" => return Err(ApiError::bad_request("missing port: name it by its label or number, as in ?port=http")),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use drover_api as api;
-use drover_model::{AllocatedResources, JobView, mirror::Mirror};
+use drover_model::{AllocatedResources, ClientStatus, DesiredStatus, Evaluation, JobView, TaskStatus, mirror::Mirror};
 use drover_server::why;
 use drover_state::{Alloc, Snapshot};
 
@@ -150,7 +150,7 @@ fn node_name(snapshot: &Snapshot, alloc: &Alloc) -> String {
 pub fn alloc(snapshot: &Snapshot, alloc: &Alloc) -> api::Allocation {
     let (whole, shared, per_task) = older_forms(&alloc.resources);
     // The job is as it was placed; its later life is the job's own to tell.
-    let view = JobView { status: "pending".to_owned(), modify_index: alloc.job.job_modify_index, ..JobView::default() };
+    let view = JobView { status: alloc.job_status.text().to_owned(), modify_index: alloc.job.job_modify_index, ..JobView::default() };
     api::Allocation {
         id: alloc.id.to_string(),
         namespace: alloc.job.id.namespace.clone(),
@@ -227,4 +227,35 @@ pub fn alloc_stub(snapshot: &Snapshot, alloc: &Alloc, with_resources: bool, with
         create_time: alloc.create_time.0,
         modify_time: alloc.modify_time.0,
     }
+}
+
+/// An allocation that had to give way to what `eval` placed, as the scheduler saw it then: it ran, and nobody wanted it gone.
+pub fn alloc_before(snapshot: &Snapshot, alloc: &Alloc, eval: &Evaluation) -> api::AllocationListStub {
+    let mut stub = alloc_stub(snapshot, alloc, false, true);
+    DesiredStatus::Run.text().clone_into(&mut stub.desired_status);
+    for later in [&mut stub.desired_description, &mut stub.followup_eval_id, &mut stub.next_allocation, &mut stub.preempted_by_allocation] {
+        later.clear();
+    }
+    for state in stub.task_states.iter_mut().flatten().flat_map(|(_, state)| state) {
+        let events = state.events.get_or_insert_default();
+        let told = events.len();
+        events.retain(|event| event.time <= eval.modify_time.0);
+        if events.len() < told {
+            let started = state.started_at.is_some();
+            if started { TaskStatus::Running } else { TaskStatus::Pending }.text().clone_into(&mut state.state);
+            (state.failed, state.finished_at) = (false, None);
+        }
+    }
+    let runs = |stub: &api::AllocationListStub| {
+        let states = stub.task_states.iter().flatten().filter_map(|(_, state)| state.as_ref());
+        states.into_iter().any(|state| state.state == TaskStatus::Running.text())
+    };
+    if alloc.client_status.is_terminal() && runs(&stub) {
+        ClientStatus::Running.text().clone_into(&mut stub.client_status);
+        "Tasks are running".clone_into(&mut stub.client_description);
+    }
+    stub.deployment_status = stub.deployment_status.filter(|status| status.modify_index <= eval.modify_index);
+    stub.modify_index = stub.modify_index.min(eval.snapshot_index);
+    stub.modify_time = stub.modify_time.min(eval.modify_time.0);
+    stub
 }

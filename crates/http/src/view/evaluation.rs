@@ -108,11 +108,11 @@ pub fn evaluation(eval: &Evaluation) -> api::Evaluation {
     }
 }
 
-/// An evaluation in full, with what had to give way to it as it is now.
+/// An evaluation in full, with what had to give way to it.
 pub fn evaluation_in(snapshot: &Snapshot, eval: &Evaluation) -> api::Evaluation {
     let mut shown = evaluation(eval);
-    let gone =
-        eval.preempted.iter().flatten().filter_map(|id| snapshot.alloc(*id)).map(|alloc| super::alloc_stub(snapshot, alloc, false, true));
+    let gone = eval.preempted.iter().flatten().filter_map(|id| snapshot.alloc(*id));
+    let gone = gone.map(|alloc| super::alloc_before(snapshot, alloc, eval));
     let gone: Vec<api::AllocationListStub> = gone.collect();
     if let Some(annotations) = shown.plan_annotations.as_mut().filter(|_| !gone.is_empty()) {
         annotations.preempted_allocs = Some(gone);

@@ -19,7 +19,7 @@ pub use acl::{
     acl_no_token, acl_policy, acl_policy_stub, acl_role, acl_role_stub, acl_token, acl_token_stub, auth_method, auth_method_stub,
     binding_rule, binding_rule_stub, one_time_token,
 };
-pub use alloc::{alloc, alloc_stub, resources};
+pub use alloc::{alloc, alloc_before, alloc_stub, resources};
 pub use deployment::deployment;
 pub use evaluation::{evaluation, evaluation_in, evaluation_stub, metrics, updates};
 pub use job::{job, job_stub, scale_status, submission, summary, version};

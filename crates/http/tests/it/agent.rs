@@ -83,6 +83,7 @@ impl Whole {
             facts,
             server: Some(server.clone()),
             client: None,
+            upstream: None,
             logs: Arc::new(Silent),
             telemetry: Telemetry::default(),
             known: drover_http::guard::Known::default(),

@@ -284,8 +284,8 @@ client { strict
   common_plugin_dir s
   servers L acts
   server_join { strict
-    start_join l
-    retry_join l
+    start_join l acts
+    retry_join l acts
     retry_max i RetryMaxAttempts
     retry_interval d
   }

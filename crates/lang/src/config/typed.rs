@@ -522,6 +522,12 @@ pub struct AclConfig {
     pub token_min_expiration_ttl: Nanoseconds,
     /// The longest.
     pub token_max_expiration_ttl: Nanoseconds,
+    /// How long agents that are no servers take the servers' word about a token as good.
+    pub token_ttl: Nanoseconds,
+    /// The same for policies.
+    pub policy_ttl: Nanoseconds,
+    /// The same for roles.
+    pub role_ttl: Nanoseconds,
 }
 
 /// A `plugin` block.

@@ -9,7 +9,7 @@ use drover_base::{AllocId, EvalId, NodeId, WallTime};
 use drover_model::{
     AllocUpdate, AllocatedResources, Allocation, ClientStatus, DesiredStatus, DesiredTransition, Job, Node, ServiceRegistration,
 };
-use drover_rpc::{AgentClient, Caller, Desired, DesiredStream, Options, Reason, Refusal, Registered, Servers, serve};
+use drover_rpc::{AgentClient, Caller, Desired, DesiredStream, Identified, Options, Pipe, Reason, Refusal, Registered, Servers, serve};
 use drover_rt::{Clock, TaskScope};
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -22,6 +22,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 struct Fake {
     reported: Mutex<Vec<AllocUpdate>>,
     changes: Mutex<Option<mpsc::Receiver<Desired>>>,
+    pipes: Mutex<Vec<(Option<u64>, Pipe)>>,
 }
 
 impl Servers for Fake {
@@ -63,6 +64,22 @@ impl Servers for Fake {
 
     fn delete_service(&self, _: Caller, _: String, _: String) -> BoxFuture<'_, Result<(), Refusal>> {
         Box::pin(std::future::ready(Err(Refusal::new(Reason::NotFound, "service not found"))))
+    }
+
+    fn identify(&self, _: Caller, secret: String) -> BoxFuture<'_, Result<Identified, Refusal>> {
+        let refused = (secret != "known").then(|| "Permission denied".to_owned());
+        Box::pin(std::future::ready(Ok(Identified { enforced: true, refused, ..Identified::default() })))
+    }
+
+    fn pipe(&self, caller: Caller, ticket: Option<u64>, pipe: Pipe) -> BoxFuture<'_, Result<(), Refusal>> {
+        let taken = match (caller.secret.as_str(), ticket) {
+            ("right", None | Some(7)) => {
+                self.pipes.lock().expect("no test panics with it").push((ticket, pipe));
+                Ok(())
+            }
+            _ => Err(Refusal::new(Reason::NotFound, "nobody waits for this pipe")),
+        };
+        Box::pin(std::future::ready(taken))
     }
 }
 
@@ -149,8 +166,9 @@ async fn the_stream_brings_every_change_and_shares_what_was_shared() {
     let mut stream = client.follow(caller("right")).await.unwrap();
     let job = Arc::new(Job { name: "j".repeat(50_000), ..Job::default() });
     let resources = Arc::new(AllocatedResources { disk_mb: 300, ..AllocatedResources::default() });
-    let full = Desired { full: true, upserts: (0..200).map(|number| alloc(number, &job, &resources)).collect(), removals: vec![] };
-    let delta = Desired { full: false, upserts: vec![], removals: vec![AllocId::from_random(4)] };
+    let full =
+        Desired { full: true, upserts: (0..200).map(|number| alloc(number, &job, &resources)).collect(), removals: vec![], calls: vec![] };
+    let delta = Desired { full: false, upserts: vec![], removals: vec![AllocId::from_random(4)], calls: vec![9] };
     sender.send(full.clone()).await.unwrap();
     sender.send(delta.clone()).await.unwrap();
     let got = stream.next().await.unwrap().unwrap();
@@ -209,4 +227,57 @@ async fn what_is_not_the_protocol_does_not_end_the_server() {
 fn an_address_that_cannot_be_read_is_named() {
     let refusal = AgentClient::new("not an address").unwrap_err();
     assert!(refusal.text.contains("not an address") && refusal.text.contains("host:port"), "{refusal}");
+}
+
+#[tokio::test]
+async fn pipes_carry_bytes_both_ways_until_one_side_ends_them() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let house = House::open(0).await;
+    let client = house.client();
+    let refusal = client.pipe(&caller("right"), Some(8)).await.expect_err("nobody asked for it");
+    assert_eq!((refusal.reason, refusal.text.as_str()), (Reason::NotFound, "nobody waits for this pipe"));
+    for ticket in [None, Some(7)] {
+        let mut near = client.pipe(&caller("right"), ticket).await.expect("it is taken");
+        let (told, mut far) = house.fake.pipes.lock().expect("no test panics with it").pop().expect("it was kept");
+        assert_eq!(told, ticket);
+        let long = vec![b'x'; 1 << 20];
+        let writing = async {
+            near.write_all(&long).await.expect("it is read");
+            near.shutdown().await.expect("the half ends");
+            let mut answer = String::new();
+            near.read_to_string(&mut answer).await.expect("it ends");
+            answer
+        };
+        let reading = async {
+            let mut read = Vec::new();
+            far.read_to_end(&mut read).await.expect("it ends");
+            far.write_all(format!("{} bytes", read.len()).as_bytes()).await.expect("it is read");
+            drop(far);
+        };
+        let (answer, ()) = tokio::join!(writing, reading);
+        assert_eq!(answer, "1048576 bytes");
+    }
+    // A writer learns that nobody reads any more.
+    let mut near = client.pipe(&caller("right"), None).await.expect("it is taken");
+    drop(house.fake.pipes.lock().expect("no test panics with it").pop());
+    let mut failed = false;
+    for _ in 0..1_000 {
+        if near.write_all(&[0; 4_096]).await.is_err() {
+            failed = true;
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(failed, "writing goes on for ever");
+    house.scope.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn who_sends_a_secret_is_told() {
+    let house = House::open(0).await;
+    let client = house.client();
+    let known = client.identify(caller("right"), "known".to_owned()).await.expect("it answers");
+    let unknown = client.identify(caller("right"), "unknown".to_owned()).await.expect("it answers");
+    assert_eq!((known.enforced, known.refused, unknown.refused.as_deref()), (true, None, Some("Permission denied")));
+    house.scope.shutdown(Duration::from_secs(5)).await;
 }

@@ -109,7 +109,7 @@ impl<'a> Deployments<'a> {
         let deployed = self.state.deployments_of_job(&self.job.id).filter(settled).map(|deployment| deployment.job_version).max();
         let stable = || {
             let row = self.state.job(&self.job.id)?;
-            row.versions.iter().find(|entry| entry.stable && entry.job.version >= least).map(|entry| entry.job.version)
+            row.stable_versions().find(|entry| entry.job.version >= least).map(|entry| entry.job.version)
         };
         let known = || self.state.job(&self.job.id)?.version(least).map(|_| least);
         deployed.or_else(stable).or_else(known).filter(|version| *version != self.job.version)

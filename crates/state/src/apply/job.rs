@@ -135,6 +135,11 @@ impl Transaction<'_> {
         let mut stopped = Job::clone(self.job_mut(slot).job());
         stopped.stop = true;
         self.store_version(Arc::new(stopped), None);
+        let row = self.job_mut(slot);
+        if let [newest, before, ..] = row.versions.as_mut_slice() {
+            // What is only stopped is as good as it was before.
+            newest.stable |= newest.job.stop && before.stable;
+        }
         self.upsert_evals(eval.into_iter().map(|eval| self.stamped(eval)).collect())?;
         self.job_event(id);
         Ok(())
@@ -281,7 +286,7 @@ fn add_groups(summary: &mut JobSummary, job: &Job) {
 
 /// Keeps the newest versions, the newest stable one, and tagged ones.
 fn prune(versions: &mut Vec<JobVersion>) {
-    let stable = versions.iter().find(|version| version.stable).map(|version| version.job.version);
+    let stable = versions.iter().find(|version| version.stable && !version.job.stop).map(|version| version.job.version);
     let mut kept = 0;
     versions.retain(|version| {
         if version.tag.is_some() {

@@ -44,6 +44,12 @@ impl Transaction<'_> {
         let mut whole = true;
         let index = self.index();
         let deployment_id = plan.deployment_to_join();
+        // As it is before anything of the plan is done: what is placed remembers what its job was doing.
+        let job = self
+            .state
+            .job_slot(&plan.job_id)
+            .and_then(|slot| self.state.job_at(slot).map(|row| (slot, Arc::clone(row))))
+            .filter(|(_, row)| row.job().create_index == plan.job_create_index);
         for update in &plan.deployment_updates {
             self.set_deployment_status(update.id, update.status, &update.description);
         }
@@ -77,11 +83,6 @@ impl Transaction<'_> {
             alloc.alloc_modify_index = index;
             self.write_alloc(alloc);
         }
-        let job = self
-            .state
-            .job_slot(&plan.job_id)
-            .and_then(|slot| self.state.job_at(slot).map(|row| (slot, Arc::clone(row))))
-            .filter(|(_, row)| row.job().create_index == plan.job_create_index);
         for in_place in plan.in_place {
             let Some(row) = self.state.alloc(in_place.id).cloned() else { continue };
             let mut alloc = Alloc::clone(&row);
@@ -198,6 +199,7 @@ impl Transaction<'_> {
             alloc_modify_index: index,
             create_time: time,
             modify_time: time,
+            job_status: job.status,
         });
         true
     }

@@ -322,6 +322,7 @@ fn recorded_statuses_of_jobs_agree() {
                 alloc_modify_index: 2,
                 create_time: WallTime(1),
                 modify_time: WallTime(1),
+                job_status: crate::rows::JobStatus::Pending,
             });
         }
         let mut state = fixture.finish();

@@ -265,6 +265,7 @@ impl Builder<'_> {
             alloc_modify_index: index,
             create_time: time(&input["create_time"], -3600.0),
             modify_time,
+            job_status: JobStatus::Running,
         })
     }
 
