@@ -52,11 +52,17 @@ fn some_host() -> Vec<Interface> {
         addresses: nets.iter().filter_map(|net| net.parse().ok()).collect(),
         default,
     };
-    vec![
+    let mut all = vec![
         interface("lo", &["127.0.0.1/8", "::1/128"], &["up", "loopback"], false),
         interface("eth0", &["10.0.0.2/24", "fd00::2/64"], &["up", "broadcast", "multicast"], true),
-        interface("eth1", &["8.8.4.2/24", "2001:db8::2/64"], &["up", "broadcast", "multicast"], false),
-    ]
+        interface("eth1", &["8.8.4.2/24", "2606:4700::2/64"], &["up", "broadcast", "multicast"], false),
+    ];
+    // Enough of them for templates that pass some over.
+    for number in 2..20 {
+        let nets = [format!("10.0.{number}.2/24"), format!("8.8.{}.2/24", number + 4)];
+        all.push(interface(&format!("eth{number}"), &[&nets[0], &nets[1]], &["up", "broadcast", "multicast"], false));
+    }
+    all
 }
 
 struct Found<'a> {

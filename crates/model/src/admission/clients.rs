@@ -31,6 +31,8 @@ pub fn canonicalize_as_clients(job: &mut api::Job, surroundings: &Surroundings<'
     job.stable.get_or_insert_default();
     for region in job.multiregion.iter_mut().flat_map(|multiregion| multiregion.regions.iter_mut().flatten()) {
         region.count.get_or_insert(1);
+        region.meta.get_or_insert_default();
+        region.datacenters.get_or_insert_default();
     }
     let groups = job.task_groups.iter_mut().flatten().zip(written.task_groups.iter().flatten());
     for (group, written) in groups {
@@ -41,6 +43,7 @@ pub fn canonicalize_as_clients(job: &mut api::Job, surroundings: &Surroundings<'
 fn group(group: &mut api::TaskGroup, written: &api::TaskGroup) {
     group.prevent_reschedule_on_lost = written.prevent_reschedule_on_lost;
     group.stop_after_client_disconnect = written.stop_after_client_disconnect;
+    group.max_client_disconnect = written.max_client_disconnect;
     group.meta.clone_from(&written.meta);
     if let (Some(disconnect), Some(written)) = (&mut group.disconnect, &written.disconnect) {
         disconnect.lost_after = written.lost_after;
@@ -59,6 +62,7 @@ fn task(task: &mut api::Task, written: &api::Task) {
     task.identity.clone_from(&written.identity);
     task.identities.clone_from(&written.identities);
     task.env.clone_from(&written.env);
+    task.config.clone_from(&written.config);
     task.meta.clone_from(&written.meta);
     services(&mut task.services, &written.services);
     let asked = written.resources.clone().unwrap_or_default();
@@ -71,12 +75,16 @@ fn task(task: &mut api::Task, written: &api::Task) {
     }
     if let (Some(vault), Some(written)) = (&mut task.vault, &written.vault) {
         vault.policies.clone_from(&written.policies);
+        if written.change_signal.as_ref().is_some_and(|signal| !signal.is_empty()) {
+            vault.change_signal.clone_from(&written.change_signal);
+        }
     }
     if let (Some(logs), Some(written)) = (&mut task.log_config, &written.log_config) {
         logs.enabled = written.enabled;
     }
     for (policy, written) in task.scaling_policies.iter_mut().flatten().zip(written.scaling_policies.iter().flatten()) {
         policy.enabled = written.enabled;
+        policy.min = written.min;
         policy.target.clone_from(&written.target);
     }
 }
@@ -97,13 +105,32 @@ fn networks(networks: &mut Option<Vec<api::NetworkResource>>, written: &Option<V
 fn services(services: &mut Option<Vec<api::Service>>, written: &Option<Vec<api::Service>>) {
     for (service, written) in services.iter_mut().flatten().zip(written.iter().flatten()) {
         service.namespace.clone_from(&written.namespace);
+        service.task_name.clone_from(&written.task_name);
+        service.tags.clone_from(&written.tags);
+        service.canary_tags.clone_from(&written.canary_tags);
+        service.check_restart.clone_from(&written.check_restart);
+        service.identity.clone_from(&written.identity);
+        for (check, written) in service.checks.iter_mut().flatten().zip(written.checks.iter().flatten()) {
+            check.name.clone_from(&written.name);
+            check.task_name.clone_from(&written.task_name);
+        }
         let Some(connect) = &mut service.connect else { continue };
         if let Some(task) = &mut connect.sidecar_task {
             task.kill_timeout.get_or_insert(5 * SECOND);
             task.shutdown_delay.get_or_insert(0);
             if let Some(resources) = &mut task.resources {
                 resources.cores.get_or_insert(0);
+                let affinities = resources.devices.iter_mut().flatten().flat_map(|device| device.affinities.iter_mut().flatten());
+                affinities.for_each(|affinity| _ = affinity.weight.get_or_insert(50));
             }
+            let logs = task.log_config.get_or_insert_default();
+            logs.max_files.get_or_insert(10);
+            logs.max_file_size_mb.get_or_insert(10);
+            logs.disabled.get_or_insert(false);
+        }
+        let listeners = connect.gateway.iter_mut().filter_map(|gateway| gateway.ingress.as_mut()).flat_map(|ingress| ingress.listeners.iter_mut().flatten());
+        for listener in listeners.filter(|listener| listener.protocol.is_empty()) {
+            "tcp".clone_into(&mut listener.protocol);
         }
         if let Some(proxy) = connect.gateway.as_mut().and_then(|gateway| gateway.proxy.as_mut()) {
             proxy.connect_timeout.get_or_insert(5 * SECOND);
