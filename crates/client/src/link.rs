@@ -85,6 +85,9 @@ pub trait ServerLink: Send + Sync + 'static {
     /// Puts services into the catalogue. All must belong to the node.
     fn upsert_services(&self, node: NodeId, services: Vec<ServiceRegistration>) -> BoxFuture<'_, Result<(), LinkError>>;
 
+    /// The identity of a task of the node, signed by the region.
+    fn task_identity(&self, node: NodeId, alloc: AllocId, task: String) -> BoxFuture<'_, Result<String, LinkError>>;
+
     /// Takes a service out of the catalogue.
     fn delete_service(&self, node: NodeId, namespace: String, id: String) -> BoxFuture<'_, Result<(), LinkError>>;
 }

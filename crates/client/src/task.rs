@@ -1,7 +1,7 @@
 //! Bringing one task to run: its checks, directories, payload, environment and templates in order, then the driver.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use drover_driver::{Driver, DriverError, FileSystemIsolation, LogSettings, StartError, TaskConfig, TaskHandle, TaskResources};
@@ -12,10 +12,14 @@ use serde_json::{Map, Value};
 
 use crate::alloc_dir::AllocDir;
 use crate::client::Shared;
+use crate::link::LinkError;
 use crate::template;
 
 /// How often a driver whose task it lost is asked to find it again before the task counts as gone.
 const FIND_AGAIN_MAX: u32 = 3;
+
+/// The file of a task's identity, in its directory of secrets.
+const TOKEN_FILE: &str = "nomad_token";
 
 /// The name a driver knows a task by.
 pub(crate) fn driver_id(alloc: &Allocation, task: &str) -> String {
@@ -162,6 +166,50 @@ fn write_payload(alloc: &Allocation, task: &Task, directory: &AllocDir) -> Resul
     write().map_err(|error| hook("dispatch_payload", format_args!("write {}: {error}", place.display())))
 }
 
+/// The identity of a task where its job asks for it: written to its file, and returned if its environment shall have it.
+async fn identity(shared: &Shared, alloc: &Allocation, task: &Task, directory: &AllocDir) -> Result<Option<String>, LaunchFailure> {
+    let Some(wanted) = task.identity.as_ref().filter(|identity| identity.env || identity.file) else { return Ok(None) };
+    let signed = shared.link.task_identity(shared.node().id, alloc.id, task.name.clone()).await;
+    let token = signed.map_err(|error| LaunchFailure {
+        event: TaskEventKind::HookFailed(format!("identity: {error}")),
+        recoverable: matches!(error, LinkError::Unreachable(_)),
+    })?;
+    if wanted.file {
+        let own = directory.task(&task.name);
+        let place = match wanted.filepath.as_str() {
+            "" => own.secrets.join(TOKEN_FILE),
+            path => below(&own.task, path).ok_or_else(|| hook("identity", format_args!("file \"{path}\" escapes the task directory")))?,
+        };
+        let user = environment(shared, alloc, Some(task), &BTreeMap::new()).interpolate(&task.user);
+        write_token(&place, &token, &user).map_err(|error| hook("identity", format_args!("write {}: {error}", place.display())))?;
+    }
+    Ok(wanted.env.then_some(token))
+}
+
+/// Where a path leads that must stay in a directory.
+fn below(directory: &Path, path: &str) -> Option<PathBuf> {
+    let relative = Path::new(path.trim_start_matches('/'));
+    relative.components().all(|part| matches!(part, std::path::Component::Normal(_))).then(|| directory.join(relative))
+}
+
+/// Only the task's user may read the token, where it has one (KEY-036).
+fn write_token(place: &Path, token: &str, user: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+    if let Some(parent) = place.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    let mode = if user.is_empty() { 0o644 } else { 0o600 };
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(place)?;
+    file.set_permissions(std::fs::Permissions::from_mode(mode))?;
+    file.write_all(token.as_bytes())?;
+    if !user.is_empty() && drover_linux::is_root() {
+        let account = drover_linux::user::look_up(user).map_err(std::io::Error::other)?;
+        drover_linux::path::set_owner(place, account.uid, account.gid)?;
+    }
+    Ok(())
+}
+
 /// Prepares and starts a task. `first` says that nothing of it was prepared before.
 pub(crate) async fn launch(
     shared: Arc<Shared>,
@@ -185,7 +233,11 @@ pub(crate) async fn launch(
             .map_err(|error| LaunchFailure { event: TaskEventKind::HookFailed(format!("task_dir: {error}")), recoverable: true })?;
         write_payload(&alloc, task, &directory)?;
     }
-    let mut own = environment(&shared, &alloc, Some(task), &BTreeMap::new());
+    let mut given: BTreeMap<String, String> = BTreeMap::new();
+    if let Some(token) = identity(&shared, &alloc, task, &directory).await? {
+        given.insert("NOMAD_TOKEN".to_owned(), token);
+    }
+    let mut own = environment(&shared, &alloc, Some(task), &given);
     if !task.templates.is_empty() {
         let directories = directory.task(&name);
         let rendered = template::render_all(
@@ -199,7 +251,8 @@ pub(crate) async fn launch(
         let variables =
             rendered.map_err(|error| fatal(TaskEventKind::Killing { kill_timeout_ns: 0, reason: error.to_string(), fails_task: true }))?;
         if !variables.is_empty() {
-            own = environment(&shared, &alloc, Some(task), &variables);
+            given.extend(variables);
+            own = environment(&shared, &alloc, Some(task), &given);
         }
     }
     let mut config = Map::new();

@@ -238,6 +238,10 @@ impl<S: Guard> Api<S> {
 
     /// Holds a caller to the rule of the route.
     fn hold(&self, route: &Route<S>, request: &mut Request, caller: Caller) -> Result<(), ApiError> {
+        if route.open_to_tasks && caller.rights.workload().is_some() {
+            request.gate = Gate::new(Access::Filtered, caller);
+            return Ok(());
+        }
         request.gate = Gate::new(route.access, caller);
         if route.late || route.access == Access::Filtered {
             return Ok(());

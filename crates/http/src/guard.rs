@@ -46,6 +46,13 @@ impl Guard for Agent {
             let rights = self.known.rights(index, "", || snapshot.anonymous_rights());
             return Ok(Caller { rights, token: None, enforced: true });
         }
+        // A task shows the identity that the region has signed for it.
+        if secret.contains('.') {
+            let workload = server.workload(&snapshot, secret).ok_or_else(denied)?;
+            let name = [&workload.namespace, &workload.job, &workload.group, &workload.task].map(String::as_str).join("\0");
+            let rights = self.known.rights(index, &name, || snapshot.rights_of_workload(workload));
+            return Ok(Caller { rights, token: None, enforced: true });
+        }
         let token = snapshot.acl_token_by_secret(secret).ok_or_else(denied)?;
         if token.expired(server.wall_time()) {
             return Err(ApiError::new(http::StatusCode::FORBIDDEN, "ACL token expired"));

@@ -69,6 +69,8 @@ pub struct Route<S> {
     pub compressed: bool,
     /// Refuses callers with an answer that has begun: a stream that ends at once.
     pub refuses_late: bool,
+    /// Open to every task that shows its identity.
+    pub open_to_tasks: bool,
     /// What it would serve that is not part of this version: it answers nothing else, to everybody.
     pub unsupported: Option<&'static str>,
     pub(crate) handler: Handler<S>,
@@ -106,6 +108,7 @@ impl<S> Route<S> {
             cors: false,
             compressed: true,
             refuses_late: false,
+            open_to_tasks: false,
             unsupported: None,
             handler,
             segments,
@@ -132,6 +135,13 @@ impl<S> Route<S> {
     #[must_use]
     pub fn without(mut self, feature: &'static str) -> Self {
         self.unsupported = Some(feature);
+        self
+    }
+
+    /// Open to every task that shows its identity (KEY-038).
+    #[must_use]
+    pub fn open_to_tasks(mut self) -> Self {
+        self.open_to_tasks = true;
         self
     }
 

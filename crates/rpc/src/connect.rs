@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use drover_base::AllocId;
 use drover_model::{AllocUpdate, Node, ServiceRegistration};
 use futures::Stream;
 use futures::stream::StreamExt;
@@ -15,8 +16,8 @@ use crate::MESSAGE_MAX;
 use crate::codec::Cbor;
 use crate::desired::{Desired, DesiredMessage};
 use crate::message::{
-    Caller, CallerCall, DeleteServiceCall, Done, Identified, IdentifyCall, Reason, Refusal, RegisterCall, Registered, UpdateAllocsCall,
-    UpsertServicesCall, path,
+    Caller, CallerCall, DeleteServiceCall, Done, Identified, IdentifyCall, Reason, Refusal, RegisterCall, Registered, TaskIdentityCall,
+    TaskIdentityReply, UpdateAllocsCall, UpsertServicesCall, path,
 };
 use crate::pipe::{self, Pipe};
 
@@ -133,6 +134,14 @@ impl AgentClient {
     /// When the server cannot be reached or does not know the node.
     pub async fn identify(&self, caller: Caller, secret: String) -> Result<Identified, Refusal> {
         self.call(path::IDENTIFY, IdentifyCall { caller, secret }).await
+    }
+
+    /// The identity of a task of this node, signed by the region.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or does not know the node or the task.
+    pub async fn task_identity(&self, caller: Caller, alloc: AllocId, task: String) -> Result<String, Refusal> {
+        self.call(path::TASK_IDENTITY, TaskIdentityCall { caller, alloc, task }).await.map(|TaskIdentityReply { token }| token)
     }
 
     /// Opens a pipe: to the server's API, or the one that the server waits for under a ticket.

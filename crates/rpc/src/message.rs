@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use drover_base::NodeId;
+use drover_base::{AllocId, NodeId};
+use drover_model::acl::Workload;
 use drover_model::{AclPolicy, AclToken, AllocUpdate, Node, ServiceRegistration};
 use minicbor::{Decode, Encode};
 use tonic::{Code, Status};
@@ -16,6 +17,7 @@ pub(crate) mod path {
     pub(crate) const UPSERT_SERVICES: &str = "/drover.agent.v1.Servers/UpsertServices";
     pub(crate) const DELETE_SERVICE: &str = "/drover.agent.v1.Servers/DeleteService";
     pub(crate) const IDENTIFY: &str = "/drover.agent.v1.Servers/Identify";
+    pub(crate) const TASK_IDENTITY: &str = "/drover.agent.v1.Servers/TaskIdentity";
     pub(crate) const PIPE: &str = "/drover.agent.v1.Servers/Pipe";
 }
 
@@ -143,6 +145,22 @@ pub(crate) struct DeleteServiceCall {
 }
 
 #[derive(Debug, Encode, Decode)]
+pub(crate) struct TaskIdentityCall {
+    #[n(0)]
+    pub(crate) caller: Caller,
+    #[n(1)]
+    pub(crate) alloc: AllocId,
+    #[n(2)]
+    pub(crate) task: String,
+}
+
+#[derive(Debug, Encode, Decode)]
+pub(crate) struct TaskIdentityReply {
+    #[n(0)]
+    pub(crate) token: String,
+}
+
+#[derive(Debug, Encode, Decode)]
 pub(crate) struct IdentifyCall {
     #[n(0)]
     pub(crate) caller: Caller,
@@ -167,6 +185,9 @@ pub struct Identified {
     #[n(3)]
     #[cbor(default)]
     pub policies: Vec<AclPolicy>,
+    /// The task whose identity this is.
+    #[n(4)]
+    pub workload: Option<Workload>,
 }
 
 /// An answer that says nothing but that it is done.

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use drover_base::AllocId;
 use drover_model::{AllocUpdate, Node, ServiceRegistration};
 use drover_rt::{Clock, TaskScope};
 use futures::future::BoxFuture;
@@ -24,8 +25,8 @@ use crate::MESSAGE_MAX;
 use crate::codec::Cbor;
 use crate::desired::{Desired, DesiredMessage};
 use crate::message::{
-    Caller, CallerCall, DeleteServiceCall, Done, Identified, IdentifyCall, Refusal, RegisterCall, Registered, UpdateAllocsCall,
-    UpsertServicesCall, path,
+    Caller, CallerCall, DeleteServiceCall, Done, Identified, IdentifyCall, Refusal, RegisterCall, Registered, TaskIdentityCall,
+    TaskIdentityReply, UpdateAllocsCall, UpsertServicesCall, path,
 };
 use crate::pipe::{self, Pipe};
 
@@ -61,6 +62,8 @@ pub trait Servers: Send + Sync + 'static {
     fn delete_service(&self, caller: Caller, namespace: String, id: String) -> BoxFuture<'_, Result<(), Refusal>>;
     /// Who sends a secret to the node; "" is a caller without one.
     fn identify(&self, caller: Caller, secret: String) -> BoxFuture<'_, Result<Identified, Refusal>>;
+    /// The identity of a task of the node, signed by the region.
+    fn task_identity(&self, caller: Caller, alloc: AllocId, task: String) -> BoxFuture<'_, Result<String, Refusal>>;
     /// Takes a pipe: one that was asked for under a ticket, or without one a way to the API.
     fn pipe(&self, caller: Caller, ticket: Option<u64>, pipe: Pipe) -> BoxFuture<'_, Result<(), Refusal>>;
 }
@@ -141,6 +144,9 @@ fn answer(servers: Arc<dyn Servers>, request: http::Request<Incoming>) -> BoxFut
             servers.delete_service(call.caller, call.namespace, call.id).await.map(done)
         }),
         path::IDENTIFY => unary(request, move |call: IdentifyCall| async move { servers.identify(call.caller, call.secret).await }),
+        path::TASK_IDENTITY => unary(request, move |call: TaskIdentityCall| async move {
+            servers.task_identity(call.caller, call.alloc, call.task).await.map(|token| TaskIdentityReply { token })
+        }),
         path::PIPE => Box::pin(async move {
             let taken = async {
                 let (caller, ticket) = pipe::introduced(request.headers())?;

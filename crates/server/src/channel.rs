@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use drover_base::NodeId;
+use drover_base::{AllocId, NodeId};
 use drover_model::acl::{ANONYMOUS, PolicyRow};
 use drover_model::{AllocUpdate, Node, ServiceRegistration};
 use drover_rpc::{Caller, Desired, DesiredStream, Identified, Pipe, Reason, Refusal, Registered, Servers};
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt};
 
+use crate::endpoints::is_signed;
 use crate::error::EndpointError;
 use crate::link::{Heartbeat, HeartbeatError};
 use crate::server::Server;
@@ -45,12 +46,21 @@ impl Server {
             return Identified { enforced: true, policies: policies(anonymous), ..Identified::default() };
         }
         let refused = |text: &str| Identified { enforced: true, refused: Some(text.to_owned()), ..Identified::default() };
+        if is_signed(secret) {
+            return match self.workload(&state, secret) {
+                Some(workload) => {
+                    let policies = policies(state.policies_of_workload(&workload));
+                    Identified { enforced: true, policies, workload: Some(workload), ..Identified::default() }
+                }
+                None => refused("Permission denied"),
+            };
+        }
         match state.acl_token_by_secret(secret) {
             None => refused("Permission denied"),
             Some(token) if token.expired(self.wall_time()) => refused("ACL token expired"),
             Some(token) => {
                 let policies = policies(state.policies_of(token));
-                Identified { enforced: true, refused: None, token: Some(token.as_ref().clone()), policies }
+                Identified { enforced: true, token: Some(token.as_ref().clone()), policies, ..Identified::default() }
             }
         }
     }
@@ -128,6 +138,10 @@ impl Servers for AgentChannel {
             self.known(&caller)?;
             Ok(self.0.identified(&secret))
         })
+    }
+
+    fn task_identity(&self, caller: Caller, alloc: AllocId, task: String) -> BoxFuture<'_, Result<String, Refusal>> {
+        Box::pin(async move { self.0.task_identity(self.known(&caller)?, alloc, &task).await.map_err(refusal) })
     }
 
     fn pipe(&self, caller: Caller, ticket: Option<u64>, pipe: Pipe) -> BoxFuture<'_, Result<(), Refusal>> {

@@ -163,6 +163,23 @@ impl Keyring {
         Ok(format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature)))
     }
 
+    /// What a JSON Web Token claims, if one of the keys that sign or signed has signed it.
+    pub(crate) fn verified(&self, state: &Snapshot, token: &str) -> Option<Claims> {
+        let (message, signature) = token.rsplit_once('.')?;
+        let (header, body) = message.split_once('.')?;
+        let decoded = |part: &str| URL_SAFE_NO_PAD.decode(part).ok();
+        let header: Claims = serde_json::from_slice(&decoded(header)?).ok()?;
+        // No other algorithm is even looked at.
+        if header.get("alg")?.as_str()? != "RS256" {
+            return None;
+        }
+        let root = state.root_key(header.get("kid")?.as_str()?).filter(|root| root.state != RootKeyState::Deprecated)?;
+        let key = self.public_key(root).ok()?;
+        let key = aws_lc_rs::signature::RsaPublicKeyComponents { n: &key.modulus, e: &key.exponent };
+        key.verify(&aws_lc_rs::signature::RSA_PKCS1_2048_8192_SHA256, message.as_bytes(), &decoded(signature)?).ok()?;
+        serde_json::from_slice(&decoded(body)?).ok()
+    }
+
     /// How signatures of these keys are checked: of all that are or may be used to sign.
     pub(crate) fn public_keys(&self, state: &Snapshot) -> Result<Vec<PublicKey>, KeyringError> {
         state.root_keys().filter(|root| root.state != RootKeyState::Deprecated).map(|root| self.public_key(root)).collect()

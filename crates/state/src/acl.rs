@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use drover_model::acl::{ANONYMOUS, Access, PolicyRow, TokenType};
+use drover_model::acl::{ANONYMOUS, Access, PolicyRow, TokenType, Workload};
 use drover_model::{AclRole, AclToken, AuthMethod, BindingRule, Index, OneTimeToken};
 use imbl::OrdMap;
 
@@ -139,6 +139,16 @@ impl Snapshot {
             TokenType::Management => Access::management(),
             TokenType::Client => Access::of(self.policies_of(token).into_iter().map(|row| &row.rules)),
         }
+    }
+
+    /// The policies that are attached to a task (ACL-037).
+    pub fn policies_of_workload(&self, workload: &Workload) -> Vec<&Arc<PolicyRow>> {
+        self.acl_policies().filter(|row| row.policy.target.as_ref().is_some_and(|target| workload.has(target))).collect()
+    }
+
+    /// What a task with its own identity may do.
+    pub fn rights_of_workload(&self, workload: Workload) -> Access {
+        Access::of(self.policies_of_workload(&workload).into_iter().map(|row| &row.rules)).of_workload(workload)
     }
 
     /// What anybody may do.

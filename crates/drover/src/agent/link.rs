@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use drover_base::NodeId;
+use drover_base::{AllocId, NodeId};
 use drover_client::link::DESIRED_CHANGES_MAX;
 use drover_client::{DesiredChange, LinkError, Registered, ServerLink};
 use drover_model::{AllocUpdate, Node, ServiceRegistration};
@@ -82,6 +82,10 @@ impl ServerLink for LocalLink {
 
     fn upsert_services(&self, node: NodeId, services: Vec<ServiceRegistration>) -> BoxFuture<'_, Result<(), LinkError>> {
         Box::pin(async move { self.server.upsert_services(node, services).await.map_err(link_error) })
+    }
+
+    fn task_identity(&self, node: NodeId, alloc: AllocId, task: String) -> BoxFuture<'_, Result<String, LinkError>> {
+        Box::pin(async move { self.server.task_identity(node, alloc, &task).await.map_err(link_error) })
     }
 
     fn delete_service(&self, _: NodeId, namespace: String, id: String) -> BoxFuture<'_, Result<(), LinkError>> {

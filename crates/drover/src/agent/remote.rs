@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use drover_base::{Monotonic, NodeId};
+use drover_base::{AllocId, Monotonic, NodeId};
 use drover_client::link::DESIRED_CHANGES_MAX;
 use drover_client::{DesiredChange, LinkError, Registered, ServerLink};
 use drover_http::ApiError;
@@ -95,6 +95,10 @@ fn caller(identified: Identified) -> Result<ApiCaller, ApiError> {
     let management = identified.token.as_ref().is_some_and(|token| token.kind == TokenType::Management);
     let rows: Vec<PolicyRow> = identified.policies.into_iter().map(PolicyRow::new).collect();
     let rights = if management { Rights::management() } else { Rights::of(rows.iter().map(|row| &row.rules)) };
+    let rights = match identified.workload {
+        Some(workload) => rights.of_workload(workload),
+        None => rights,
+    };
     Ok(ApiCaller { rights: Arc::new(rights), token: identified.token.map(Arc::new), enforced: true })
 }
 
@@ -262,6 +266,17 @@ impl ServerLink for Remote {
                 async move { server.upsert_services(own, services).await }
             });
             sent.await.map_err(link_error)
+        })
+    }
+
+    fn task_identity(&self, _: NodeId, alloc: AllocId, task: String) -> BoxFuture<'_, Result<String, LinkError>> {
+        Box::pin(async move {
+            let own = self.own().map_err(link_error)?;
+            let signed = self.ask(|server| {
+                let (own, task) = (own.clone(), task.clone());
+                async move { server.task_identity(own, alloc, task).await }
+            });
+            signed.await.map_err(link_error)
         })
     }
 

@@ -34,6 +34,16 @@ fn node_of(agent: &Agent) -> String {
     agent.get("/v1/agent/self")["stats"]["client"]["node_id"].as_str().unwrap().to_owned()
 }
 
+/// Sends a request with a token.
+fn with(agent: &Agent, token: &str, method: &str, path: &str, body: &Value) -> http::Reply {
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Nomad-Token: {token}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    http::raw(agent.address, head.as_bytes()).unwrap()
+}
+
 /// What a log holds, once it holds something.
 fn log_of(agent: &Agent, alloc: &str) -> String {
     let path = format!("/v1/client/fs/logs/{alloc}?task=task&type=stdout&plain=true&origin=start");
@@ -161,6 +171,87 @@ fn what_cannot_be_reached_is_said_and_comes_back() {
     assert!(refused.code == 1 && refused.error.contains("not running"), "{refused:?}");
 }
 
+/// The running allocation of a job, seen with a token.
+fn running(agent: &Agent, token: &str, job: &str) -> String {
+    for _ in 0..1_000 {
+        let allocs = with(agent, token, "GET", &format!("/v1/job/{job}/allocations"), &Value::Null).json();
+        if let Some(alloc) = allocs.as_array().and_then(|allocs| allocs.iter().find(|alloc| alloc["ClientStatus"] == "running")) {
+            return id(alloc);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    panic!("{job} does not run:\n{}", agent.log());
+}
+
+#[proves("ACL-037", "ACL-038")]
+#[test]
+fn a_task_shows_its_identity_and_may_do_what_policies_attached_to_it_say() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let server = Agent::start_with(&at("server"), Mode::DurableServer, "acl { enabled = true }", &[]);
+    let one = client(&at("one"), "one", &server, "acl { enabled = true }");
+    let management = server.call("POST", "/v1/acl/bootstrap", None).json()["SecretID"].as_str().unwrap().to_owned();
+    let job = |name: &str| {
+        let mut job = service(name, "one");
+        let task = &mut job["TaskGroups"][0]["Tasks"][0];
+        task["Config"]["args"][1] = json!("echo $NOMAD_TOKEN; cat $NOMAD_SECRETS_DIR/nomad_token; echo; exec sleep 1000");
+        task["Identity"] = json!({"Env": true, "File": true});
+        job
+    };
+    let done = |reply: http::Reply| assert_eq!(reply.status, 200, "{}", reply.text());
+    let policy = json!({
+        "Name": "worker", "Rules": "namespace \"default\" { capabilities = [\"read-job\"] }",
+        "JobACL": {"Namespace": "default", "JobID": "tender", "Group": "group", "Task": "task"}});
+    done(with(&server, &management, "PUT", "/v1/acl/policy/worker", &policy));
+    done(with(&server, &management, "PUT", "/v1/var/nomad/jobs/tender", &json!({"Path": "nomad/jobs/tender", "Items": {"k": "v"}})));
+    done(with(&server, &management, "PUT", "/v1/var/farm/own", &json!({"Path": "farm/own", "Items": {"k": "v"}})));
+    let identity = |name: &str| {
+        done(with(&server, &management, "PUT", "/v1/jobs", &json!({"Job": job(name)})));
+        let alloc = running(&server, &management, name);
+        for _ in 0..600 {
+            let log =
+                with(&server, &management, "GET", &format!("/v1/client/fs/logs/{alloc}?task=task&type=stdout&plain=true"), &Value::Null);
+            let lines: Vec<String> = log.text().lines().map(str::to_owned).collect();
+            if let [env, file] = &lines[..] {
+                assert_eq!(env, file);
+                return env.clone();
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        panic!("{name} does not say who it is");
+    };
+    let (tender, other) = (identity("tender"), identity("other"));
+    for agent in [&server, &one] {
+        let status = |token: &str, path: &str| with(agent, token, "GET", path, &Value::Null).status;
+        let own = with(agent, &tender, "GET", "/v1/acl/policy/self", &Value::Null);
+        assert_eq!((own.status, &own.json()[0]["Name"], &own.json()[0]["JobACL"]["JobID"]), (200, &json!("worker"), &json!("tender")));
+        assert_eq!(with(agent, &other, "GET", "/v1/acl/policy/self", &Value::Null).json(), json!([]));
+        let whose = with(agent, &tender, "GET", "/v1/acl/token/self", &Value::Null);
+        assert_eq!((whose.status, whose.text().as_str()), (404, "ACL token not found"));
+        assert_eq!([status(&tender, "/v1/acl/policy/worker"), status(&other, "/v1/acl/policy/worker")], [200, 403]);
+        assert_eq!([status(&tender, "/v1/job/tender"), status(&other, "/v1/job/tender")], [200, 403]);
+        assert_eq!([status(&tender, "/v1/nodes"), status(&tender, "/v1/services"), status(&other, "/v1/services")], [403, 200, 200]);
+        let (own, foreign) = ("/v1/var/nomad/jobs/tender", "/v1/var/farm/own");
+        assert_eq!([status(&tender, own), status(&other, own), status(&tender, foreign)], [200, 403, 403]);
+        let missing = with(agent, &tender, "GET", "/v1/var/nomad/jobs/tender/group/task", &Value::Null);
+        assert_eq!((missing.status, missing.text().as_str()), (404, "variable not found"));
+        // One letter of the signature, and it is nobody's.
+        let forged = tender[..tender.len() - 3].to_owned() + if tender.ends_with("AAA") { "BBB" } else { "AAA" };
+        assert_eq!([status(&forged, "/v1/job/tender"), status("a.b.c", "/v1/job/tender")], [403, 403]);
+    }
+    // It is good for nothing once the allocation is over.
+    done(with(&server, &management, "DELETE", "/v1/job/tender", &Value::Null));
+    let mut status = 200;
+    for _ in 0..600 {
+        status = with(&server, &tender, "GET", "/v1/services", &Value::Null).status;
+        if status == 403 {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert_eq!(status, 403);
+}
+
 #[proves("ACL-007")]
 #[test]
 fn a_client_holds_callers_to_what_the_servers_say_even_when_they_are_away() {
@@ -170,29 +261,12 @@ fn a_client_holds_callers_to_what_the_servers_say_even_when_they_are_away() {
     let mut server = Agent::start_with(&at("server"), Mode::DurableServer, acl, &[]);
     let one = client(&at("one"), "one", &server, "acl {\n enabled = true\n token_ttl = \"1s\"\n}");
     let management = one.call("POST", "/v1/acl/bootstrap", None).json()["SecretID"].as_str().unwrap().to_owned();
-    let with = |agent: &Agent, token: &str, method: &str, path: &str, body: &Value| {
-        let body = if body.is_null() { String::new() } else { body.to_string() };
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Nomad-Token: {token}\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        http::raw(agent.address, head.as_bytes()).unwrap()
-    };
     let done = |reply: http::Reply| {
         assert_eq!(reply.status, 200, "{}", reply.text());
         reply
     };
     done(with(&one, &management, "PUT", "/v1/jobs", &json!({"Job": service("held", "one")})));
-    let allocs = || with(&one, &management, "GET", "/v1/job/held/allocations", &Value::Null).json();
-    let mut running = None;
-    for _ in 0..1_000 {
-        running = allocs().as_array().and_then(|allocs| allocs.iter().find(|alloc| alloc["ClientStatus"] == "running").map(id));
-        if running.is_some() {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
-    let alloc = running.expect("the job runs");
+    let alloc = running(&one, &management, "held");
     let policy = |name: &str, rules: &str| json!({"Name": name, "Rules": rules});
     done(with(
         &one,

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use drover_api as api;
-use drover_model::acl::{AclRole, AclToken, TokenType};
+use drover_model::acl::{AclRole, AclToken, PolicyRow, TokenType};
 use drover_state::{Snapshot, Table};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{List, one, value};
-use crate::access::{Caller, denied, require};
+use crate::access::{Caller, require};
 use crate::agent::Agent;
 use crate::blocking::At;
 use crate::error::ApiError;
@@ -56,9 +56,17 @@ pub async fn bootstrap(agent: Arc<Agent>, mut request: Request) -> Result<Reply,
     Ok(Reply::json(&view::acl_token(&server.snapshot(), &token))?.index(index))
 }
 
+/// The policies that a caller has: those of the token, or those attached to the task whose identity it is.
+fn policies_of<'a>(snapshot: &'a Snapshot, caller: &Caller) -> Vec<&'a Arc<PolicyRow>> {
+    match (&caller.token, caller.rights.workload()) {
+        (Some(token), _) => snapshot.policies_of(token),
+        (None, Some(workload)) => snapshot.policies_of_workload(workload),
+        (None, None) => Vec::new(),
+    }
+}
+
 fn has_policy(snapshot: &Snapshot, caller: &Caller, name: &str) -> bool {
-    let own = || caller.token.as_ref().is_some_and(|token| snapshot.policies_of(token).iter().any(|row| row.policy.name == name));
-    caller.rights.is_management() || own()
+    caller.rights.is_management() || policies_of(snapshot, caller).iter().any(|row| row.policy.name == name)
 }
 
 /// `GET /v1/acl/policies`.
@@ -95,12 +103,16 @@ pub async fn policy(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiErr
 pub async fn own_policies(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiError> {
     let server = agent.server()?;
     let caller = request.caller().clone();
-    let Some(token) = caller.token else { return Err(denied()) };
     let snapshot = server.snapshot();
-    if token.kind == TokenType::Management {
+    require(caller.token.is_some() || caller.rights.workload().is_some())?;
+    if caller.token.as_ref().is_some_and(|token| token.kind == TokenType::Management) {
         return Ok(Reply::json(&Value::Null)?.meta(&Meta::at(1)));
     }
-    let found: Vec<api::ACLPolicyListStub> = snapshot.policies_of(&token).into_iter().map(|row| view::acl_policy_stub(row)).collect();
+    let found: Vec<api::ACLPolicyListStub> = policies_of(&snapshot, &caller).into_iter().map(|row| view::acl_policy_stub(row)).collect();
+    if caller.token.is_none() {
+        // What is attached to a task is not looked up at an index.
+        return Ok(Reply::json(&found)?.meta(&Meta { known_leader: false, ..Meta::at(0) }));
+    }
     Ok(Reply::json(&found)?.meta(&Meta::at(snapshot.table_index(Table::AclPolicies))))
 }
 
@@ -172,6 +184,7 @@ pub async fn token_self(agent: Arc<Agent>, request: Request) -> Result<Reply, Ap
         return none("acls-disabled", "ACLs disabled token", None);
     }
     match &caller.token {
+        None if caller.rights.workload().is_some() => Err(ApiError::not_found("ACL token not found").with_meta(Meta::at(0))),
         None => none("anonymous", "Anonymous Token", Some(vec![drover_model::acl::ANONYMOUS.to_owned()])),
         Some(token) => Ok(Reply::json(&view::acl_token(&server.snapshot(), token))?.meta(&Meta::at(token.modify_index))),
     }

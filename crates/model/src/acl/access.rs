@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use drover_api as api;
 use drover_lang::glob::glob_matches;
+use minicbor::{Decode, Encode};
 
+use super::PolicyTarget;
 use super::capability::{Capability, HostVolumeCapability, NodePoolCapability, OperatorCapability, Set, VariableCapability};
 
 /// A coarse level; the highest of all policies counts, and denial is above all.
@@ -37,24 +39,38 @@ impl Level {
     }
 }
 
-/// A task as its identity names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Workload<'a> {
+/// A task as its identity names it. A job that another job makes, by dispatch or periodically, goes by the name of that one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Workload {
     /// The namespace of its job.
-    pub namespace: &'a str,
+    #[n(0)]
+    pub namespace: String,
     /// The job.
-    pub job: &'a str,
+    #[n(1)]
+    pub job: String,
     /// The group.
-    pub group: &'a str,
+    #[n(2)]
+    pub group: String,
     /// The task.
-    pub task: &'a str,
+    #[n(3)]
+    pub task: String,
 }
 
-impl Workload<'_> {
+impl Workload {
+    /// Whether a policy is attached to it: written for its namespace, and for its job, group and task as far as it names them
+    /// (ACL-037).
+    pub fn has(&self, target: &PolicyTarget) -> bool {
+        let means = |named: &str, own: &str| named.is_empty() || named == own;
+        let PolicyTarget { namespace, job, group, task } = target;
+        // A part counts only where the one before it is named.
+        let named = !namespace.is_empty() && (!job.is_empty() || group.is_empty()) && (!group.is_empty() || task.is_empty());
+        named && *namespace == self.namespace && means(job, &self.job) && means(group, &self.group) && means(task, &self.task)
+    }
+
     /// Whether a variable is written for all jobs, for its job, its group or itself.
     fn owns(&self, path: &str) -> bool {
         let Some(mut rest) = path.strip_prefix("nomad/jobs") else { return false };
-        for part in [self.job, self.group, self.task] {
+        for part in [&self.job, &self.group, &self.task] {
             if rest.is_empty() {
                 return true;
             }
@@ -79,6 +95,8 @@ pub struct Access {
     operator_capabilities: Set,
     quota: Level,
     plugin: Level,
+    /// The task whose identity this is.
+    workload: Option<Workload>,
 }
 
 fn sum<T: Copy>(all: &[T], texts: Option<&Vec<String>>, text: impl Fn(T) -> &'static str, number: impl Fn(T) -> usize, set: &mut Set) {
@@ -121,6 +139,18 @@ impl Access {
             access.add(rules);
         }
         access
+    }
+
+    /// The same for a task with its own identity: it may read what is written for its job, group and itself as well, and the
+    /// registrations of services.
+    #[must_use]
+    pub fn of_workload(self, workload: Workload) -> Self {
+        Self { workload: Some(workload), ..self }
+    }
+
+    /// The task whose identity this is.
+    pub fn workload(&self) -> Option<&Workload> {
+        self.workload.as_ref()
     }
 
     fn add(&mut self, rules: &api::ACLPolicyRules) {
@@ -177,17 +207,15 @@ impl Access {
         if self.management {
             return true;
         }
-        let Some(set) = self.deciding_on_variable(namespace, path) else { return false };
-        let has = |capability: VariableCapability| set.has(capability as usize);
-        has(capability) || capability == VariableCapability::List && has(VariableCapability::Read)
-    }
-
-    /// The same for a task with its own identity: it may read and list what is written for its job, group and itself, unless the
-    /// rule that decides denies it.
-    pub fn variable_of(&self, workload: &Workload<'_>, namespace: &str, path: &str, capability: VariableCapability) -> bool {
+        let deciding = self.deciding_on_variable(namespace, path);
+        // A task may read and list what is its own, unless the rule that decides denies it.
         let read = matches!(capability, VariableCapability::Read | VariableCapability::List);
-        let denied = self.deciding_on_variable(namespace, path).is_some_and(|set| set.denies());
-        read && !denied && namespace == workload.namespace && workload.owns(path) || self.variable(namespace, path, capability)
+        let own = self.workload.as_ref().is_some_and(|workload| workload.namespace == namespace && workload.owns(path));
+        if own && read && !deciding.is_some_and(|set| set.denies()) {
+            return true;
+        }
+        let has = |capability: VariableCapability| deciding.is_some_and(|set| set.has(capability as usize));
+        has(capability) || capability == VariableCapability::List && has(VariableCapability::Read)
     }
 
     /// The rule that is closest to a variable.
@@ -202,7 +230,8 @@ impl Access {
     /// Whether there is a rule about variables of a namespace at all.
     pub fn some_variable(&self, namespace: &str) -> bool {
         let about = |of: &str| namespace == "*" || distance(of, namespace).is_some();
-        self.management || self.variables.iter().any(|((of, _), set)| set.any() && about(of))
+        let own = self.workload.as_ref().is_some_and(|workload| namespace == "*" || workload.namespace == namespace);
+        self.management || own || self.variables.iter().any(|((of, _), set)| set.any() && about(of))
     }
 
     /// Whether something may be done with a node pool.

@@ -215,9 +215,9 @@ fn policies_allow_what_the_records_say() {
             "node_pool" => NodePoolCapability::ALL.iter().any(|one| one.text() == operation && access.node_pool(&name, *one)),
             "host_volume" => HostVolumeCapability::ALL.iter().any(|one| one.text() == operation && access.host_volume(&name, *one)),
             "variable_claim" => {
-                let task = Workload { namespace: "default", job: "web", group: "front", task: "nginx" };
+                let access = access.of_workload(workload("default", "web", "front", "nginx"));
                 let (namespace, path) = name.split_once(':').unwrap();
-                VariableCapability::ALL.iter().any(|one| one.text() == operation && access.variable_of(&task, namespace, path, *one))
+                VariableCapability::ALL.iter().any(|one| one.text() == operation && access.variable(namespace, path, *one))
             }
             _ => {
                 let (namespace, path) = name.split_once(':').unwrap();
@@ -244,4 +244,29 @@ fn what_another_version_stored_is_read_as_far_as_it_is_known() {
     assert!(!access.namespace("x", Capability::SubmitJob) && !access.node_write() && !access.agent_read());
     let broken = PolicyRow::new(AclPolicy { name: "broken".to_owned(), rules: "namespace {{{".to_owned(), ..AclPolicy::default() });
     assert!(!Access::of([&broken.rules]).node_read());
+}
+
+fn workload(namespace: &str, job: &str, group: &str, task: &str) -> Workload {
+    let [namespace, job, group, task] = [namespace, job, group, task].map(str::to_owned);
+    Workload { namespace, job, group, task }
+}
+
+#[proves("ACL-037")]
+#[test]
+fn a_policy_is_attached_to_the_tasks_it_is_written_for() {
+    let own = workload("default", "web", "front", "nginx");
+    let target = |namespace: &str, job: &str, group: &str, task: &str| {
+        let [namespace, job, group, task] = [namespace, job, group, task].map(str::to_owned);
+        PolicyTarget { namespace, job, group, task }
+    };
+    for wide in [("", "", ""), ("web", "", ""), ("web", "front", ""), ("web", "front", "nginx")] {
+        assert!(own.has(&target("default", wide.0, wide.1, wide.2)), "{wide:?}");
+        assert!(!own.has(&target("other", wide.0, wide.1, wide.2)), "{wide:?}");
+    }
+    for other in
+        [("db", "", ""), ("web", "back", ""), ("web", "front", "redis"), ("", "front", ""), ("web", "", "nginx"), ("", "", "nginx")]
+    {
+        assert!(!own.has(&target("default", other.0, other.1, other.2)), "{other:?}");
+    }
+    assert!(!own.has(&PolicyTarget::default()), "a policy that names no namespace is attached to nothing");
 }

@@ -71,6 +71,10 @@ impl Servers for Fake {
         Box::pin(std::future::ready(Ok(Identified { enforced: true, refused, ..Identified::default() })))
     }
 
+    fn task_identity(&self, _: Caller, _: AllocId, task: String) -> BoxFuture<'_, Result<String, Refusal>> {
+        Box::pin(std::future::ready(Ok(format!("identity of {task}"))))
+    }
+
     fn pipe(&self, caller: Caller, ticket: Option<u64>, pipe: Pipe) -> BoxFuture<'_, Result<(), Refusal>> {
         let taken = match (caller.secret.as_str(), ticket) {
             ("right", None | Some(7)) => {

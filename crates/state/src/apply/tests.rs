@@ -322,7 +322,7 @@ fn recorded_statuses_of_jobs_agree() {
                 alloc_modify_index: 2,
                 create_time: WallTime(1),
                 modify_time: WallTime(1),
-                job_status: crate::rows::JobStatus::Pending,
+                job_status: JobStatus::Pending,
             });
         }
         let mut state = fixture.finish();

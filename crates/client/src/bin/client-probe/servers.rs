@@ -143,6 +143,14 @@ impl ServerLink for Servers {
         .boxed()
     }
 
+    fn task_identity(&self, _: NodeId, _: AllocId, task: String) -> BoxFuture<'_, Result<String, LinkError>> {
+        async move {
+            self.reachable()?;
+            Ok(format!("identity of {task}"))
+        }
+        .boxed()
+    }
+
     fn heartbeat(&self, node: NodeId) -> BoxFuture<'_, Result<Registered, LinkError>> {
         async move {
             self.reachable()?;
