@@ -128,7 +128,11 @@ fn services(services: &mut Option<Vec<api::Service>>, written: &Option<Vec<api::
             logs.max_file_size_mb.get_or_insert(10);
             logs.disabled.get_or_insert(false);
         }
-        let listeners = connect.gateway.iter_mut().filter_map(|gateway| gateway.ingress.as_mut()).flat_map(|ingress| ingress.listeners.iter_mut().flatten());
+        let listeners = connect
+            .gateway
+            .iter_mut()
+            .filter_map(|gateway| gateway.ingress.as_mut())
+            .flat_map(|ingress| ingress.listeners.iter_mut().flatten());
         for listener in listeners.filter(|listener| listener.protocol.is_empty()) {
             "tcp".clone_into(&mut listener.protocol);
         }
