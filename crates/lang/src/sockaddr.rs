@@ -448,7 +448,7 @@ fn computed(operation: &str, value: &str, mut address: Address) -> Result<Addres
         "network" if by >= 0 => with(moved(net.network(), by), length)?,
         "network" => with(moved(net.broadcast(), by + 1), length)?,
         "mask" => match u8::try_from(by) {
-            Ok(length) => IpNet::from(with(net.addr(), length)?.trunc()),
+            Ok(length) => with(net.addr(), length)?.trunc(),
             Err(_) => return failed(format!("{value:?} is no mask")),
         },
         other => return failed(format!("unsupported math operation: {other:?}")),
