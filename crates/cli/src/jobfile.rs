@@ -51,10 +51,13 @@ pub struct Written {
 
 impl Written {
     /// What the rules for jobs say about `job`, each problem at the place of the file that made it; only those that are told
-    /// in `answer`, if there is one. None when the job breaks no rule.
+    /// in `answer`, if there is one, with those that only a region knows. None when the job breaks no rule.
     pub fn problems(&self, context: &Context, job: &Job, answer: Option<&str>) -> Option<Explained> {
         let problems = admission_problems(job);
-        let found: Vec<_> = problems.found.iter().filter(|one| answer.is_none_or(|answer| answer.contains(&one.text))).collect();
+        let mut found: Vec<_> = problems.found.iter().filter(|one| answer.is_none_or(|answer| answer.contains(&one.text))).collect();
+        let told = answer.map(|answer| admission::told_by_region(job, answer)).unwrap_or_default();
+        let known = found.clone();
+        found.extend(told.found.iter().filter(|one| !known.iter().any(|other| other.text == one.text)));
         if found.is_empty() {
             return None;
         }

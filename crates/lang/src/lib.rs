@@ -16,6 +16,7 @@ pub mod gotmpl;
 pub mod hcl;
 pub mod hclspec;
 pub mod jobspec;
+pub mod pattern;
 pub mod sockaddr;
 pub mod specs;
 pub mod version;

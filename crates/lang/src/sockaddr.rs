@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
-use regex::Regex;
 
 use crate::gotmpl::{Data, DataError, Options, Template, Value};
 
@@ -186,9 +185,21 @@ impl Address {
             "last_usable" => hosts(false),
             "size" => size(net),
             "string" => net.to_string(),
+            "hex" => bytes(address).iter().map(|byte| format!("{byte:02x}")).collect(),
+            "binary" => bytes(address).iter().map(|byte| format!("{byte:08b}")).collect(),
+            "octets" => bytes(address).iter().map(u8::to_string).collect::<Vec<_>>().join(" "),
+            "uint32" if address.is_ipv4() => bits(address).to_string(),
+            "uint128" if address.is_ipv6() => bits(address).to_string(),
             "type" => (if address.is_ipv4() { "IPv4" } else { "IPv6" }).to_owned(),
             _ => return None,
         })
+    }
+}
+
+fn bytes(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
     }
 }
 
@@ -241,12 +252,29 @@ fn inside(net: &IpNet, networks: &[&str]) -> bool {
     networks.iter().filter_map(|text| text.parse::<IpNet>().ok()).any(|network| network.contains(net))
 }
 
+/// What no router passes on (RFC 6890).
+const NOT_FORWARDED: [&str; 12] = [
+    "0.0.0.0/8",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "192.0.2.0/24",
+    "198.51.100.0/24",
+    "203.0.113.0/24",
+    "240.0.0.0/4",
+    "::/128",
+    "::1/128",
+    "::ffff:0:0/96",
+    "2001:db8::/32",
+    "fe80::/10",
+];
+
 fn is_local(address: &Address) -> bool {
-    address.net.addr().is_loopback() || inside(&address.net, &["169.254.0.0/16", "fe80::/10"])
+    inside(&address.net, &NOT_FORWARDED)
 }
 
+/// Set apart for a purpose, so that the internet does not route it.
 fn is_private(address: &Address) -> bool {
-    inside(&address.net, &["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"])
+    set_apart("6890").is_some_and(|networks| inside(&address.net, networks))
 }
 
 impl Host<'_> {
@@ -318,7 +346,7 @@ fn number(name: &str, value: Option<&Value>) -> Result<usize, DataError> {
 
 /// Whether an address has what a selector asks for.
 fn selects(name: &str, selector: &str, wanted: &str, address: &Address) -> Result<bool, DataError> {
-    let pattern = |text: String| match Regex::new(wanted) {
+    let pattern = |text: String| match crate::pattern::compile(wanted) {
         Ok(pattern) => Ok(pattern.is_match(&text)),
         Err(_) => failed(format!("Unable to compile {selector} regexp {wanted:?}")),
     };
@@ -404,7 +432,15 @@ fn moved(address: IpAddr, by: i128) -> IpAddr {
 }
 
 fn computed(operation: &str, value: &str, mut address: Address) -> Result<Address, DataError> {
-    let Ok(by) = value.trim_start_matches('+').parse::<i128>() else { return failed(format!("{value:?} is no number")) };
+    let bare = if operation == "mask" { value.strip_prefix('/').unwrap_or(value) } else { value.strip_prefix('+').unwrap_or(value) };
+    let by = match bare.strip_prefix("0x") {
+        Some(digits) => i128::from_str_radix(digits, 16).ok(),
+        None => bare.parse::<i128>().ok(),
+    };
+    let Some(by) = by else { return failed(format!("{value:?} is no number")) };
+    if operation != "mask" && !value.starts_with(['+', '-']) {
+        return failed(format!("sign (+/-) is required for operation {operation:?}"));
+    }
     let (net, length) = (address.net, address.net.prefix_len());
     let with = |to: IpAddr, length: u8| IpNet::new(to, length).map_err(|error| DataError::Failed(error.to_string()));
     address.net = match operation {
@@ -412,7 +448,7 @@ fn computed(operation: &str, value: &str, mut address: Address) -> Result<Addres
         "network" if by >= 0 => with(moved(net.network(), by), length)?,
         "network" => with(moved(net.broadcast(), by + 1), length)?,
         "mask" => match u8::try_from(by) {
-            Ok(length) => with(net.addr(), length)?,
+            Ok(length) => with(net.addr(), length)?.trunc(),
             Err(_) => return failed(format!("{value:?} is no mask")),
         },
         other => return failed(format!("unsupported math operation: {other:?}")),
@@ -440,7 +476,7 @@ impl Data for Host<'_> {
     fn call(&self, name: &str, arguments: &[Value]) -> Result<Value, DataError> {
         Ok(match name {
             "GetAllInterfaces" => list(&self.all()),
-            "GetDefaultInterfaces" => list(&self.usable(|address| address.default)),
+            "GetDefaultInterfaces" => list(&self.all().into_iter().filter(|address| address.default).collect::<Vec<_>>()),
             "GetPrivateInterfaces" => list(&self.usable(is_private)),
             "GetPublicInterfaces" => list(&self.usable(|address| !is_private(address))),
             "GetPrivateIP" => texts(&self.usable(is_private), false),
@@ -488,8 +524,15 @@ impl Data for Host<'_> {
             }
             "offset" => {
                 let found = operand(name, 2, arguments)?;
-                let by = number(name, arguments.first())?;
-                list(found.get(by..).unwrap_or_default())
+                let by = match arguments.first() {
+                    // From the end.
+                    Some(Value::Int(by)) if *by < 0 => found.len().saturating_sub(usize::try_from(by.unsigned_abs()).unwrap_or(usize::MAX)),
+                    other => number(name, other)?,
+                };
+                let Some(rest) = found.get(by..) else {
+                    return failed(format!("offset ({by}) exceeds the number of interfaces ({})", found.len()));
+                };
+                list(rest)
             }
             "unique" => {
                 let selector = word(name, arguments, 0)?;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use minicbor::{Decode, Encode};
 
 use crate::Index;
+use crate::admission::{driver_off, network_mode_off};
 use crate::job::Job;
 
 /// The namespace of whatever names none. It always exists.
@@ -98,12 +99,12 @@ impl Namespace {
         };
         for group in job.task_groups.iter() {
             for task in group.tasks.iter().filter(|task| !allowed(drivers_on, drivers_off, &task.driver)) {
-                add(format!("used task driver {:?} is not allowed in namespace {:?}", task.driver, self.name));
+                add(driver_off(&task.driver, &self.name));
             }
             for network in &group.networks {
                 let mode = if network.mode.is_empty() { "host" } else { network.mode.as_str() };
                 if !allowed(modes_on, modes_off, mode) {
-                    add(format!("used group network mode {mode:?} is not allowed in namespace {:?}", self.name));
+                    add(network_mode_off(mode, &self.name));
                 }
             }
         }

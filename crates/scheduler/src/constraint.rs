@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
+use drover_lang::pattern::compile;
 use drover_lang::version::{Rules, Version, VersionConstraint};
 use drover_model::{Constraint, Node};
 
@@ -114,7 +115,7 @@ impl Condition {
     pub fn new(left: &str, operand: &str, right: &str) -> Self {
         let right = Target::parse(right);
         let prepared = match (operand, &right) {
-            ("regexp", Target::Literal(text)) => Prepared::Pattern(regex::Regex::new(text).ok()),
+            ("regexp", Target::Literal(text)) => Prepared::Pattern(compile(text).ok()),
             ("version", Target::Literal(text)) => Prepared::Versions(VersionConstraint::parse(text, Rules::Version).ok()),
             ("semver", Target::Literal(text)) => Prepared::Versions(VersionConstraint::parse(text, Rules::Semver).ok()),
             _ => Prepared::Nothing,
@@ -166,7 +167,7 @@ fn compare(operand: &str, left: &str, right: &str) -> bool {
         ">=" => order(left, right).is_some_and(Ordering::is_ge),
         "version" => satisfies(left, right, Rules::Version),
         "semver" => satisfies(left, right, Rules::Semver),
-        "regexp" => regex::Regex::new(right).is_ok_and(|pattern| pattern.is_match(left)),
+        "regexp" => compile(right).is_ok_and(|pattern| pattern.is_match(left)),
         "set_contains" | "set_contains_all" => right.split(',').all(|item| contains(left, item)),
         "set_contains_any" => right.split(',').any(|item| contains(left, item)),
         _ => false,

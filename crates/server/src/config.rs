@@ -63,6 +63,8 @@ pub struct Config {
     pub trailing_logs: u64,
     /// Scheduler workers.
     pub workers: usize,
+    /// The types of jobs that they take; all when empty.
+    pub worker_types: Vec<String>,
     /// The shortest time within which a node must say that it is alive.
     pub heartbeat_min: Duration,
     /// How many heartbeats are taken in a second by all nodes together; with more nodes each is heard of more seldom.
@@ -111,6 +113,7 @@ impl Config {
             snapshot_every: 8_192,
             trailing_logs: 10_240,
             workers: 2,
+            worker_types: Vec::new(),
             heartbeat_min: Duration::from_secs(10),
             heartbeats_per_second: heartbeat::HEARTBEATS_PER_SECOND,
             heartbeat_grace: Duration::from_secs(10),

@@ -94,7 +94,7 @@ impl Server {
         let (dispatches, asked) = Dispatches::new();
         let server = Self(Arc::new(Inner {
             leader: Leader::new(config.planted),
-            crew: crate::leader::Crew::default(),
+            crew: crate::leader::Crew::of(&config.worker_types),
             heartbeats: Mutex::default(),
             reports,
             calls: crate::calls::Calls::default(),

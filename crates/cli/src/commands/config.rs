@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use drover_lang::config::{Partial, parse};
+use drover_lang::config::{Partial, in_order, read as read_config};
 use drover_lang::diag::render;
 use drover_lang::{Problem, Source};
 
@@ -33,40 +33,42 @@ pub(super) async fn validate(context: &mut Context) -> Outcome {
             let name = file.display().to_string();
             let text = read(&file).map_err(|error| Failure::new(format!("Error loading configuration from {name}: {error}")))?;
             let source = Source::new(name, text);
-            match parse(&source) {
-                Ok(parsed) if context.flags.on("json") => {
-                    problems.extend(parsed.warnings);
-                    merged = merged.merge(&parsed.partial);
-                }
-                Ok(parsed) => {
-                    for warning in &parsed.warnings {
-                        context.ui.warn(render(warning, &[&source]));
-                    }
-                    merged = merged.merge(&parsed.partial);
-                }
-                Err(found) => problems.extend(found.into_iter().filter(Problem::is_error)),
-            }
+            let (partial, found) = read_config(&source);
+            merged = merged.merge(&partial);
+            problems.extend(found);
             sources.push(source);
         }
     }
-    if !problems.iter().any(Problem::is_error) {
-        let (config, found) = merged.examine(&sources);
+    let readable = !problems.iter().any(Problem::is_error);
+    let (config, found) = merged.examine(&sources, |_| {});
+    problems.extend(found);
+    if readable {
+        problems.extend(config.missing(false));
         // This version refuses a configuration with TLS.
         context.ui.warn("WARNING: mTLS is not configured - Nomad is not secure without mTLS!");
         if config.server.enabled && config.server.bootstrap_expect == 1 {
             context.ui.warn("WARNING: Bootstrap mode enabled! Potentially unsafe operation.");
         }
-        problems.extend(found);
     }
+    for key in merged.without_effect() {
+        let detail = format!("Configuration key {key:?} has no effect in this version of Drover.");
+        let mut problem = Problem::warning("Key without effect", detail);
+        problem.place = sources.iter().rev().find_map(|source| drover_lang::config::place(source, &key));
+        problems.push(problem);
+    }
+    in_order(&mut problems, &sources);
     let broken = problems.iter().any(Problem::is_error);
     if context.flags.on("json") {
         context.ui.output(drover_lang::diag::json(&problems).to_string());
         return Ok(i32::from(broken));
     }
+    let all: Vec<&Source> = sources.iter().collect();
+    for warning in problems.iter().filter(|problem| !problem.is_error()) {
+        context.ui.warn(render(warning, &all));
+    }
     if broken {
-        let all: Vec<&Source> = sources.iter().collect();
-        let told: Vec<String> = problems
-            .iter()
+        let errors = problems.iter().filter(|problem| problem.is_error());
+        let told: Vec<String> = errors
             .map(|problem| match problem.place {
                 Some(_) => render(problem, &all),
                 None => problem.detail.clone(),

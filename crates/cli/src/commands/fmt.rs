@@ -2,15 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use drover_lang::Source;
 use drover_lang::diag::render;
 use drover_lang::hcl::format::format;
 use drover_lang::hcl::parse::parse_file;
+use drover_lang::{Problem, Source};
 
 use crate::command::{Context, Failure, Outcome};
 use crate::flags::Flag;
 
 pub(super) const FLAGS: &[Flag] = &[
+    Flag::switch("json", "Print the problems of the files as JSON, each with its place."),
     Flag::switch("check", "Write nothing; fail when a file is not in its canonical layout."),
     Flag::switch("list", "Name the files whose layout differs. Default true."),
     Flag::switch("recursive", "Go through directories below those that are named, too."),
@@ -42,9 +43,9 @@ pub(super) async fn run(context: &mut Context) -> Outcome {
         collect(&full, Path::new(path), context.flags.on("recursive"), &mut files)
             .map_err(|error| Failure::new(format!("No file or directory at {path}: {error}")))?;
     }
-    let (mut differ, mut broken) = (false, false);
-    for (full, shown) in files {
-        let name = shown.display().to_string();
+    let (mut differ, mut broken, mut told) = (false, false, Vec::new());
+    for (full, given) in files {
+        let name = given.display().to_string();
         let text = match std::fs::read_to_string(&full) {
             Ok(text) => text,
             Err(error) => {
@@ -55,13 +56,17 @@ pub(super) async fn run(context: &mut Context) -> Outcome {
         };
         match formatted(&name, &text) {
             Err(problems) => {
-                context.ui.error(problems);
+                if !context.flags.on("json") {
+                    context.ui.error(shown(&name, &text, &problems));
+                }
+                told.extend(problems);
                 broken = true;
             }
             Ok(new) if new == text => {}
             Ok(new) => {
                 differ = true;
-                if list {
+                // As JSON the problems stand alone.
+                if list && !context.flags.on("json") {
                     context.ui.output(&name);
                 }
                 if write {
@@ -69,6 +74,9 @@ pub(super) async fn run(context: &mut Context) -> Outcome {
                 }
             }
         }
+    }
+    if context.flags.on("json") {
+        context.ui.output(drover_lang::diag::json(&told).to_string());
     }
     Ok(i32::from(broken || check && differ))
 }
@@ -79,7 +87,14 @@ fn input(context: &mut Context, check: bool) -> Outcome {
         .read_input(usize::try_from(FILE_MAX).unwrap_or(usize::MAX))
         .map_err(|error| Failure::new(format!("Failed to read the input: {error}")))?;
     let text = String::from_utf8(bytes).map_err(|_| Failure::new("The input is not UTF-8 text"))?;
-    let new = formatted("<stdin>", &text).map_err(Failure::new)?;
+    let new = match formatted("<stdin>", &text) {
+        Ok(new) => new,
+        Err(problems) if context.flags.on("json") => {
+            context.ui.output(drover_lang::diag::json(&problems).to_string());
+            return Ok(1);
+        }
+        Err(problems) => return Err(Failure::new(shown("<stdin>", &text, &problems))),
+    };
     if check {
         return Ok(i32::from(new != text));
     }
@@ -88,11 +103,15 @@ fn input(context: &mut Context, check: bool) -> Outcome {
 }
 
 /// The canonical layout, or every problem of the text.
-fn formatted(name: &str, text: &str) -> Result<String, String> {
+fn formatted(name: &str, text: &str) -> Result<String, Vec<Problem>> {
+    let (_, problems) = parse_file(&Source::new(name, text));
+    let errors: Vec<Problem> = problems.into_iter().filter(Problem::is_error).collect();
+    if errors.is_empty() { Ok(format(text)) } else { Err(errors) }
+}
+
+fn shown(name: &str, text: &str, problems: &[Problem]) -> String {
     let source = Source::new(name, text);
-    let (_, problems) = parse_file(&source);
-    let errors: Vec<String> = problems.iter().filter(|problem| problem.is_error()).map(|problem| render(problem, &[&source])).collect();
-    if errors.is_empty() { Ok(format(text)) } else { Err(errors.join("\n")) }
+    problems.iter().map(|problem| render(problem, &[&source])).collect::<Vec<_>>().join("\n")
 }
 
 fn is_hcl(path: &Path) -> bool {

@@ -19,6 +19,7 @@ pub(super) const FLAGS: &[Flag] = &[
     jobfile::VAR,
     jobfile::VAR_FILE,
     Flag::switch("output", "Print the job as JSON and register nothing."),
+    Flag::switch("json-output", "Print problems of the file as JSON, each with its place."),
     Flag::switch("policy-override", "Override soft policies."),
     Flag::switch("preserve-counts", "Keep the counts of groups that run already."),
     Flag::switch("preserve-resources", "Keep the resources of tasks that run already."),
@@ -66,7 +67,12 @@ pub(super) async fn run(context: &mut Context) -> Outcome {
         }
         Err(error) => {
             let job = request.job.unwrap_or_default();
-            return Err(Failure::new(file.written.explain(context, &job, format!("Error submitting job: {error}"))));
+            let text = format!("Error submitting job: {error}");
+            let explained = file.written.problems(context, &job, Some(&text)).filter(|_| context.flags.on("json-output"));
+            return Err(Failure::new(match explained {
+                Some(explained) => explained.json,
+                None => file.written.explain(context, &job, text),
+            }));
         }
     };
     warnings(context, &response.warnings);

@@ -122,6 +122,11 @@ async fn files_are_formatted_in_place_checked_and_named() {
     let ran = drover("fmt broken.nomad.hcl", directory.path(), &[], "").await;
     assert!(ran.code == 1 && ran.error.contains("broken.nomad.hcl line"), "{}", ran.error);
     assert!(drover("fmt none.hcl", directory.path(), &[], "").await.code == 1);
+    let ran = drover("fmt -json broken.nomad.hcl", directory.path(), &[], "").await;
+    let told: serde_json::Value = serde_json::from_str(ran.out.trim()).unwrap();
+    assert_eq!((ran.code, &told["Diagnostics"][0]["Place"]["File"]), (1, &serde_json::json!("broken.nomad.hcl")), "{told}");
+    let ran = drover("fmt -json -", directory.path(), &[], "job \"x\" {\n").await;
+    assert!(ran.code == 1 && ran.out.contains("Diagnostics"), "{}", ran.out);
 }
 
 #[tokio::test]
@@ -263,4 +268,31 @@ async fn values_of_agent_configuration_that_cannot_be_are_shown_in_their_files()
     let told: serde_json::Value = serde_json::from_str(ran.out.trim()).unwrap();
     let lines: Vec<_> = told["Diagnostics"].as_array().unwrap().iter().map(|one| one["Place"]["Line"].as_i64()).collect();
     assert_eq!((ran.code, lines), (1, vec![Some(2), Some(6)]));
+}
+
+#[tokio::test]
+async fn everything_that_an_agent_would_refuse_is_told_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
+    let broken = "bogus = 1\nbind_addr = \"{{ GetPrivateIp }}\"\nlog_level = \"loud\"\n";
+    write("a.hcl", broken);
+    let more = "advertise {\n  http = \"{{ GetInterfaceIP\"\n}\naddresses {\n  rpc = \"everywhere\"\n}\nserver {\n  enabled = true\n  \
+                eval_gc_threshold = \"soon\"\n  enabled_schedulers = [\"batches\"]\n  raft_multiplier = 2\n}\ntls {\n  http = true\n}\n";
+    write("b.hcl", more);
+    let ran = drover("config validate -json a.hcl b.hcl", directory.path(), &[], "").await;
+    let told: serde_json::Value = serde_json::from_str(ran.out.trim()).unwrap();
+    let of = |severity: &str| -> Vec<String> {
+        let all = told["Diagnostics"].as_array().unwrap().iter().filter(|one| one["Severity"] == severity);
+        let mut places: Vec<String> = all
+            .map(|one| format!("{}:{}", one["Place"]["File"].as_str().unwrap().rsplit('/').next().unwrap(), one["Place"]["Line"]))
+            .collect();
+        places.sort();
+        places
+    };
+    assert_eq!(of("error"), ["a.hcl:1", "a.hcl:2", "a.hcl:3", "b.hcl:10", "b.hcl:14", "b.hcl:2", "b.hcl:5", "b.hcl:9"], "{told}");
+    assert_eq!(of("warning"), ["b.hcl:11"], "{told}");
+    let ran = drover("config validate a.hcl b.hcl", directory.path(), &[], "").await;
+    assert!(ran.error.contains("GetPrivateIp") && ran.error.contains("eval_gc_threshold = \"soon\""), "{}", ran.error);
+    write("c.hcl", "data_dir = \"/x\"\nbind_addr = \"{{ GetPrivateIP }}\"\nserver {\n  enabled = true\n  bootstrap_expect = 1\n}\n");
+    assert_eq!(drover("config validate c.hcl", directory.path(), &[], "").await.code, 0);
 }

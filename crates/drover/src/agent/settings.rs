@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use drover_cli::AgentArgs;
 use drover_client::template::interfaces;
-use drover_lang::config::{AgentConfig, Partial, parse};
+use drover_lang::config::{AgentConfig, Partial, RAFT_PROTOCOL, in_order, read as read_config};
 use drover_lang::diag::{Problem, Source, render};
 use drover_lang::sockaddr::{interface_name, one_address};
 
@@ -20,110 +20,6 @@ client {
 }
 plugin "raw_exec" { config { enabled = true } }
 "#;
-
-/// Keys that this version acts on, or whose default is all it does; a key below one of these counts as that one. Any other
-/// key is read and kept, and said at the start to be without effect, so that nobody relies on it.
-const WITH_EFFECT: &[&str] = &[
-    "acl.enabled",
-    "acl.policy_ttl",
-    "acl.role_ttl",
-    "acl.token_max_expiration_ttl",
-    "acl.token_min_expiration_ttl",
-    "acl.token_ttl",
-    "addresses",
-    "advertise",
-    "audit",
-    "bind_addr",
-    "client.alloc_dir",
-    "client.cgroup_parent",
-    "client.chroot_env",
-    "client.cpu_total_compute",
-    "client.disable_remote_exec",
-    "client.disk_free_mb",
-    "client.disk_total_mb",
-    "client.enabled",
-    "client.gc_disk_usage_threshold",
-    "client.gc_inode_usage_threshold",
-    "client.gc_interval",
-    "client.gc_max_allocs",
-    "client.max_dynamic_port",
-    "client.max_kill_timeout",
-    "client.memory_total_mb",
-    "client.meta",
-    "client.min_dynamic_port",
-    "client.network_interface",
-    "client.node_class",
-    "client.node_max_allocs",
-    "client.node_pool",
-    "client.options",
-    "client.reservable_cores",
-    "client.reserved",
-    "client.server_join.retry_join",
-    "client.server_join.start_join",
-    "client.servers",
-    "client.state_dir",
-    "data_dir",
-    "datacenter",
-    "disable_anonymous_signature",
-    "disable_update_check",
-    "enable_debug",
-    "http_api_response_headers",
-    "keyring",
-    "limits.http_max_conns_per_client",
-    "limits.rpc_max_conns_per_client",
-    "log_include_location",
-    "log_json",
-    "log_level",
-    "name",
-    "plugin",
-    "ports",
-    "region",
-    "server.batch_eval_gc_threshold",
-    "server.bootstrap_expect",
-    "server.deployment_gc_threshold",
-    "server.enable_event_broker",
-    "server.enabled",
-    "server.encrypt",
-    "server.eval_gc_threshold",
-    "server.event_buffer_size",
-    "server.failover_heartbeat_ttl",
-    "server.heartbeat_grace",
-    "server.job_gc_threshold",
-    "server.job_max_count",
-    "server.job_max_priority",
-    "server.max_heartbeats_per_second",
-    "server.min_heartbeat_ttl",
-    "server.node_gc_threshold",
-    "server.num_schedulers",
-    "server.raft_protocol",
-    "server.raft_snapshot_threshold",
-    "server.raft_trailing_logs",
-    "server.search",
-    "telemetry.prometheus_metrics",
-    "telemetry.publish_allocation_metrics",
-    "telemetry.publish_node_metrics",
-    "tls",
-];
-
-/// The keys that are set and that this version does nothing with, the outermost of each.
-fn without_effect(values: &serde_json::Map<String, serde_json::Value>) -> Vec<String> {
-    fn walk(prefix: &str, values: &serde_json::Map<String, serde_json::Value>, out: &mut Vec<String>) {
-        for (name, value) in values {
-            let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
-            if WITH_EFFECT.contains(&path.as_str()) {
-                continue;
-            }
-            let below = format!("{path}.");
-            match value {
-                serde_json::Value::Object(inner) if WITH_EFFECT.iter().any(|known| known.starts_with(&below)) => walk(&path, inner, out),
-                _ => out.push(path),
-            }
-        }
-    }
-    let mut out = Vec::new();
-    walk("", values, &mut out);
-    out
-}
 
 /// The largest configuration file that is read, in bytes.
 const FILE_MAX: u64 = 4 << 20;
@@ -164,50 +60,44 @@ fn refuse<T>(text: impl Into<String>) -> Result<T, Refusal> {
 
 /// Reads files, lays flags over them, and checks what cannot be started.
 pub(crate) fn load(args: &AgentArgs) -> Result<Settings, Refusal> {
-    let mut partial = Partial::default();
-    let mut warnings = Vec::new();
+    let (mut partial, mut problems) = (Partial::default(), Vec::new());
     if args.dev {
-        let source = Source::new("-dev", DEV);
-        partial = parse(&source).map_err(|problems| explain("-dev", &problems, &source))?.partial;
+        (partial, problems) = read_config(&Source::new("-dev", DEV));
     }
     let (mut files, mut sources) = (Vec::new(), Vec::new());
     for path in &args.config {
         for file in config_files(Path::new(path))? {
-            let text = read(&file)?;
-            let source = Source::new(file.display().to_string(), text);
-            let parsed = parse(&source).map_err(|problems| explain(&file.display().to_string(), &problems, &source))?;
-            warnings.extend(parsed.warnings.iter().map(|warning| render(warning, &[&source])));
-            partial = partial.merge(&parsed.partial);
+            let source = Source::new(file.display().to_string(), read(&file)?);
+            let (told, found) = read_config(&source);
+            partial = partial.merge(&told);
+            problems.extend(found);
             files.push(file.display().to_string());
             sources.push(source);
         }
     }
-    for key in without_effect(partial.values()) {
+    let readable = !problems.iter().any(Problem::is_error);
+    let (mut config, found) = partial.examine(&sources, |config| flags(config, args));
+    problems.extend(found);
+    if readable {
+        problems.extend(config.missing(args.dev));
+    }
+    if args.encrypt.is_some() {
+        return refuse(
+            "-encrypt asks for gossip encryption, which this version of Drover does not have yet. It does not start rather than run without it.",
+        );
+    }
+    in_order(&mut problems, &sources);
+    let all: Vec<&Source> = sources.iter().collect();
+    let (errors, told): (Vec<Problem>, Vec<Problem>) = problems.into_iter().partition(Problem::is_error);
+    if !errors.is_empty() {
+        return Err(explain(&errors, &all));
+    }
+    let mut warnings: Vec<String> = told.iter().map(|warning| render(warning, &all)).collect();
+    for key in partial.without_effect() {
         warnings.push(format!("configuration key {key:?} has no effect in this version of Drover"));
     }
-    let promises = partial.promises();
-    let promised = [
-        (promises.tls_http, "tls.http", "TLS"),
-        (promises.tls_rpc, "tls.rpc", "TLS"),
-        (promises.gossip_encryption || args.encrypt.is_some(), "server.encrypt", "gossip encryption"),
-        (promises.audit, "audit.enabled", "the audit log"),
-        (promises.external_keyring, "keyring", "an external keyring"),
-    ];
-    for (set, key, feature) in promised {
-        if set {
-            return refuse(format!(
-                "Configuration key {key:?} asks for {feature}, which this version of Drover does not have yet. It does not start rather than run without it; remove the key to run unprotected."
-            ));
-        }
-    }
-    let mut config = partial.typed_from(&sources).map_err(|problems| {
-        let all: Vec<&Source> = sources.iter().collect();
-        let lines: Vec<String> = problems.iter().map(|problem| render(problem, &all)).collect();
-        Refusal(format!("Error loading configuration:\n{}", lines.join("\n")))
-    })?;
-    flags(&mut config, args);
     templates(&mut config)?;
-    check(args, &config)?;
+    check(&config)?;
     if config.name.is_empty() {
         config.name = host_name();
     }
@@ -255,9 +145,15 @@ fn address(protocol: &str, own: &str, general: &str) -> Result<IpAddr, Refusal> 
     })
 }
 
-fn explain(file: &str, problems: &[Problem], source: &Source) -> Refusal {
-    let texts: Vec<String> = problems.iter().filter(|problem| problem.is_error()).map(|problem| render(problem, &[source])).collect();
-    Refusal(format!("Error loading configuration from {file}:\n\n{}", texts.join("\n")))
+/// All problems; one that stands nowhere in a file as the sentence that it is.
+fn explain(problems: &[Problem], sources: &[&Source]) -> Refusal {
+    let sentence = |problem: &Problem| match problem.place {
+        Some(_) => render(problem, sources),
+        None => problem.detail.clone(),
+    };
+    let texts: Vec<String> = problems.iter().map(sentence).collect();
+    let placed = problems.iter().any(|problem| problem.place.is_some());
+    Refusal(if placed { format!("Error loading configuration:\n\n{}", texts.join("\n")) } else { texts.join("\n") })
 }
 
 /// The files that a path names: itself, or the `.hcl` and `.json` files of a directory in the order of their names.
@@ -328,40 +224,13 @@ fn flags(config: &mut AgentConfig, args: &AgentArgs) {
     config.client.meta.extend(args.meta.iter().cloned());
 }
 
-fn check(args: &AgentArgs, config: &AgentConfig) -> Result<(), Refusal> {
-    if !config.server.enabled && !config.client.enabled {
-        return refuse("Must specify either server, client or dev mode for the agent.");
-    }
+/// What agents of this version do not do beyond what their configuration says of itself.
+fn check(config: &AgentConfig) -> Result<(), Refusal> {
+    const _: () = assert!(RAFT_PROTOCOL == drover_raft::PROTOCOL as i64);
     if !config.server.enabled && super::startup::server_addresses(config).is_empty() {
         return refuse(
             "A client needs to know where its servers are: name them in client { servers = [\"10.0.0.5:4647\"] }, in client { server_join { retry_join = […] } } or with -servers. This version of Drover does not find them by itself.",
         );
-    }
-    if !args.dev && config.data_dir.is_empty() {
-        return refuse("Must specify \"data_dir\" config option or \"data-dir\" CLI flag.");
-    }
-    if config.server.bootstrap_expect > 1 {
-        return refuse(format!(
-            "server.bootstrap_expect = {} asks for several servers; this version of Drover runs one server per region. Set it to 1.",
-            config.server.bootstrap_expect
-        ));
-    }
-    let protocol = config.server.raft_protocol;
-    if protocol != 0 && protocol != i64::from(drover_raft::PROTOCOL) {
-        return refuse(format!("raft_protocol must be {} in this version, not {protocol}.", drover_raft::PROTOCOL));
-    }
-    for (name, path) in
-        [("data_dir", &config.data_dir), ("client.state_dir", &config.client.state_dir), ("client.alloc_dir", &config.client.alloc_dir)]
-    {
-        if !path.is_empty() && !Path::new(path).is_absolute() && name != "data_dir" {
-            return refuse(format!("{name} must be given as an absolute path: got {path}"));
-        }
-    }
-    if config.region.is_empty() || config.datacenter.is_empty() || config.region.contains(['/', '\0']) {
-        return refuse("region and datacenter must not be empty, nor hold a slash");
-    }
-    if config.client.enabled && matches!(config.client.node_pool.as_str(), "all") {
-        return refuse("client.node_pool: a node cannot be in the pool \"all\"");
     }
     Ok(())
 }

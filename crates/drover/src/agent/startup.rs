@@ -247,6 +247,7 @@ fn server_config(settings: &Settings, data_dir: &Path) -> Config {
     config.rpc_address = advertised(&settings.config.advertise.rpc, SocketAddr::new(settings.rpc_bind, settings.rpc_port));
     (config.snapshot_every, config.trailing_logs) = log_limits(settings, (config.snapshot_every, config.trailing_logs));
     config.workers = workers(settings, config.workers);
+    config.worker_types.clone_from(&told.enabled_schedulers);
     let duration = |nanoseconds: i64, default: Duration| {
         u64::try_from(nanoseconds).ok().filter(|nanoseconds| *nanoseconds > 0).map_or(default, Duration::from_nanos)
     };

@@ -4,6 +4,7 @@
 //! [`Partial::typed`] gives the keys that the agent acts on their types. Keys without a type of their own stay
 //! reachable as values.
 
+mod check;
 pub(crate) mod hcl1;
 mod reference;
 mod schema;
@@ -11,6 +12,7 @@ mod typed;
 
 use serde_json::{Map, Value as Json, json};
 
+pub use check::{RAFT_PROTOCOL, in_order};
 pub use reference::{Entry, reference, stale_sentences};
 pub use typed::{
     AgentConfig, ClientConfig, HostNetwork, HostVolume, Limits, Nanoseconds, PerRole, PluginConfig, Ports, Promises, Reserved,
@@ -48,14 +50,19 @@ pub struct ParsedConfig {
 ///
 /// All problems found, warnings included.
 pub fn parse(source: &Source) -> Result<ParsedConfig, Vec<Problem>> {
-    let (items, problems) = hcl1::parse(source)?;
+    let (partial, problems) = read(source);
+    if problems.iter().any(Problem::is_error) { Err(problems) } else { Ok(ParsedConfig { partial, warnings: problems }) }
+}
+
+/// What can be read of one file, and all problems of it, warnings included.
+pub fn read(source: &Source) -> (Partial, Vec<Problem>) {
+    let (items, problems) = match hcl1::parse(source) {
+        Ok(read) => read,
+        Err(problems) => return (Partial::default(), problems),
+    };
     let mut reader = Reader { source, problems };
     let values = reader.block(&items, &ROOT, "");
-    let Reader { problems, .. } = reader;
-    if problems.iter().any(Problem::is_error) {
-        return Err(problems);
-    }
-    Ok(ParsedConfig { partial: Partial { values }, warnings: problems })
+    (Partial { values }, reader.problems)
 }
 
 /// What a file in the same language says that is no agent configuration: labels become keys, and a block that comes more
@@ -141,10 +148,11 @@ impl Partial {
         if problems.is_empty() { Ok(config) } else { Err(problems) }
     }
 
-    /// Everything that is wrong with the configuration as a whole, and what is left of it.
-    pub fn examine(&self, sources: &[Source]) -> (AgentConfig, Vec<Problem>) {
-        let (config, mut problems) = typed::typed(self, sources);
-        for problem in config.problems(sources) {
+    /// The keys that the agent acts on, typed, with everything that is wrong with their values once `flags` are laid over them.
+    pub fn examine(&self, sources: &[Source], flags: impl FnOnce(&mut AgentConfig)) -> (AgentConfig, Vec<Problem>) {
+        let (mut config, mut problems) = typed::typed(self, sources);
+        flags(&mut config);
+        for problem in config.problems(self, sources) {
             if !problems.iter().any(|known| known.place.is_some() && known.place == problem.place) {
                 problems.push(problem);
             }

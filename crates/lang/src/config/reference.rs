@@ -24,6 +24,8 @@ pub struct Entry {
     pub sentence: &'static str,
     /// How it is written.
     pub example: String,
+    /// Whether this version does something with it.
+    pub acts: bool,
 }
 
 /// Lines of the table of sentences that belong to no key.
@@ -35,12 +37,13 @@ pub fn stale_sentences() -> Vec<&'static str> {
 pub fn reference() -> Vec<Entry> {
     let defaults = Partial::defaults();
     let mut out = Vec::new();
-    keys("", &ROOT, &defaults, &mut out);
+    keys("", &ROOT, false, &defaults, &mut out);
     out
 }
 
-fn keys(path: &str, parent: &Key, defaults: &Partial, out: &mut Vec<Entry>) {
+fn keys(path: &str, parent: &Key, inside: bool, defaults: &Partial, out: &mut Vec<Entry>) {
     for key in &parent.keys {
+        let acts = inside || key.acts;
         let own = if path.is_empty() { key.name.clone() } else { format!("{path}.{}", key.name) };
         let default = defaults.get(&own).filter(|value| !value.is_object() && !value.is_array() || key.kind != Kind::Block);
         out.push(Entry {
@@ -52,9 +55,10 @@ fn keys(path: &str, parent: &Key, defaults: &Partial, out: &mut Vec<Entry>) {
                 block if key.kind == Kind::Block => block.to_owned(),
                 value => format!("{} = {value}", key.name),
             },
+            acts: acts || key.acts_inside(),
             path: own.clone(),
         });
-        keys(&own, key, defaults, out);
+        keys(&own, key, acts, defaults, out);
     }
 }
 

@@ -13,6 +13,9 @@
 //! - `{` a block up to `}`; the words behind it: `strict` (unknown keys are errors), `once`, `whole` (a later file replaces
 //!   it), and for repeated blocks with a label `append`, `by-name` (merged by label), `over-name` (replaced by label);
 //!   `free` takes any keys
+//!
+//! A key that `acts` is followed, or its default is all there is; in a block all keys are. Any other key is read and kept, and told
+//! at the start to be without effect, so that nobody relies on it.
 
 use std::sync::LazyLock;
 
@@ -83,10 +86,17 @@ pub(super) struct Key {
     pub(super) strict: bool,
     pub(super) repeat: Repeat,
     pub(super) free: bool,
+    /// This version does something with it, and with all that is in it.
+    pub(super) acts: bool,
     pub(super) keys: Vec<Key>,
 }
 
 impl Key {
+    /// Whether anything in the block acts.
+    pub(super) fn acts_inside(&self) -> bool {
+        self.keys.iter().any(|key| key.acts || key.acts_inside())
+    }
+
     pub(super) fn find(&self, name: &str) -> Option<&Key> {
         self.keys.iter().find(|key| key.name.eq_ignore_ascii_case(name))
     }
@@ -102,6 +112,7 @@ pub(super) static ROOT: LazyLock<Key> = LazyLock::new(|| {
         strict: true,
         repeat: Repeat::Merge,
         free: false,
+        acts: false,
         keys: keys(&mut lines),
     }
 });
@@ -147,9 +158,9 @@ fn keys<'a>(lines: &mut impl Iterator<Item = &'a str>) -> Vec<Key> {
             () if flag("providers") => Repeat::Providers,
             () => Repeat::Merge,
         };
-        let (strict, free) = (flag("strict"), flag("free"));
+        let (strict, free, acts) = (flag("strict"), flag("free"), flag("acts"));
         let keys = if block { keys(lines) } else { Vec::new() };
-        found.push(Key { name: name.to_owned(), api, kind, strict, repeat, free, keys });
+        found.push(Key { name: name.to_owned(), api, kind, strict, repeat, free, acts, keys });
     }
     found
 }
@@ -171,51 +182,51 @@ fn pascal(name: &str) -> String {
 }
 
 const TABLE: &str = r#"
-region s
-datacenter s
-name s NodeName
-data_dir s
-bind_addr s
-log_level s
-log_json b
+region s acts
+datacenter s acts
+name s NodeName acts
+data_dir s acts
+bind_addr s acts
+log_level s acts
+log_json b acts
 log_file s
-log_include_location b
+log_include_location b acts
 log_rotate_bytes i
 log_rotate_duration s
 log_rotate_max_files i
-enable_debug b
+enable_debug b acts
 enable_syslog b
 syslog_facility s
 leave_on_interrupt b LeaveOnInt
 leave_on_terminate b LeaveOnTerm
-disable_update_check B
-disable_anonymous_signature b
-http_api_response_headers m HTTPAPIResponseHeaders
+disable_update_check B acts
+disable_anonymous_signature b acts
+http_api_response_headers m HTTPAPIResponseHeaders acts
 plugin_dir s
 eventlog {
   enabled b
   level s
 }
 ports { strict
-  http i
-  rpc i
+  http i acts
+  rpc i acts
   serf i
 }
 addresses { strict
-  http s
-  rpc s
+  http s acts
+  rpc s acts
   serf s
 }
 advertise { strict AdvertiseAddrs
-  http s
-  rpc s
+  http s acts
+  rpc s acts
   serf s
 }
 limits {
   https_handshake_timeout s
-  http_max_conns_per_client I
+  http_max_conns_per_client I acts
   rpc_handshake_timeout s
-  rpc_max_conns_per_client I
+  rpc_max_conns_per_client I acts
 }
 rpc {
   accept_backlog i
@@ -226,15 +237,15 @@ rpc {
   dial_timeout d
 }
 acl { strict
-  enabled b
-  token_ttl d
-  policy_ttl d
-  role_ttl d
+  enabled b acts
+  token_ttl d acts
+  policy_ttl d acts
+  role_ttl d acts
   replication_token s
-  token_min_expiration_ttl d
-  token_max_expiration_ttl d
+  token_min_expiration_ttl d acts
+  token_max_expiration_ttl d acts
 }
-audit { strict
+audit { strict acts
   enabled B
   sink { over-name Sinks
     type s
@@ -264,48 +275,48 @@ autopilot { strict once
   enable_custom_upgrades B
 }
 client { strict
-  enabled b
-  state_dir s
-  alloc_dir s
+  enabled b acts
+  state_dir s acts
+  alloc_dir s acts
   alloc_mounts_dir s
   host_volumes_dir s
   host_volume_plugin_dir s
   common_plugin_dir s
-  servers L
+  servers L acts
   server_join { strict
-    start_join l
-    retry_join l
+    start_join l acts
+    retry_join l acts
     retry_max i RetryMaxAttempts
     retry_interval d
   }
-  node_class s
-  node_pool s
-  node_max_allocs i
+  node_class s acts
+  node_pool s acts
+  node_max_allocs i acts
   default_ineligible b
-  options m
-  meta m
-  chroot_env m
-  network_interface s
+  options m acts
+  meta m acts
+  chroot_env m acts
+  network_interface s acts
   network_speed i
   preferred_address_family s
   cpu_disable_dmidecode b CpuDisableDmidecode
-  cpu_total_compute i CpuCompute
-  reservable_cores s
-  memory_total_mb i MemoryMB
-  disk_total_mb i
-  disk_free_mb i
-  min_dynamic_port i
-  max_dynamic_port i
+  cpu_total_compute i CpuCompute acts
+  reservable_cores s acts
+  memory_total_mb i MemoryMB acts
+  disk_total_mb i acts
+  disk_free_mb i acts
+  min_dynamic_port i acts
+  max_dynamic_port i acts
   client_min_port i
   client_max_port i
-  max_kill_timeout s
-  disable_remote_exec b
+  max_kill_timeout s acts
+  disable_remote_exec b acts
   no_host_uuid B NoHostUUID
-  gc_interval d
+  gc_interval d acts
   gc_parallel_destroys i
-  gc_disk_usage_threshold f
-  gc_inode_usage_threshold f
-  gc_max_allocs i
+  gc_disk_usage_threshold f acts
+  gc_inode_usage_threshold f acts
+  gc_max_allocs i acts
   gc_volumes_on_node_gc b
   cni_path s
   cni_config_dir s
@@ -323,10 +334,10 @@ client { strict
     path s
     read_only b
   }
-  cgroup_parent s
+  cgroup_parent s acts
   nomad_service_discovery B
   log_file s
-  reserved { strict
+  reserved { strict acts
     cpu i
     cores s
     memory i MemoryMB
@@ -395,22 +406,22 @@ client { strict
   }
 }
 server { strict
-  enabled b
-  bootstrap_expect i
+  enabled b acts
+  bootstrap_expect i acts
   authoritative_region s
   data_dir s
-  encrypt s EncryptKey
-  num_schedulers I
-  enabled_schedulers L
+  encrypt s EncryptKey acts
+  num_schedulers I acts
+  enabled_schedulers L acts
   plan_apply_pipeline I
-  enable_event_broker B
-  event_buffer_size I
-  node_gc_threshold s
+  enable_event_broker B acts
+  event_buffer_size I acts
+  node_gc_threshold s acts
   job_gc_interval s
-  job_gc_threshold s
-  eval_gc_threshold s
-  batch_eval_gc_threshold s
-  deployment_gc_threshold s
+  job_gc_threshold s acts
+  eval_gc_threshold s acts
+  batch_eval_gc_threshold s acts
+  deployment_gc_threshold s acts
   csi_volume_claim_gc_interval s
   csi_volume_claim_gc_threshold s
   csi_plugin_gc_threshold s
@@ -418,10 +429,10 @@ server { strict
   root_key_gc_interval s
   root_key_gc_threshold s
   root_key_rotation_threshold s
-  heartbeat_grace d
-  min_heartbeat_ttl d
-  failover_heartbeat_ttl d
-  max_heartbeats_per_second f
+  heartbeat_grace d acts
+  min_heartbeat_ttl d acts
+  failover_heartbeat_ttl d acts
+  max_heartbeats_per_second f acts
   deploy_query_rate_limit f DeploymentQueryRateLimit
   client_introduction { strict
     enforcement s
@@ -453,11 +464,11 @@ server { strict
     node_window d
   }
   protocol_version i
-  raft_protocol i
+  raft_protocol i acts
   raft_multiplier I
-  raft_snapshot_threshold I
+  raft_snapshot_threshold I acts
   raft_snapshot_interval S
-  raft_trailing_logs I
+  raft_trailing_logs I acts
   raft_boltdb { RaftBoltConfig
     no_freelist_sync b
   }
@@ -487,15 +498,15 @@ server { strict
   retry_max i RetryMaxAttempts
   start_join L
   start_timeout s
-  search { whole
+  search { whole acts
     fuzzy_enabled b
     limit_query i
     limit_results i
     min_term_length i
   }
   job_default_priority I
-  job_max_priority I
-  job_max_count I
+  job_max_priority I acts
+  job_max_count I acts
   job_max_source_size S
   job_tracked_versions I
   oidc_issuer s OIDCIssuer
@@ -573,11 +584,11 @@ vault { clusters Vaults
     extra_claims m
   }
 }
-keyring { providers free KEKProviders
+keyring { providers free KEKProviders acts
   name s
   active b
 }
-plugin { by-name Plugins
+plugin { by-name Plugins acts
   args l
   config { free whole
   }
@@ -604,8 +615,8 @@ telemetry { strict
   disable_hostname b
   use_node_name b
   collection_interval c
-  publish_allocation_metrics b
-  publish_node_metrics b
+  publish_allocation_metrics b acts
+  publish_node_metrics b acts
   include_alloc_metadata_in_metrics b
   allowed_metadata_keys_in_metrics L
   filter_default B
@@ -618,7 +629,7 @@ telemetry { strict
   statsd_address s StatsdAddr
   datadog_address s DataDogAddr
   datadog_tags l DataDogTags
-  prometheus_metrics b
+  prometheus_metrics b acts
   circonus_api_token s
   circonus_api_app s
   circonus_api_url s
@@ -633,7 +644,7 @@ telemetry { strict
   circonus_broker_id s
   circonus_broker_select_tag s
 }
-tls { strict TLSConfig
+tls { strict TLSConfig acts
   http b EnableHTTP
   rpc b EnableRPC
   rpc_upgrade_mode b

@@ -557,36 +557,6 @@ pub struct Promises {
     pub external_keyring: bool,
 }
 
-impl AgentConfig {
-    /// What keeps any agent from starting with this configuration; empty when nothing does.
-    pub fn problems(&self, sources: &[Source]) -> Vec<Problem> {
-        let mut problems: Vec<(&str, String)> = Vec::new();
-        if !self.server.enabled && !self.client.enabled {
-            problems.push(("", "Must specify either server, client or dev mode for the agent.".to_owned()));
-        }
-        if self.data_dir.is_empty() {
-            problems.push(("", "Must specify \"data_dir\" config option or \"data-dir\" CLI flag".to_owned()));
-        }
-        for (name, path) in [("client.state_dir", &self.client.state_dir), ("client.alloc_dir", &self.client.alloc_dir)] {
-            if !path.is_empty() && !path.starts_with('/') {
-                problems.push((name, format!("{name} must be given as an absolute path: got {path}")));
-            }
-        }
-        if self.region.is_empty() || self.datacenter.is_empty() || self.region.contains(['/', '\0']) {
-            problems.push(("region", "region and datacenter must not be empty, nor hold a slash".to_owned()));
-        }
-        if self.client.enabled && self.client.node_pool == "all" {
-            problems.push(("client.node_pool", "client.node_pool: a node cannot be in the pool \"all\"".to_owned()));
-        }
-        for (name, port) in [("ports.http", self.ports.http), ("ports.rpc", self.ports.rpc), ("ports.serf", self.ports.serf)] {
-            if !(0..=65_535).contains(&port) {
-                problems.push((name, format!("{name} must be a port from 0 to 65535, not {port}")));
-            }
-        }
-        problems.into_iter().map(|(key, text)| located(key, text, sources)).collect()
-    }
-}
-
 impl Partial {
     /// The keys that promise safety and are set.
     pub fn promises(&self) -> Promises {
@@ -630,16 +600,11 @@ pub(super) fn typed(partial: &Partial, sources: &[Source]) -> (AgentConfig, Vec<
             }
         }
     }
-    for (path, port) in [("ports.http", config.ports.http), ("ports.rpc", config.ports.rpc), ("ports.serf", config.ports.serf)] {
-        if !(0..=65_535).contains(&port) {
-            problems.push(located(path, format!("\"{path}\" must be a port from 0 to 65535, not {port}."), sources));
-        }
-    }
     (config, problems)
 }
 
 /// A problem with a key, at the last place of the files that gives it.
-fn located(key: &str, detail: String, sources: &[Source]) -> Problem {
+pub(super) fn located(key: &str, detail: String, sources: &[Source]) -> Problem {
     let mut problem = Problem::error("Unsuitable value", detail);
     problem.place = sources.iter().rev().filter(|_| !key.is_empty()).find_map(|source| place(source, key));
     problem

@@ -1,7 +1,5 @@
 //! The grammar of filter expressions.
 
-use regex::Regex;
-
 use super::{FilterSyntaxError, MAX_NESTING, Node, Operation, Selector};
 
 pub(super) struct Parser<'a> {
@@ -225,7 +223,7 @@ impl Parser<'_> {
             let operation = if contains {
                 Operation::In(value)
             } else {
-                let regex = Regex::new(&value).map_err(|error| error.to_string());
+                let regex = crate::pattern::compile(&value);
                 Operation::Matches(value, regex)
             };
             return Ok(Node::Match(selector, operation, negated));

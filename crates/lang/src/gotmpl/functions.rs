@@ -481,9 +481,9 @@ pub(super) fn plain(name: &str, arguments: &[Value]) -> Answer {
         "print" => Ok(Value::text(print_all(arguments))),
         "println" => Ok(Value::text(arguments.iter().map(print).collect::<Vec<_>>().join(" ") + "\n")),
         "printf" => Ok(Value::text(printf(texts::<1>(arguments)?[0], &arguments[1..]))),
-        "html" => Ok(Value::text(escape_html(&print_all(arguments)))),
-        "js" => Ok(Value::text(escape_js(&print_all(arguments)))),
-        "urlquery" => Ok(Value::text(escape_url(&print_all(arguments)))),
+        "html" => Ok(Value::text(escape_html(&shown(arguments)))),
+        "js" => Ok(Value::text(escape_js(&shown(arguments)))),
+        "urlquery" => Ok(Value::text(escape_url(&shown(arguments)))),
         "call" => Err(match arguments.first() {
             Some(other) => format!("non-function {} of type {}", print(other), other.type_name()),
             None => "call of nil".to_owned(),
@@ -513,8 +513,17 @@ pub(super) fn plain(name: &str, arguments: &[Value]) -> Answer {
     }
 }
 
+/// Values as texts to be escaped: what is nothing is said to be nothing.
+fn shown(arguments: &[Value]) -> String {
+    let word = |value: &Value| match value {
+        Value::Nil | Value::Missing => Value::text("<no value>"),
+        other => other.clone(),
+    };
+    print_all(&arguments.iter().map(word).collect::<Vec<_>>())
+}
+
 pub(super) fn regex(pattern: &str) -> Result<regex::Regex, String> {
-    regex::Regex::new(pattern).map_err(|error| format!("error parsing regexp: {error}"))
+    crate::pattern::compile(pattern).map_err(|error| format!("error parsing regexp: {error}"))
 }
 
 fn split(separator: &str, text: &str) -> Value {

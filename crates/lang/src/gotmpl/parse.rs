@@ -695,6 +695,5 @@ fn number(text: &str) -> Option<Value> {
     }
     let starts = lower.starts_with(|c: char| c.is_ascii_digit() || c == '.');
     let value = plain.parse::<f64>().ok().filter(|value| starts && value.is_finite())?;
-    // A constant such as 1e3 is whole when it can be.
-    Some(if value.fract() == 0.0 && value.abs() < 9e15 && !lower.contains('.') { Value::Int(value as i64) } else { Value::Float(value) })
+    Some(Value::Float(value))
 }

@@ -1,7 +1,10 @@
 //! The canonical layout of HCL: indentation, spaces between tokens, equals signs and comments below each other.
 //!
-//! Works on tokens, so comments stay where they are and nothing changes its meaning; text that does not scan comes back
-//! unchanged. Formatting twice is the same as formatting once.
+//! Works on tokens, so comments stay where they are and expressions keep their meaning; text that does not scan comes back
+//! unchanged. What stands in the braces of a template is laid out as well, the text around it never. Formatting twice is the same
+//! as formatting once.
+
+use std::borrow::Cow;
 
 /// What a token is, as far as layout goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +33,14 @@ impl Token<'_> {
         self.kind == Kind::Sign && self.text == sign
     }
 
+    /// Its text; templates with one space between what stands in their braces.
+    fn laid_out(&self) -> Cow<'_, str> {
+        match self.kind {
+            Kind::Text | Kind::Heredoc if self.text.contains("${") || self.text.contains("%{") => Cow::Owned(template(self.text)),
+            _ => Cow::Borrowed(self.text),
+        }
+    }
+
     fn brackets(&self) -> i32 {
         match (self.kind, self.text) {
             (Kind::Sign, "(" | "[" | "{") => 1,
@@ -41,6 +52,7 @@ impl Token<'_> {
 
 /// The text in canonical layout.
 pub fn format(text: &str) -> String {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let Some(tokens) = scan(text) else { return text.to_owned() };
     let mut lines = lines(&tokens);
     indent(&mut lines);
@@ -48,18 +60,19 @@ pub fn format(text: &str) -> String {
     align_assignments(&mut rows);
     align_comments(&mut rows);
     let mut out = String::with_capacity(text.len() + text.len() / 8);
-    let last = rows.len().saturating_sub(1);
-    for (position, row) in rows.iter().enumerate() {
-        let line = row.text();
-        out.push_str(if row.keeps_its_end { &line } else { line.trim_end() });
-        if position < last || text.ends_with('\n') {
-            out.push('\n');
-        }
+    for (line, row) in lines.iter().zip(&rows) {
+        let written = row.text();
+        out.push_str(if row.keeps_its_end { &written } else { written.trim_end() });
+        out.push_str(line.end);
+    }
+    // Blanks behind the last line end are nobody's.
+    if lines.last().is_some_and(|line| line.tokens.is_empty()) {
+        out.push_str(&text[text.rfind('\n').map_or(0, |end| end + 1)..]);
     }
     // What is no HCL may have pieces that would become others when they stand together: then nothing is moved.
     let pieces = |tokens: &[Token<'_>]| -> Vec<String> {
         let kept = tokens.iter().filter(|token| !matches!(token.kind, Kind::Newline | Kind::Comment | Kind::LineComment));
-        kept.map(|token| token.text.to_owned()).collect()
+        kept.map(|token| token.laid_out().into_owned()).collect()
     };
     match scan(&out) {
         Some(again) if pieces(&again) == pieces(&tokens) => out,
@@ -80,6 +93,7 @@ fn scan(text: &str) -> Option<Vec<Token<'_>>> {
         let rest = &text[at..];
         let (kind, length) = match bytes[at] {
             b'\n' => (Kind::Newline, 1),
+            b'\r' if rest.starts_with("\r\n") => (Kind::Newline, 2),
             b' ' | b'\t' | b'\r' => {
                 at += 1;
                 continue;
@@ -87,7 +101,7 @@ fn scan(text: &str) -> Option<Vec<Token<'_>>> {
             b'#' => (Kind::LineComment, rest.find('\n').unwrap_or(rest.len())),
             b'/' if rest.starts_with("//") => (Kind::LineComment, rest.find('\n').unwrap_or(rest.len())),
             b'/' if rest.starts_with("/*") => (Kind::Comment, rest.find("*/")? + 2),
-            b'"' => (Kind::Text, quoted(rest)?),
+            b'"' => (Kind::Text, quoted(rest, 0)?),
             b'<' if rest.starts_with("<<") && heredoc(rest).is_some() => (Kind::Heredoc, heredoc(rest)?),
             b'0'..=b'9' => {
                 let digits = |(position, letter): &(usize, char)| {
@@ -107,18 +121,19 @@ fn scan(text: &str) -> Option<Vec<Token<'_>>> {
                 }
             }
         };
-        let mut token = &rest[..length];
-        if kind == Kind::LineComment {
-            token = token.trim_end();
-        }
-        tokens.push(Token { kind, text: token });
-        at += length;
+        // A carriage return before the line end belongs to that.
+        let kept = if kind == Kind::LineComment { rest[..length].trim_end_matches('\r').len() } else { length };
+        tokens.push(Token { kind, text: &rest[..kept] });
+        at += kept;
     }
     Some(tokens)
 }
 
+/// Templates in templates are looked into so deep.
+const DEPTH_MAX: usize = 100;
+
 /// The length of a quoted template that starts the text.
-fn quoted(text: &str) -> Option<usize> {
+fn quoted(text: &str, depth: usize) -> Option<usize> {
     let bytes = text.as_bytes();
     let mut at = 1;
     while at < bytes.len() {
@@ -126,7 +141,7 @@ fn quoted(text: &str) -> Option<usize> {
             b'\\' => at += 2,
             b'"' => return Some(at + 1),
             b'\n' => return None,
-            b'$' | b'%' if bytes.get(at + 1) == Some(&b'{') && bytes[at - 1] != bytes[at] => at += interpolation(&text[at..])?,
+            b'$' | b'%' if bytes.get(at + 1) == Some(&b'{') && bytes[at - 1] != bytes[at] => at += interpolation(&text[at..], depth + 1)?,
             _ => at += 1,
         }
     }
@@ -134,20 +149,23 @@ fn quoted(text: &str) -> Option<usize> {
 }
 
 /// The length of an interpolation or directive that starts the text.
-fn interpolation(text: &str) -> Option<usize> {
+fn interpolation(text: &str, depth: usize) -> Option<usize> {
+    if depth > DEPTH_MAX {
+        return None;
+    }
     let bytes = text.as_bytes();
-    let (mut at, mut depth) = (2, 1);
+    let (mut at, mut open) = (2, 1);
     while at < bytes.len() {
         match bytes[at] {
-            b'{' => depth += 1,
+            b'{' => open += 1,
             b'}' => {
-                depth -= 1;
-                if depth == 0 {
+                open -= 1;
+                if open == 0 {
                     return Some(at + 1);
                 }
             }
             b'"' => {
-                at += quoted(&text[at..])?;
+                at += quoted(&text[at..], depth)?;
                 continue;
             }
             _ => {}
@@ -155,6 +173,46 @@ fn interpolation(text: &str) -> Option<usize> {
         at += 1;
     }
     None
+}
+
+/// A template whose interpolations and directives are laid out.
+fn template(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let bytes = text.as_bytes();
+    let (mut at, mut kept) = (0, 0);
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\\' if text.starts_with('"') => at += 2,
+            sign @ (b'$' | b'%') if bytes.get(at + 1) == Some(&b'{') && (at == 0 || bytes[at - 1] != sign) => {
+                let Some(length) = interpolation(&text[at..], 1) else { break };
+                if let Some(inside) = inside(&text[at + 2..at + length - 1]) {
+                    out.push_str(&text[kept..at + 2]);
+                    out.push_str(&inside);
+                    kept = at + length - 1;
+                }
+                at += length;
+            }
+            _ => at += 1,
+        }
+    }
+    out.push_str(&text[kept..]);
+    out
+}
+
+/// What stands in the braces of a template, laid out; none when it spans lines or does not scan.
+fn inside(text: &str) -> Option<String> {
+    let (left, text) = text.strip_prefix('~').map_or(("", text), |rest| ("~", rest));
+    let (text, right) = text.strip_suffix('~').map_or((text, ""), |rest| (rest, "~"));
+    let tokens = scan(text)?;
+    if tokens.is_empty() || tokens.iter().any(|token| token.text.contains('\n') || matches!(token.kind, Kind::LineComment | Kind::Heredoc))
+    {
+        return None;
+    }
+    let joined = joined(&tokens);
+    // A brace stands apart from those of the template.
+    let before = if joined.starts_with('{') { " " } else { "" };
+    let after = if joined.ends_with('}') { " " } else { "" };
+    Some(format!("{left}{before}{joined}{after}{right}"))
 }
 
 /// The length of a heredoc that starts the text, without the line end behind it.
@@ -170,7 +228,7 @@ fn heredoc(text: &str) -> Option<usize> {
     loop {
         let line = text[at..].split('\n').next()?;
         if line.trim() == marker {
-            return Some(at + line.trim_end().len());
+            return Some(at + line.trim_end_matches('\r').len());
         }
         at += line.len() + 1;
         if at >= text.len() {
@@ -185,19 +243,20 @@ fn heredoc(text: &str) -> Option<usize> {
 struct Line<'a> {
     tokens: Vec<Token<'a>>,
     indent: usize,
+    /// The line end, as it was.
+    end: &'a str,
 }
 
 fn lines<'a>(tokens: &[Token<'a>]) -> Vec<Line<'a>> {
     let mut lines = vec![Line::default()];
     for token in tokens {
+        let Some(line) = lines.last_mut() else { continue };
         if token.kind == Kind::Newline {
+            line.end = token.text;
             lines.push(Line::default());
-        } else if let Some(line) = lines.last_mut() {
+        } else {
             line.tokens.push(*token);
         }
-    }
-    if lines.last().is_some_and(|line| line.tokens.is_empty()) && lines.len() > 1 {
-        lines.pop();
     }
     lines
 }
@@ -233,7 +292,7 @@ struct Row {
     comment: Option<String>,
     lead_width: usize,
     assign_width: usize,
-    /// Ends in a heredoc: white space at its end is text.
+    /// Ends in a heredoc or a comment: white space at its end is text.
     keeps_its_end: bool,
 }
 
@@ -261,7 +320,7 @@ impl Row {
             indent: line.indent,
             lead_width: 0,
             assign_width: 0,
-            keeps_its_end: tokens.last().is_some_and(|token| token.kind == Kind::Heredoc),
+            keeps_its_end: line.tokens.last().is_some_and(|token| matches!(token.kind, Kind::Heredoc | Kind::LineComment)),
             lead,
             assign,
             comment,
@@ -342,7 +401,7 @@ fn joined(tokens: &[Token<'_>]) -> String {
         if position > 0 && space_between(tokens, position) {
             out.push(' ');
         }
-        out.push_str(token.text);
+        out.push_str(&token.laid_out());
     }
     out
 }
@@ -382,7 +441,7 @@ fn space_between(tokens: &[Token<'_>], position: usize) -> bool {
     match (token.kind, token.text) {
         (Kind::Sign, ")" | "]" | "," | "." | "..." | "::") => false,
         (Kind::Sign, "(") => before.kind != Kind::Word || KEYWORDS.contains(&before.text),
-        (Kind::Sign, "[") => !ends_value(before),
+        (Kind::Sign, "[") => !ends_value(before) || before.kind == Kind::Text,
         (Kind::Number, text) if text.starts_with('.') => false,
         _ => true,
     }
@@ -419,7 +478,11 @@ mod tests {
             ("a = x[*] .y", "a = x[*].y"),
             ("a = f(l...)", "a = f(l...)"),
             ("a = b?c:d", "a = b ? c : d"),
-            ("a = \"${ x  }\"", "a = \"${ x  }\""),
+            ("a = \"${ x  }\"", "a = \"${x}\""),
+            ("a = \"${x+1}-$${ y } %{~ if  x ~} b  %{ endif }\"", "a = \"${x + 1}-$${ y } %{~if x~} b  %{endif}\""),
+            ("a = \"${ foo( \"${ y }\",[ 1 ] ) }\"", "a = \"${foo(\"${y}\", [1])}\""),
+            ("a = \"${{b=1}}\"", "a = \"${ { b = 1 } }\""),
+            ("a = \"{{ range  x }}\"", "a = \"{{ range  x }}\""),
             ("meta {}", "meta {}"),
         ] {
             assert_eq!(format(text), wanted);

@@ -327,13 +327,28 @@ impl Number {
         }
     }
 
-    /// The remainder of the division that rounds towards zero; a zero or infinite divisor leaves the number as it is.
+    /// What is left of the number when the divisor is taken off as often as the quotient says, rounded towards zero; a zero or
+    /// infinite divisor leaves the number as it is.
+    ///
+    /// # Compatibility
+    ///
+    /// The quotient is rounded like any other: `4 % 0.1` is 0.
     pub fn remainder(&self, other: &Self) -> Option<Self> {
+        if let (Self::Int(a), Self::Int(b)) = (self, other)
+            && let Some(rest) = a.checked_rem(*b)
+        {
+            return Some(Self::Int(rest));
+        }
         match (self.float(), other.float()) {
             (Some(_), Some(b)) if b.is_zero() => Some(self.clone()),
             (Some(a), Some(b)) => {
-                let (x, y, exponent) = Float::aligned(&a, &b);
-                Some(Self::from_signed(&(x % y), exponent, a.precision.max(b.precision)))
+                let quotient = self.divide(other)?;
+                let whole = if quotient.signum() < 0 { quotient.ceil() } else { quotient.floor() };
+                let whole = whole.float()?;
+                let (mantissa, exponent) = (&whole.mantissa * &b.mantissa, whole.exponent + b.exponent);
+                let product = Float::rounded(whole.negative != b.negative, mantissa, exponent, false, a.precision);
+                let (x, y, exponent) = Float::aligned(&a, &product);
+                Some(Self::from_signed(&(x - y), exponent, a.precision))
             }
             (Some(_), None) => Some(self.clone()),
             (None, _) => None,

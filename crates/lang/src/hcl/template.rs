@@ -134,15 +134,18 @@ impl Builder {
     }
 
     fn sequence_inside(&mut self, parts: &mut Vec<Part>) -> Option<Flat> {
-        let mut pending = String::new();
+        let mut pending: Option<String> = None;
         loop {
             let next = self.flats.next();
-            if !pending.is_empty() && !matches!(next, Some(Flat { kind: Kind::Literal(_), .. })) {
-                parts.push(Part::Literal(std::mem::take(&mut pending).into()));
+            // A text that strip markers left nothing of still makes a text of what stands beside it.
+            if !matches!(next, Some(Flat { kind: Kind::Literal(_), .. }))
+                && let Some(text) = pending.take()
+            {
+                parts.push(Part::Literal(text.into()));
             }
             let flat = next?;
             match flat.kind {
-                Kind::Literal(text) => pending.push_str(&text),
+                Kind::Literal(text) => pending.get_or_insert_default().push_str(&text),
                 Kind::Interpolation(expr) => parts.push(Part::Interpolation(expr)),
                 Kind::If(condition) => {
                     let (mut yes, mut no) = (Vec::new(), Vec::new());

@@ -255,6 +255,13 @@ impl Value {
                 } else {
                     Arc::clone(element)
                 };
+                // Without elements the types decide.
+                if let Self::List(own, _) | Self::Set(own, _) = self
+                    && members.is_empty()
+                    && !convertible(own, &element)
+                {
+                    return Err(format!("incorrect element type: {}", mismatch(&element, own)));
+                }
                 let members = members
                     .iter()
                     .enumerate()

@@ -158,6 +158,36 @@ fn every_key_of_agent_configuration_arrives_and_merges() {
     finish("agent-config", "ledger::every_key_of_agent_configuration_arrives_and_merges", outcomes);
 }
 
+#[test]
+fn every_key_that_is_set_has_effect_or_is_told_to_have_none() {
+    let rows = rows("agent-config");
+    let kinds: BTreeMap<String, String> = rows.iter().filter(|row| row[1] != "attr").map(|row| (row[0].clone(), row[1].clone())).collect();
+    let entries = drover_lang::config::reference();
+    let (mut acting, mut told, mut wrong) = (0, 0, Vec::new());
+    for (number, row) in rows.iter().enumerate().filter(|(_, row)| row[1] == "attr" && !row[0].contains('[')) {
+        let path = row[0].as_str();
+        // The reader warns of keys that only documents know.
+        if row[7].contains("DOC-ONLY") {
+            continue;
+        }
+        let (line, _) = sample(path, &row[2], number + 1001);
+        let partial = read(&file(&kinds, path, &line)).unwrap();
+        // As the page of reference has it, from the same table: the key, or the free block that it is in.
+        let ends = path.match_indices('.').map(|(at, _)| &path[..at]).chain([path]);
+        let entry = ends.rev().find_map(|end| entries.iter().find(|entry| entry.path == end));
+        let acts = entry.is_some_and(|entry| entry.acts);
+        let without = partial.without_effect();
+        let named = without.iter().any(|key| path == key || path.starts_with(&format!("{key}.")));
+        match (acts, named) {
+            (true, false) => acting += 1,
+            (false, true) => told += 1,
+            _ => wrong.push(format!("{path}: acts {acts}, told {without:?}")),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    println!("{acting} keys act, {told} are told to have no effect");
+}
+
 fn rule(path: &str) -> Result<(), String> {
     let refused = |text: &str| if read(text).is_err() { Ok(()) } else { Err(format!("accepted: {text}")) };
     match path {

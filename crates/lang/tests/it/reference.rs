@@ -63,7 +63,8 @@ fn the_page_of_agent_configuration_is_what_the_reader_knows() {
     let entries = drover_lang::config::reference();
     let mut text =
         "# Agent configuration\n\nMade from the table of the reader: every key, what it does, its type, its built-in default, how it is \
-                    written, and what a later file does to an earlier one. Durations are texts such as `\"1m30s\"`.\n"
+                    written, and what a later file does to an earlier one. Durations are texts such as `\"1m30s\"`. A key \
+                    without effect is read and kept, and named when the agent starts.\n"
             .to_owned();
     let mut sections: BTreeMap<usize, (String, String)> = BTreeMap::new();
     for (position, entry) in entries.iter().enumerate() {
@@ -73,8 +74,11 @@ fn the_page_of_agent_configuration_is_what_the_reader_knows() {
         let section = if blocks { top } else { "the file" };
         assert!(!entry.default.is_empty(), "{} has no default", entry.path);
         let default = default(&entry.default);
-        let row =
-            format!("| `{}` | {} | {} | {default} | `{}` | {} |\n", entry.path, entry.sentence, entry.kind, entry.example, entry.merging);
+        let effect = if entry.acts { "" } else { " *No effect yet.*" };
+        let row = format!(
+            "| `{}` | {}{effect} | {} | {default} | `{}` | {} |\n",
+            entry.path, entry.sentence, entry.kind, entry.example, entry.merging
+        );
         match sections.values_mut().find(|(name, _)| name == section) {
             Some((_, rows)) => rows.push_str(&row),
             None => _ = sections.insert(position, (section.to_owned(), row)),

@@ -386,8 +386,8 @@ fn formatting_twice_is_formatting_once_and_changes_no_meaning() {
         }
         let once = drover_lang::hcl::format::format(text);
         assert_eq!(drover_lang::hcl::format::format(&once), once, "{name}");
-        // Tokens are the same, so is the meaning: what is not white space is unchanged.
-        let bare = |text: &str| text.chars().filter(|letter| !letter.is_whitespace()).collect::<String>();
+        // Tokens are the same, so is the meaning: what is not white space is unchanged, but for a byte order mark.
+        let bare = |text: &str| text.chars().filter(|letter| !letter.is_whitespace() && *letter != '\u{feff}').collect::<String>();
         assert_eq!(bare(text), bare(&once), "{name}");
         let parsed = |text: &str| drover_lang::hcl::parse::parse_file(&Source::new(name, text)).1.len();
         assert_eq!(parsed(text), parsed(&once), "{name}");

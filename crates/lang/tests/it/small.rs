@@ -304,10 +304,11 @@ fn addresses_are_picked_from_the_interfaces_of_the_host() {
         addresses: vec![net.parse().unwrap()],
         default,
     };
-    let host = [interface("eth0", "203.0.113.7/24", true), interface("eth1", "10.1.2.3/16", false), interface("lo", "127.0.0.1/8", false)];
+    let host = [interface("eth0", "8.8.4.7/24", true), interface("eth1", "10.1.2.3/16", false), interface("lo", "127.0.0.1/8", false)];
     for (template, wanted) in [
         ("{{ GetPrivateIP }}", "10.1.2.3"),
-        ("{{ GetPublicIP }}", "203.0.113.7"),
+        ("{{ GetPublicIP }}", "8.8.4.7"),
+        ("{{ GetAllInterfaces | offset -2 | attr \"hex\" }}", "0a010203"),
         ("{{ GetInterfaceIP \"eth1\" }}", "10.1.2.3"),
         ("{{ GetDefaultInterfaces | attr \"name\" }}", "eth0"),
         ("{{ GetAllInterfaces | include \"network\" \"10.0.0.0/8\" | attr \"address\" }}:4647", "10.1.2.3:4647"),

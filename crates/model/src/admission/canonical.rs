@@ -15,7 +15,7 @@ pub struct Surroundings<'a> {
     pub namespace: &'a str,
 }
 
-const SECOND: i64 = 1_000_000_000;
+pub(super) const SECOND: i64 = 1_000_000_000;
 const MINUTE: i64 = 60 * SECOND;
 const HOUR: i64 = 60 * MINUTE;
 
@@ -82,42 +82,6 @@ pub fn canonicalize(job: &mut api::Job, surroundings: &Surroundings<'_>) {
             group.migrate = Some(migrate(job_migrate.as_ref(), group.migrate.as_ref()));
         }
         task_group(group, &job);
-    }
-}
-
-/// Fills in the defaults that clients fill in before they send a job: what only servers decide stays open.
-///
-/// # Compatibility
-///
-/// `Canonicalize` of `/v1/jobs/parse`.
-pub fn canonicalize_as_clients(job: &mut api::Job, surroundings: &Surroundings<'_>) {
-    let written = job.clone();
-    canonicalize(job, surroundings);
-    job.datacenters = written.datacenters;
-    job.node_pool = Some(written.node_pool.unwrap_or_default());
-    job.dispatch_idempotency_token = written.dispatch_idempotency_token;
-    let updates = matches!(job.r#type.as_deref(), Some("service" | "system"));
-    job.update = (updates || written.update.is_some()).then(|| merge_update(written.update.as_ref(), None));
-    for text in [&mut job.status, &mut job.status_description] {
-        text.get_or_insert_default();
-    }
-    for index in [&mut job.version, &mut job.create_index, &mut job.modify_index, &mut job.job_modify_index] {
-        index.get_or_insert_default();
-    }
-    job.stable.get_or_insert_default();
-    let groups = job.task_groups.iter_mut().flatten().zip(written.task_groups.iter().flatten());
-    for (group, written) in groups {
-        group.prevent_reschedule_on_lost = written.prevent_reschedule_on_lost;
-        for (task, written) in group.tasks.iter_mut().flatten().zip(written.tasks.iter().flatten()) {
-            task.identity.clone_from(&written.identity);
-            let asked = written.resources.clone().unwrap_or_default();
-            if let Some(resources) = &mut task.resources {
-                resources.disk_mb = asked.disk_mb;
-                resources.iops = asked.iops;
-                resources.memory_max_mb = asked.memory_max_mb;
-                resources.secrets_mb = asked.secrets_mb;
-            }
-        }
     }
 }
 
@@ -251,7 +215,7 @@ fn stored_job_update(asked: Option<&api::UpdateStrategy>, updates: bool) -> api:
     }
 }
 
-fn merge_update(job: Option<&api::UpdateStrategy>, group: Option<&api::UpdateStrategy>) -> api::UpdateStrategy {
+pub(super) fn merge_update(job: Option<&api::UpdateStrategy>, group: Option<&api::UpdateStrategy>) -> api::UpdateStrategy {
     let empty = api::UpdateStrategy::default();
     let (job, group) = (job.unwrap_or(&empty), group.unwrap_or(&empty));
     let text = |group: &Option<String>, job: &Option<String>, default: &str| {

@@ -347,8 +347,8 @@ pub(super) fn constraint_rules(inner: &mut JobProblems, constraint: &api::Constr
             inner.at("RTarget").check(!right.is_empty(), || format!("Operator {operand:?} does not support an RTarget"));
         }
         "regexp" => {
-            if regex::Regex::new(right).is_err() {
-                inner.at("RTarget").add(format!("Regular expression failed to compile: {}", pattern_problem(right)));
+            if let Err(error) = drover_lang::pattern::compile(right) {
+                inner.at("RTarget").add(format!("Regular expression failed to compile: {}", pattern_problem(right, &error)));
             }
         }
         "version" => {
@@ -378,7 +378,7 @@ pub(super) fn constraint_rules(inner: &mut JobProblems, constraint: &api::Constr
 }
 
 /// What is wrong with a regular expression, with the part that is.
-fn pattern_problem(pattern: &str) -> String {
+fn pattern_problem(pattern: &str, error: &str) -> String {
     let (mut depth, mut escaped) = (0_i32, false);
     for letter in pattern.chars() {
         match letter {
@@ -395,7 +395,7 @@ fn pattern_problem(pattern: &str) -> String {
     if depth > 0 {
         return format!("error parsing regexp: missing closing ): `{pattern}`");
     }
-    format!("error parsing regexp: `{pattern}`")
+    if error.contains('\n') { format!("error parsing regexp: `{pattern}`") } else { format!("error parsing regexp: {error}") }
 }
 
 /// Whether the text refers to something that the scheduler cannot know.

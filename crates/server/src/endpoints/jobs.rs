@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use drover_api as api;
 use drover_base::{AllocId, EvalId, Rng};
-use drover_model::admission::{JobProblems, Oversubscription, Surroundings, canonicalize, complete_with, validate_with, warnings};
+use drover_model::admission::{
+    JobProblems, Oversubscription, Surroundings, canonicalize, complete_with, no_namespace, no_node_pool, priority_above, too_many,
+    validate_with, warnings,
+};
 use drover_model::command::{Change, RegisterJob, ScalingEvent, Submission};
 use drover_model::{DesiredUpdates, Evaluation, Job, JobId, JobView, PlacementMetrics, Trigger, VersionTag};
 use drover_scheduler::periodic::next_launch;
@@ -92,7 +95,7 @@ impl Server {
         let mut problems = validate_with(&job, &self.0.config.peers);
         let highest = i64::from(self.0.config.job_max_priority);
         if job.priority.is_some_and(|priority| priority > highest && priority <= 100) {
-            problems.push("Priority", format!("job priority must be between [1, {highest}]"));
+            problems.push("Priority", priority_above(highest));
         }
         let counted =
             job.task_groups.iter().flatten().map(|group| u64::try_from(group.count.unwrap_or(1)).unwrap_or(0)).fold(0, u64::saturating_add);
@@ -104,10 +107,10 @@ impl Server {
         let state = self.snapshot();
         match state.namespace(namespace) {
             Some(namespace) => namespace.problems(&Job::from_api(job.clone())).into_iter().for_each(|problem| problems.push("", problem)),
-            None => problems.push("Namespace", format!("job {id:?} is in nonexistent namespace {namespace:?}")),
+            None => problems.push("Namespace", no_namespace(id, namespace)),
         }
         if state.node_pool(pool).is_none() {
-            problems.push("NodePool", format!("job {id:?} is in nonexistent node pool {pool:?}"));
+            problems.push("NodePool", no_node_pool(id, pool));
         }
         let warnings = self.warnings(&job);
         (job, problems, warnings)
@@ -116,8 +119,7 @@ impl Server {
     /// What is wrong with a job of a type whose groups count so many allocations together.
     fn too_many(&self, kind: &str, counted: u64) -> Option<String> {
         let most = self.0.config.job_max_count;
-        (most > 0 && kind != "system" && counted > most)
-            .then(|| format!("total count was greater than configured job_max_count: {counted} > {most}"))
+        (most > 0 && kind != "system" && counted > most).then(|| too_many(counted, most))
     }
 
     fn warnings(&self, job: &api::Job) -> Vec<String> {

@@ -61,6 +61,14 @@ pub(crate) struct Crew {
 }
 
 impl Crew {
+    /// Workers that take jobs of these types, and of every type when none is named or one is not known.
+    pub(crate) fn of(types: &[String]) -> Self {
+        let queues = if types.is_empty() { None } else { queues(types) };
+        let core = (!types.iter().any(|name| name == CORE)).then(|| CORE.to_owned());
+        let types = queues.map(|_| types.iter().cloned().chain(core).collect());
+        Self { state: Mutex::new(State { types, queues, workers: Vec::new() }) }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -135,5 +143,20 @@ impl Server {
         }
         self.set_workers(config.count);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_take_the_types_that_the_configuration_names() {
+        let all = Crew::of(&[]);
+        assert_eq!((all.queues(), all.state().types.clone()), (Queues::ALL_TYPES, None));
+        let some = Crew::of(&["batch".to_owned(), "system".to_owned()]);
+        assert_eq!(some.queues(), Queues::of(JobType::Batch).and(Queues::of(JobType::System)));
+        assert_eq!(some.state().types.clone().unwrap(), ["batch", "system", "_core"]);
+        assert_eq!(Crew::of(&["nonsense".to_owned()]).queues(), Queues::ALL_TYPES);
     }
 }

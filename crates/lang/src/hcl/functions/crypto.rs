@@ -40,7 +40,8 @@ pub(super) fn uuid_v5(_: &Context<'_>, arguments: &[Value]) -> Outcome {
         "oid" => uuid::Uuid::NAMESPACE_OID,
         "x500" => uuid::Uuid::NAMESPACE_X500,
         other => {
-            uuid::Uuid::parse_str(other).map_err(|_| format!("the namespace \"{other}\" is neither a UUID nor dns, url, oid or x500"))?
+            let bare = if other.len() == 38 { other.get(1..37).unwrap_or(other) } else { other };
+            uuid::Uuid::parse_str(bare).map_err(|_| format!("the namespace \"{other}\" is neither a UUID nor dns, url, oid or x500"))?
         }
     };
     let digest = crate::digest::sha1(&[namespace.as_bytes(), string(&arguments[1]).as_bytes()].concat());

@@ -109,13 +109,15 @@ fn render(format: &str, arguments: &[Value]) -> Result<String, String> {
     Ok(out)
 }
 
+/// Fills the field with blanks, or with zeros if it asks for them, even behind the text.
 fn pad(verb: &Verb, text: &str, out: &mut String) {
     let missing = verb.width.saturating_sub(text.graphemes(true).count());
+    let filling = if verb.zero { "0" } else { " " }.repeat(missing);
     if verb.minus {
         out.push_str(text);
-        out.push_str(&" ".repeat(missing));
+        out.push_str(&filling);
     } else {
-        out.push_str(&" ".repeat(missing));
+        out.push_str(&filling);
         out.push_str(text);
     }
 }
@@ -124,7 +126,11 @@ fn apply(verb: &Verb, letter: char, value: &Value, out: &mut String) -> Result<(
     if letter == 'v' {
         let text = match value {
             Value::String(text) if !verb.sharp => text.to_string(),
-            Value::Number(number) => return signed(verb, number, &number.abs().to_string(), out),
+            Value::Number(number) if !verb.sharp && !number.is_infinite() => {
+                let sign = if number.to_string().starts_with('-') { "-" } else { "" };
+                format!("{sign}{}", floating(&Verb { precision: None, ..*verb }, 'g', number))
+            }
+            Value::Number(number) => number.to_string(),
             _ => value.to_json_text()?,
         };
         pad(verb, &text, out);
@@ -136,7 +142,7 @@ fn apply(verb: &Verb, letter: char, value: &Value, out: &mut String) -> Result<(
     match letter {
         't' => {
             let value = value.convert(&Type::Bool)?.convert(&Type::String)?;
-            pad(verb, string(&value), out);
+            out.push_str(string(&value));
         }
         's' | 'q' => {
             let value = value.convert(&Type::String)?;
@@ -203,7 +209,7 @@ fn signed(verb: &Verb, number: &Number, magnitude: &str, out: &mut String) -> Re
         out.push_str(&"0".repeat(verb.width - length));
         out.push_str(magnitude);
     } else {
-        pad(verb, &format!("{sign}{magnitude}"), out);
+        pad(&Verb { zero: false, ..*verb }, &format!("{sign}{magnitude}"), out);
     }
     Ok(())
 }

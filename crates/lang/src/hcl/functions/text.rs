@@ -18,6 +18,9 @@ pub(super) fn indent(_: &Context<'_>, arguments: &[Value]) -> Outcome {
     let spaces = usize::try_from(whole(&arguments[0])?).map_err(|_| "the number of spaces cannot be negative".to_owned())?;
     let text = string(&arguments[1]);
     let lines = text.matches('\n').count();
+    if lines == 0 {
+        return Ok(arguments[1].clone());
+    }
     if spaces.saturating_mul(lines) > MAX_TEXT {
         return Err("the result is too long".to_owned());
     }
@@ -86,7 +89,7 @@ pub(super) fn regex_replace(_: &Context<'_>, arguments: &[Value]) -> Outcome {
     if pattern.len() > MAX_PATTERN {
         return Err("the pattern is too long".to_owned());
     }
-    let regex = regex::Regex::new(pattern).map_err(|error| format!("the pattern is not a regular expression: {error}"))?;
+    let regex = crate::pattern::compile(pattern).map_err(|error| format!("the pattern is not a regular expression: {error}"))?;
     Ok(Value::string(regex.replace_all(string(&arguments[0]), string(&arguments[2]))))
 }
 
