@@ -103,7 +103,7 @@ impl Wish {
             Self::Promote(id) => no_promise(server.promote_deployment(id, None).await),
             Self::Pause(id, pause) => no_promise(server.pause_deployment(id, pause).await),
             Self::Fail(id) => no_promise(server.fail_deployment(id).await),
-            Self::Drain(node, spec) => no_promise(server.drain_node(node, spec, true, BTreeMap::new()).await),
+            Self::Drain(node, spec) => no_promise(server.drain_node(node, spec, true, BTreeMap::new(), String::new()).await),
             Self::Eligible(node, eligible) => no_promise(server.set_node_eligibility(node, eligible).await),
             Self::Purge(node) => no_promise(server.purge_node(node).await),
             Self::Settings(config) => no_promise(server.set_scheduler_config(config, None).await),
