@@ -324,7 +324,7 @@ impl Agent {
 impl Agent {
     /// Waits for helpers to end by themselves; returns those that did not.
     pub fn until_helpers_gone(&self) -> Vec<i32> {
-        for _ in 0..100 {
+        for _ in 0..TRIES {
             if self.helpers().is_empty() {
                 break;
             }
