@@ -20,6 +20,11 @@ pub(super) enum Stop {
 
 pub(super) type Outcome<T> = Result<T, Stop>;
 
+/// The most values that the result of a function may hold, counting what is shared wherever it stands.
+const MAX_WEIGHT: u64 = 2 << 20;
+/// How many values a function looks at in one step.
+const WEIGHT_PER_STEP: u64 = 64;
+
 pub(super) struct Run<'a> {
     pub(super) data: &'a dyn Data,
     pub(super) options: &'a Options,
@@ -313,9 +318,15 @@ impl Run<'_> {
         if self.data.has_function(name) {
             return self.data.call(name, &arguments).map_err(|error| self.data_error(name, error));
         }
+        let looked_at: u64 = arguments.iter().map(|argument| argument.weight_within(MAX_WEIGHT)).sum();
+        self.step(looked_at / WEIGHT_PER_STEP)?;
         let value = functions::call(self, name, &arguments)?;
-        if let Value::Text(text) = &value {
-            self.step(1 + text.len() as u64 / 64)?;
+        match &value {
+            Value::Text(text) => self.step(1 + text.len() as u64 / 64)?,
+            other if other.weight_within(MAX_WEIGHT) == MAX_WEIGHT => {
+                return self.fail(format!("error calling {name}: the result holds more than {MAX_WEIGHT} values, or is nested too deeply"));
+            }
+            _ => {}
         }
         Ok(value)
     }

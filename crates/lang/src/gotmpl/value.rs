@@ -6,6 +6,9 @@ use std::sync::Arc;
 
 use super::DataError;
 
+/// Values are nested to this depth at most.
+const MAX_DEPTH: u32 = 200;
+
 /// A value with fields and methods that the caller, or a function, defines.
 pub trait Record: fmt::Debug + Send + Sync {
     /// The field, or the result of the method, of that name; `None` when there is none.
@@ -90,6 +93,25 @@ impl Value {
             Self::Stream(_) => true,
             Self::Record(record) => !record.is_empty(),
         }
+    }
+
+    /// How many values there are to look at, those inside counted wherever they stand; not more than `limit`, and the limit for what
+    /// is nested too deeply to be looked at.
+    pub fn weight_within(&self, limit: u64) -> u64 {
+        fn add(value: &Value, limit: u64, depth: u32, total: &mut u64) {
+            if *total >= limit {
+                return;
+            }
+            *total = if depth > MAX_DEPTH { limit } else { *total + 1 };
+            match value {
+                Value::List(values, _) => values.iter().for_each(|value| add(value, limit, depth + 1, total)),
+                Value::Map(members, _) => members.values().for_each(|value| add(value, limit, depth + 1, total)),
+                _ => {}
+            }
+        }
+        let mut total = 0;
+        add(self, limit, 0, &mut total);
+        total
     }
 
     /// The name of its type.

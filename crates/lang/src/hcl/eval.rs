@@ -27,6 +27,11 @@ impl Default for Budget {
     }
 }
 
+/// How much of a value is looked at in one step.
+pub(super) const WEIGHT_PER_STEP: u64 = 16;
+/// The most that a value may hold, counting what is shared wherever it stands: a short text can name ever larger values.
+pub(super) const MAX_WEIGHT: u64 = 4 << 20;
+
 /// What functions may reach outside of the text.
 pub trait Host {
     /// Whether the filesystem functions work here.
@@ -172,13 +177,29 @@ impl<'a> Evaluator<'a> {
             self.problem(
                 span,
                 "Evaluation too expensive",
-                "The expressions of this text take more steps or produce more text than is allowed.",
+                "The expressions of this text take more steps, produce more text or nest values deeper than is allowed.",
             );
             return None;
         }
         self.budget.steps -= steps;
         self.budget.bytes -= bytes;
         Some(())
+    }
+
+    /// Uses up the steps that it takes to look at all of these values.
+    pub(super) fn look_at<'v>(&mut self, span: Span, values: impl IntoIterator<Item = &'v Value>) -> Option<()> {
+        for value in values {
+            let weight = value.weight_within(MAX_WEIGHT);
+            let steps = if weight == MAX_WEIGHT { u64::MAX } else { weight / WEIGHT_PER_STEP };
+            self.spend(span, steps, 0)?;
+        }
+        Some(())
+    }
+
+    /// A value that was put together here, if it is not too large.
+    fn put_together(&mut self, span: Span, value: Value) -> Option<Value> {
+        self.look_at(span, [&value])?;
+        Some(value)
     }
 
     /// The value of `expr`, or nothing and at least one problem.
@@ -210,14 +231,18 @@ impl<'a> Evaluator<'a> {
                 let (base, key_value) = (self.evaluate(base), self.evaluate(key));
                 self.index(&base?, &key_value?, key.span)
             }
-            ExprKind::Splat(source, each) => self.splat(source, each, expr.span),
+            ExprKind::Splat(source, each) => {
+                let value = self.splat(source, each, expr.span)?;
+                self.put_together(expr.span, value)
+            }
             ExprKind::SplatItem => self.splats.last().cloned(),
             ExprKind::Unary(operator, operand) => self.unary(*operator, operand, expr.span),
             ExprKind::Binary(operator, left, right) => self.binary(*operator, left, right, expr.span),
             ExprKind::Conditional(parts) => self.conditional(parts),
             ExprKind::Tuple(members) => {
                 let values: Vec<Option<Value>> = members.iter().map(|member| self.evaluate(member)).collect();
-                values.into_iter().collect::<Option<Vec<_>>>().map(Value::tuple)
+                let value = values.into_iter().collect::<Option<Vec<_>>>().map(Value::tuple)?;
+                self.put_together(expr.span, value)
             }
             ExprKind::Object(members) => {
                 let mut object = Members::new();
@@ -234,9 +259,12 @@ impl<'a> Evaluator<'a> {
                         _ => complete = false,
                     }
                 }
-                complete.then(|| Value::object(object))
+                if complete { self.put_together(expr.span, Value::object(object)) } else { None }
             }
-            ExprKind::For(parts) => self.for_expression(parts, expr.span),
+            ExprKind::For(parts) => {
+                let value = self.for_expression(parts, expr.span)?;
+                self.put_together(expr.span, value)
+            }
             ExprKind::Call(call) => functions::call(self, call, expr.span),
         }
     }
@@ -325,7 +353,7 @@ impl<'a> Evaluator<'a> {
                 self.problem(
                     name.span,
                     "Unsupported attribute",
-                    format!("A {} has no attributes, so there is no \"{}\".", base.kind().friendly(), name.text),
+                    format!("A {} has no attributes, so there is no \"{}\".", base.outline().friendly(), name.text),
                 );
                 None
             }
@@ -358,7 +386,7 @@ impl<'a> Evaluator<'a> {
                 Err(problem) => format!("This cannot be a key: {problem}."),
             },
             (Value::Set(..), _) => "A set has no indexes; convert it to a list first.".to_owned(),
-            _ => format!("A {} has no indexes.", base.kind().friendly()),
+            _ => format!("A {} has no indexes.", base.outline().friendly()),
         };
         self.problem(span, "Invalid index", problem);
         None
@@ -437,7 +465,7 @@ impl<'a> Evaluator<'a> {
         let (left_value, right_value) = (self.evaluate(left), self.evaluate(right));
         if matches!(operator, B::Equal | B::NotEqual) {
             let (left_value, right_value) = (left_value?, right_value?);
-            self.spend(span, left_value.weight().min(right_value.weight()) / 16, 0)?;
+            self.look_at(span, [&left_value, &right_value])?;
             return Some(match left_value.equals(&right_value) {
                 Some(equal) => Value::Bool(equal == (operator == B::Equal)),
                 None => Value::Unknown(Type::Bool),
@@ -509,6 +537,7 @@ impl<'a> Evaluator<'a> {
         let (result, other) = if chosen { (yes_value, no_value) } else { (no_value, yes_value) };
         let result = result?;
         let Some(other) = other else { return Some(result) };
+        self.look_at(yes.span.to(no.span), [&result, &other])?;
         let (kind, other_kind) = (result.kind(), other.kind());
         if kind == other_kind || matches!(other_kind, Type::Dynamic) {
             return Some(result);
@@ -538,7 +567,7 @@ impl<'a> Evaluator<'a> {
         let entries = value.entries();
         // What is not known is broken elsewhere, and that has been told.
         if entries.is_none() && !value.has_unknown() {
-            self.problem(expr.span, "Iteration over non-iterable value", format!("A {} cannot be iterated.", value.kind().friendly()));
+            self.problem(expr.span, "Iteration over non-iterable value", format!("A {} cannot be iterated.", value.outline().friendly()));
         }
         entries
     }
@@ -646,7 +675,7 @@ impl<'a> Evaluator<'a> {
                 self.problem(
                     expr.span,
                     "Invalid template interpolation value",
-                    format!("This value cannot be put into a string: {}.", mismatch(&Type::String, &value.kind())),
+                    format!("This value cannot be put into a string: {}.", mismatch(&Type::String, &value.outline())),
                 );
                 None
             }

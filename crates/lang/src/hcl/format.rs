@@ -52,7 +52,7 @@ impl Token<'_> {
 
 /// The text in canonical layout.
 pub fn format(text: &str) -> String {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = text.trim_start_matches('\u{feff}');
     let Some(tokens) = scan(text) else { return text.to_owned() };
     let mut lines = lines(&tokens);
     indent(&mut lines);
@@ -75,7 +75,8 @@ pub fn format(text: &str) -> String {
         kept.map(|token| token.laid_out().into_owned()).collect()
     };
     match scan(&out) {
-        Some(again) if pieces(&again) == pieces(&tokens) => out,
+        // Nor may a byte order mark become the first thing, which it means something as.
+        Some(again) if pieces(&again) == pieces(&tokens) && !out.starts_with('\u{feff}') => out,
         _ => text.to_owned(),
     }
 }

@@ -445,15 +445,18 @@ impl fmt::Display for Number {
     }
 }
 
-/// The shortest decimal inside the interval of reals that round to `float`, nearest to it.
+/// The shortest decimal less than half a unit of the last place away from `float`, or as much where the last bit is even, nearest to it.
+///
+/// # Compatibility
+///
+/// Below a power of two the next number is nearer than that; other readers of job files do not mind either.
 fn shortest(float: &Float) -> String {
     // Interval bounds at two bits below the unit in the last place, so that halves and quarters are whole.
     let spare = u64::from(float.precision) - float.mantissa.bits();
     let ulp = BigUint::from(4u32);
     let exponent = float.exponent - spare as i64 - 2;
     let mut value = &float.mantissa << (spare + 2);
-    let boundary = float.mantissa.bits() == 1;
-    let mut low = &value - if boundary { BigUint::from(1u32) } else { &ulp / 2u32 };
+    let mut low = &value - &ulp / 2u32;
     let mut high = &value + &ulp / 2u32;
     let inclusive = spare > 0;
     let mut scale = 0i64;
@@ -532,6 +535,7 @@ mod tests {
         assert_eq!(number("1e21").to_string(), "1000000000000000000000");
         assert_eq!(Number::from_f64(1.21).unwrap().to_string(), "1.21");
         let third = Number::Int(1).divide(&Number::Int(3)).unwrap();
+        assert_eq!(Number::from_f64(2f64.powi(64)).unwrap().to_string(), "18446744073709550000");
         assert_eq!(third.to_string().len(), 157);
         assert_eq!(third.multiply(&Number::Int(3)).unwrap(), Number::Int(1));
     }

@@ -10,6 +10,9 @@ use std::sync::Arc;
 
 use super::number::Number;
 
+/// Values are nested to this depth at most: twice as deep as texts.
+const MAX_DEPTH: u32 = 200;
+
 /// Members of maps and objects in key order.
 pub type Members = BTreeMap<Arc<str>, Value>;
 
@@ -131,13 +134,36 @@ impl Value {
         }
     }
 
-    /// How much there is to look at: one for every value inside, and more for long texts.
-    pub fn weight(&self) -> u64 {
+    /// How much there is to look at: one for every value inside, and more for long texts; not more than `limit`, and the limit for what
+    /// is nested too deeply to be looked at. What is shared is counted wherever it stands, as any walk through the value finds it.
+    pub fn weight_within(&self, limit: u64) -> u64 {
+        fn add(value: &Value, limit: u64, depth: u32, total: &mut u64) {
+            if *total >= limit {
+                return;
+            }
+            *total = if depth > MAX_DEPTH { limit } else { *total + 1 };
+            match value {
+                Value::String(text) => *total += text.len() as u64 / 16,
+                Value::List(_, members) | Value::Set(_, members) | Value::Tuple(members) => {
+                    members.iter().for_each(|member| add(member, limit, depth + 1, total));
+                }
+                Value::Map(_, members) | Value::Object(members) => {
+                    members.values().for_each(|member| add(member, limit, depth + 1, total));
+                }
+                _ => {}
+            }
+        }
+        let mut total = 0;
+        add(self, limit, 0, &mut total);
+        total.min(limit)
+    }
+
+    /// The type without what tuples and objects are made of: enough for messages, and never long.
+    pub fn outline(&self) -> Type {
         match self {
-            Self::String(text) => 1 + text.len() as u64 / 16,
-            Self::List(_, members) | Self::Set(_, members) | Self::Tuple(members) => 1 + members.iter().map(Self::weight).sum::<u64>(),
-            Self::Map(_, members) | Self::Object(members) => 1 + members.values().map(Self::weight).sum::<u64>(),
-            _ => 1,
+            Self::Tuple(_) => Type::Tuple(Arc::from([])),
+            Self::Object(_) => Type::Object(Arc::default()),
+            _ => self.kind(),
         }
     }
 
@@ -272,8 +298,7 @@ impl Value {
                     _ => Self::List(element, members.into()),
                 })
             }
-            (Self::List(..) | Self::Set(..) | Self::Tuple(_), Type::Tuple(kinds)) => {
-                let members = self.elements().unwrap_or(&[]);
+            (Self::Tuple(members), Type::Tuple(kinds)) => {
                 if members.len() != kinds.len() {
                     return Err(format!("tuple of {} elements required, but have {}", kinds.len(), members.len()));
                 }
@@ -319,7 +344,7 @@ impl Value {
                     .collect::<Result<_, _>>()?;
                 Ok(Self::object(members))
             }
-            _ => Err(mismatch(wanted, &self.kind())),
+            _ => Err(mismatch(wanted, &self.outline())),
         }
     }
 
@@ -468,6 +493,13 @@ pub fn unify(kinds: &[Type]) -> Option<Type> {
                 return Some(Type::Tuple(columns.into()));
             }
         }
+        let lists: Vec<Type> =
+            all.iter().filter_map(|kind| if let Type::List(element) = kind { Some((**element).clone()) } else { None }).collect();
+        let sets = all.iter().any(|kind| matches!(kind, Type::Set(_)));
+        // Between lists and sets the lists decide, the type of the elements as well.
+        if sets && !lists.is_empty() {
+            return Some(Type::List(Arc::new(unify(&lists)?)));
+        }
         let mut elements = Vec::new();
         for kind in &all {
             match kind {
@@ -477,7 +509,7 @@ pub fn unify(kinds: &[Type]) -> Option<Type> {
             }
         }
         let element = Arc::new(unify(&elements)?);
-        return Some(if all.iter().any(|kind| matches!(kind, Type::Set(_))) { Type::Set(element) } else { Type::List(element) });
+        return Some(if sets { Type::Set(element) } else { Type::List(element) });
     }
     if all.iter().all(|kind| matches!(kind, Type::Object(_) | Type::Map(_))) {
         if let Type::Object(members) = first

@@ -247,6 +247,46 @@ proptest! {
     }
 }
 
+/// Each value names the one before it ten times: short to write, and endless to look at.
+#[test]
+fn values_that_name_each_other_again_and_again_stop_at_their_budget() {
+    let list = |from: usize| format!("[{}]", vec![format!("local.a{from}"); 10].join(", "));
+    let chain = |first: &str, each: &dyn Fn(usize) -> String, use_of: &str| {
+        let locals: String = (1..20).map(|at| format!("  a{at} = {}\n", each(at - 1))).collect();
+        format!("locals {{\n  a0 = {first}\n{locals}}}\njob \"a\" {{\n  name = {use_of}\n}}\n")
+    };
+    let same = |from: usize| format!("{{ for k in range(10) : \"k${{k}}\" => local.a{from} }}");
+    let joined = |from: usize| format!("concat(local.a{from}, local.a{from}, [local.a{from}])");
+    for (first, each, use_of) in [
+        ("[1]", &list as &dyn Fn(usize) -> String, "jsonencode(local.a19)"),
+        ("[1]", &list, "local.a19 == local.a18 ? \"a\" : \"b\""),
+        ("[1]", &list, "can(1 + local.a19) ? \"a\" : \"b\""),
+        ("[1]", &list, "length(setproduct(local.a19, local.a19))"),
+        ("{ a = 1 }", &same, "jsonencode(local.a19)"),
+        ("[1]", &joined, "jsonencode(local.a19)"),
+    ] {
+        let found = problems_of(&chain(first, each, use_of));
+        assert!(found.iter().any(|problem| problem.summary == "Evaluation too expensive"), "{use_of}: {found:?}");
+    }
+    let deep: String = (1..4_000).map(|at| format!("  a{at} = [local.a{}]\n", at - 1)).collect();
+    let found = problems_of(&format!("locals {{\n  a0 = 1\n{deep}}}\njob \"a\" {{\n  name = jsonencode(local.a3999)\n}}\n"));
+    assert!(found.iter().any(|problem| problem.summary == "Evaluation too expensive"), "{found:?}");
+}
+
+#[test]
+fn lists_of_templates_that_hold_themselves_again_and_again_are_refused() {
+    let lists = "{{ $a := sprig_list 1 1 }}".to_owned() + &"{{ $a = sprig_list $a $a $a $a $a $a $a $a $a $a }}".repeat(20);
+    let maps = "{{ $a := sprig_dict \"a\" 1 }}".to_owned() + &"{{ $a = sprig_dict \"a\" $a \"b\" $a \"c\" $a }}".repeat(40);
+    let deep = "{{ $a := sprig_list 1 }}{{ range loop 100000 }}{{ $a = sprig_list $a }}{{ end }}".to_owned();
+    for text in [lists, maps, deep] {
+        for end in ["{{ $a }}", "{{ toJSON $a }}", "{{ eq $a $a }}", "{{ sprig_deepEqual $a $a }}", "{{ printf \"%v\" $a }}"] {
+            let template = Template::parse(&format!("{text}{end}"), TemplateOptions::default(), &Nothing).unwrap();
+            let refused = template.render(&Nothing).unwrap_err().to_string();
+            assert!(refused.contains("holds more than") || refused.contains("too many steps"), "{end}: {refused}");
+        }
+    }
+}
+
 #[test]
 fn nested_dynamic_blocks_ranges_and_products_stop_at_their_budget() {
     let nested = "job \"a\" {\n  dynamic \"group\" {\n    for_each = range(1000)\n    labels = [group.key]\n    content {\n      dynamic \"task\" {\n        \

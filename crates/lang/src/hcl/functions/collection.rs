@@ -19,7 +19,7 @@ fn element_type(list: &Value) -> Arc<Type> {
 }
 
 fn needs(what: &str, value: &Value) -> String {
-    format!("{what} is needed, not {}", value.kind().friendly())
+    format!("{what} is needed, not {}", value.outline().friendly())
 }
 
 pub(super) fn chunklist(_: &Context<'_>, arguments: &[Value]) -> Outcome {
@@ -33,10 +33,13 @@ pub(super) fn chunklist(_: &Context<'_>, arguments: &[Value]) -> Outcome {
 
 pub(super) fn coalesce(_: &Context<'_>, arguments: &[Value]) -> Outcome {
     let kinds: Vec<Type> = arguments.iter().map(Value::kind).collect();
-    let kind = unify(&kinds).ok_or_else(|| "the arguments have no common type".to_owned())?;
+    let kind = unify(&kinds);
+    // Beside a bare null, which may be of any type, only plain values are brought to one type.
+    let free = kinds.contains(&Type::Dynamic) && !matches!(kind, Some(Type::Bool | Type::Number | Type::String));
+    let kind = if free { Some(Type::Dynamic) } else { kind };
+    let kind = kind.ok_or_else(|| "the arguments have no common type".to_owned())?;
     let first = arguments.iter().find(|argument| !argument.is_null()).ok_or_else(|| "all arguments are null".to_owned())?;
-    // A bare null has no type that a conversion could aim at, so it leaves the others as they are.
-    if kinds.contains(&Type::Dynamic) { Ok(first.clone()) } else { first.convert(&kind) }
+    first.convert(&kind)
 }
 
 pub(super) fn coalesce_list(_: &Context<'_>, arguments: &[Value]) -> Outcome {
@@ -190,11 +193,10 @@ pub(super) fn lookup(_: &Context<'_>, arguments: &[Value]) -> Outcome {
 
 pub(super) fn merge(_: &Context<'_>, arguments: &[Value]) -> Outcome {
     let mut merged = Members::new();
-    let mut kinds = Vec::new();
+    let kinds: Vec<Type> = arguments.iter().map(Value::kind).collect();
     for argument in arguments.iter().filter(|argument| !argument.is_null()) {
         let members = argument.members().ok_or_else(|| needs("a map or object", argument))?;
         merged.extend(members.iter().map(|(key, value)| (Arc::clone(key), value.clone())));
-        kinds.push(argument.kind());
     }
     match kinds.first() {
         Some(Type::Map(element)) if kinds.iter().all(|kind| *kind == kinds[0]) => Ok(Value::Map(Arc::clone(element), Arc::new(merged))),

@@ -146,7 +146,7 @@ fn apply(verb: &Verb, letter: char, value: &Value, out: &mut String) -> Result<(
         }
         's' | 'q' => {
             let value = value.convert(&Type::String)?;
-            let mut text = match verb.precision {
+            let mut text = match verb.precision.filter(|precision| *precision > 0) {
                 Some(precision) => string(&value).graphemes(true).take(precision).collect(),
                 None => string(&value).to_owned(),
             };

@@ -161,9 +161,6 @@ static FUNCTIONS: &[Function] = &[
     on_files("pathexpand", &[("path", Text)], files::expand),
 ];
 
-/// How much of its arguments a function looks at in one step.
-const WEIGHT_PER_STEP: u64 = 16;
-
 /// Steps that a call takes besides looking at its arguments.
 fn cost(name: &str, arguments: &[(Value, Span)]) -> u64 {
     match name {
@@ -212,8 +209,8 @@ pub(super) fn call(evaluator: &mut Evaluator<'_>, call: &Call, span: Span) -> Op
         return None;
     };
     let arguments = arguments(evaluator, call)?;
-    let weight: u64 = arguments.iter().map(|(value, _)| value.weight()).sum();
-    evaluator.spend(span, weight / WEIGHT_PER_STEP + cost(function.name, &arguments), 0)?;
+    evaluator.look_at(span, arguments.iter().map(|(value, _)| value))?;
+    evaluator.spend(span, cost(function.name, &arguments), 0)?;
     let (required, given) = (function.parameters.len(), arguments.len());
     if given < required {
         evaluator.problem(
@@ -267,6 +264,7 @@ pub(super) fn call(evaluator: &mut Evaluator<'_>, call: &Call, span: Span) -> Op
         Ok(value) => {
             let size = value.as_str().map_or_else(|| value.elements().map_or(0, |elements| elements.len() * 16), str::len);
             evaluator.spend(span, 1, size as u64)?;
+            evaluator.look_at(span, [&value])?;
             Some(value)
         }
         Err(problem) => {
@@ -288,7 +286,7 @@ fn arguments(evaluator: &mut Evaluator<'_>, call: &Call) -> Option<Vec<(Value, S
             evaluator.problem(
                 place,
                 "Invalid expanding argument value",
-                format!("Only a list, set or tuple can be spread with \"...\", not {}.", last.kind().friendly()),
+                format!("Only a list, set or tuple can be spread with \"...\", not {}.", last.outline().friendly()),
             );
             return None;
         };

@@ -105,7 +105,7 @@ pub(super) fn signum(_: &Context<'_>, arguments: &[Value]) -> Outcome {
 /// Digits of bases above 36 are the digits, lower case, then upper case.
 pub(super) fn parse_int(_: &Context<'_>, arguments: &[Value]) -> Outcome {
     let Some(text) = arguments[0].as_str() else {
-        return Err(format!("a string is needed, not {}", arguments[0].kind().friendly()));
+        return Err(format!("a string is needed, not {}", arguments[0].outline().friendly()));
     };
     let base = whole(&arguments[1])?;
     if !(2..=62).contains(&base) {

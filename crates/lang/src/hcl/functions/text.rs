@@ -122,7 +122,8 @@ pub(super) fn substr(_: &Context<'_>, arguments: &[Value]) -> Outcome {
     let (offset, length) = (whole(&arguments[1])?, whole(&arguments[2])?);
     let count = text.graphemes(true).count() as i64;
     let start = if offset < 0 { (count + offset).max(0) } else { offset };
-    let taken = if length < 0 { usize::MAX } else { length as usize };
+    // From the end, no length is the whole rest.
+    let taken = if length < 0 || length == 0 && offset < 0 { usize::MAX } else { length as usize };
     Ok(Value::string(text.graphemes(true).skip(start.max(0) as usize).take(taken).collect::<String>()))
 }
 

@@ -44,7 +44,8 @@ fn date_of(days: i64) -> (i64, u32, u32) {
     (era * 400 + year_of_era + i64::from(month <= 2), month, day)
 }
 
-fn days_in(year: i64, month: u32) -> u32 {
+/// The days of a month.
+pub(super) fn days_in(year: i64, month: u32) -> u32 {
     match month {
         2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
         2 => 28,

@@ -1,7 +1,7 @@
 //! A reader of one YAML document with inferred types.
 //!
-//! Block and flow collections, all scalar styles, anchors, aliases, merge keys and the core tags are understood;
-//! explicit keys (`? key`) and tags of one's own are refused.
+//! Block and flow collections, explicit keys (`? key`), all scalar styles, anchors, aliases, merge keys and the core tags are
+//! understood; tags of one's own are refused.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,7 +30,8 @@ pub(crate) fn read(text: &str, dialect: Dialect) -> Result<Value, String> {
         reader.skip_line();
         reader.blank_lines()?;
     }
-    if reader.marker("---") {
+    let begun = reader.marker("---");
+    if begun {
         reader.at += 3;
         reader.spaces();
         if reader.at_line_end() {
@@ -39,7 +40,7 @@ pub(crate) fn read(text: &str, dialect: Dialect) -> Result<Value, String> {
         reader.blank_lines()?;
     }
     if reader.rest().is_empty() {
-        return Err("there is no document".to_owned());
+        return if begun { Ok(Value::NULL) } else { Err("there is no document".to_owned()) };
     }
     let value = reader.block(-1)?;
     reader.blank_lines()?;
@@ -152,7 +153,7 @@ impl<'a> Reader<'a> {
         if self.dash() {
             return self.sequence(column);
         }
-        if self.key_ahead() {
+        if self.explicit_key() || self.key_ahead() {
             return self.mapping(column);
         }
         self.inline(parent, false)
@@ -179,10 +180,19 @@ impl<'a> Reader<'a> {
         Ok(Value::tuple(members))
     }
 
-    /// Whether the line has a key and a colon here.
+    /// Whether a key that is a node of its own starts here.
+    fn explicit_key(&self) -> bool {
+        self.peek() == b'?' && matches!(self.text.as_bytes().get(self.at + 1), None | Some(b' ' | b'\n' | b'\r' | b'\t'))
+    }
+
+    /// Whether the line has a key and a colon here, behind an anchor or a tag if need be.
     fn key_ahead(&self) -> bool {
         let mut probe = Reader { text: self.text, at: self.at, anchors: BTreeMap::new(), depth: 0, aliased: 0, dialect: self.dialect };
         let line_end = self.at + self.rest().find('\n').unwrap_or(self.rest().len());
+        while matches!(probe.peek(), b'&' | b'!') {
+            probe.word();
+            probe.spaces();
+        }
         match probe.peek() {
             b'"' | b'\'' => {
                 if probe.quoted().is_err() || probe.at > line_end {
@@ -207,6 +217,26 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Goes behind the colon of a key, and to the next line if that is where the value must be.
+    fn value_is_below(&mut self) -> bool {
+        self.at += 1;
+        self.spaces();
+        self.at_line_end()
+    }
+
+    /// What stands behind the sign of an explicit key or of its value.
+    fn entry(&mut self, column: isize) -> Outcome<Value> {
+        self.at += 1;
+        self.spaces();
+        if self.at_line_end() {
+            self.skip_line();
+            self.blank_lines()?;
+        }
+        let value = self.block(column)?;
+        self.blank_lines()?;
+        Ok(value)
+    }
+
     fn colon(&self) -> bool {
         self.peek() == b':' && matches!(self.text.as_bytes().get(self.at + 1), None | Some(b' ' | b'\n' | b'\r' | b'\t'))
     }
@@ -215,13 +245,23 @@ impl<'a> Reader<'a> {
         let mut members = Members::new();
         let mut merged: Vec<Value> = Vec::new();
         while !self.rest().is_empty() && self.column() == column && !self.marker("---") && !self.marker("...") {
-            if self.rest().starts_with("? ") {
-                return Err(self.fail("explicit keys are not supported"));
-            }
-            if !self.key_ahead() {
+            let explicit = self.explicit_key();
+            if !explicit && !self.key_ahead() {
                 return Err(self.fail("a key and a colon are expected here"));
             }
-            let key = if matches!(self.peek(), b'"' | b'\'') {
+            let (mut anchor, mut tag) = (None, None);
+            while !explicit && matches!(self.peek(), b'&' | b'!') {
+                if self.peek() == b'!' {
+                    tag = Some(self.word());
+                } else {
+                    self.at += 1;
+                    anchor = Some(self.word());
+                }
+                self.spaces();
+            }
+            let key = if explicit {
+                self.entry(column)?
+            } else if matches!(self.peek(), b'"' | b'\'') {
                 Value::string(self.quoted()?)
             } else {
                 let start = self.at;
@@ -231,10 +271,11 @@ impl<'a> Reader<'a> {
                 let text = self.text[start..self.at].trim_end();
                 if text == "<<" { Value::string("<<") } else { resolve(text, self.dialect)? }
             };
+            let key = self.apply(key, anchor, tag)?;
             self.spaces();
-            self.at += 1;
-            self.spaces();
-            let value = if self.at_line_end() {
+            let value = if explicit {
+                if self.column() == column && self.colon() { self.entry(column)? } else { Value::NULL }
+            } else if self.value_is_below() {
                 self.skip_line();
                 self.blank_lines()?;
                 // A list may stand at the column of its key.
@@ -707,6 +748,9 @@ fn resolve(text: &str, dialect: Dialect) -> Outcome<Value> {
     let number = || {
         let (sign, digits) = text.strip_prefix('-').map_or((1, text.strip_prefix('+').unwrap_or(text)), |digits| (-1, digits));
         for (prefix, radix) in [("0x", 16), ("0o", 8), ("0b", 2)] {
+            if radix == 2 && dialect == Dialect::Expressions {
+                continue;
+            }
             if let Some(digits) = digits.strip_prefix(prefix) {
                 return i64::from_str_radix(digits, radix).ok().map(|number| Number::Int(sign * number));
             }
@@ -726,13 +770,56 @@ fn resolve(text: &str, dialect: Dialect) -> Outcome<Value> {
         ".nan" | ".NaN" | ".NAN" => return Err("not-a-number is not a number here".to_owned()),
         _ => match number() {
             Some(number) => Value::Number(number),
-            None if is_date(text) && dialect == Dialect::Expressions => Value::string(format!("{text}T00:00:00Z")),
+            None if dialect == Dialect::Expressions => Value::string(point_in_time(text).unwrap_or_else(|| text.to_owned())),
             None => Value::string(text),
         },
     })
 }
 
-fn is_date(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    bytes.len() == 10 && bytes[4] == b'-' && bytes[7] == b'-' && text.bytes().filter(u8::is_ascii_digit).count() == 8
+/// A date, or a date and a time, as RFC 3339 has it without fractions of a second; `None` for any other text.
+fn point_in_time(text: &str) -> Option<String> {
+    fn number(rest: &mut &str, most: usize) -> Option<u32> {
+        let length = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let (digits, behind) = rest.split_at(length);
+        *rest = behind;
+        (1..=most).contains(&length).then(|| digits.parse().ok()).flatten()
+    }
+    fn sign(rest: &mut &str, sign: char) -> Option<()> {
+        *rest = rest.strip_prefix(sign)?;
+        Some(())
+    }
+    let mut rest = text.is_ascii().then_some(text).filter(|text| text.as_bytes().get(4) == Some(&b'-'))?;
+    let year = number(&mut rest, 4)?;
+    sign(&mut rest, '-')?;
+    let month = number(&mut rest, 2).filter(|month| (1..=12).contains(month))?;
+    sign(&mut rest, '-')?;
+    let day = number(&mut rest, 2).filter(|day| (1..=super::time::days_in(i64::from(year), month)).contains(day))?;
+    let date = format!("{year:04}-{month:02}-{day:02}");
+    if rest.is_empty() {
+        return Some(format!("{date}T00:00:00Z"));
+    }
+    let zoned = rest.starts_with(['T', 't']);
+    rest = rest.strip_prefix(['T', 't', ' '])?;
+    let hour = number(&mut rest, 2).filter(|hour| *hour < 24)?;
+    sign(&mut rest, ':')?;
+    let minute = number(&mut rest, 2).filter(|minute| *minute < 60)?;
+    sign(&mut rest, ':')?;
+    let second = number(&mut rest, 2).filter(|second| *second < 60)?;
+    if sign(&mut rest, '.').is_some() {
+        number(&mut rest, 9)?;
+    }
+    let zone = match (zoned, rest.as_bytes()) {
+        (false, []) | (true, [b'Z']) => "Z",
+        (true, [b'+' | b'-', hours @ .., b':', _, _])
+            if hours.len() == 2 && rest[1..].bytes().all(|byte| byte.is_ascii_digit() || byte == b':') =>
+        {
+            if rest[1..] == *"00:00" {
+                "Z"
+            } else {
+                rest
+            }
+        }
+        _ => return None,
+    };
+    Some(format!("{date}T{hour:02}:{minute:02}:{second:02}{zone}"))
 }
