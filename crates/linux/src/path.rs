@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::{IFlags, Mode, OFlags, ResolveFlags};
 
 /// A directory whose contents can be opened and whose surroundings cannot.
 #[derive(Debug)]
@@ -145,6 +145,20 @@ pub fn set_owner(path: &Path, uid: u32, gid: u32) -> io::Result<()> {
     std::os::unix::fs::chown(path, Some(uid), Some(gid))
 }
 
+/// Marks a directory as the top of unrelated trees, so that a file system of the ext family puts each directory made in it into
+/// another part of the disk. Otherwise all lie together, and finding room for the next walks over what was removed in the last minutes.
+///
+/// # Errors
+/// When the directory cannot be opened or its file system has no such mark.
+pub fn mark_as_top(directory: &Path) -> io::Result<()> {
+    let directory = rustix::fs::open(directory, OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let flags = rustix::fs::ioctl_getflags(&directory)?;
+    if !flags.contains(IFlags::TOPDIR) {
+        rustix::fs::ioctl_setflags(&directory, flags | IFlags::TOPDIR)?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,5 +192,22 @@ mod tests {
         let found = file_system_use(Path::new("/")).expect("statvfs");
         assert!(found.bytes_total > 0 && found.bytes_used <= found.bytes_total);
         assert!((0.0..=100.0).contains(&found.used_percent()));
+    }
+
+    #[test]
+    fn a_directory_is_marked_where_its_file_system_knows_the_mark() {
+        let directory = tempfile::tempdir().expect("directory");
+        match mark_as_top(directory.path()) {
+            Ok(()) => {
+                let opened = File::open(directory.path()).expect("open");
+                assert!(rustix::fs::ioctl_getflags(&opened).expect("flags").contains(IFlags::TOPDIR));
+                mark_as_top(directory.path()).expect("again");
+                std::fs::create_dir(directory.path().join("below")).expect("a directory in it");
+            }
+            Err(error) => {
+                let known = [libc::ENOTTY, libc::EOPNOTSUPP, libc::EINVAL].map(Some);
+                assert!(known.contains(&error.raw_os_error()), "{error}");
+            }
+        }
     }
 }

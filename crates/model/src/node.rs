@@ -263,6 +263,9 @@ pub struct Node {
     /// Directories offered as volumes, by name.
     #[n(16)]
     pub host_volumes: Option<BTreeMap<String, HostVolume>>,
+    /// Whether its HTTP API speaks TLS; none is no, so that nodes without it keep the bytes they had.
+    #[n(17)]
+    pub tls_enabled: Option<bool>,
 }
 
 /// A directory of a node that groups may mount.

@@ -280,13 +280,12 @@ impl Consensus {
     /// Returns the reason once consensus has ended on this server.
     pub async fn failed(&self) -> String {
         let wait = async {
-            let mut metrics = self.raft.metrics();
+            // These change with the server's role and not with every entry; they end with consensus.
+            let mut role = self.raft.server_metrics();
             loop {
-                if let Some(reason) = metrics.borrow_watched().running_state.as_ref().err().map(ToString::to_string) {
-                    return reason;
-                }
-                if metrics.changed().await.is_err() {
-                    return "raft has stopped".to_owned();
+                let failed = self.status().failed;
+                if failed.is_some() || role.changed().await.is_err() {
+                    return failed.or_else(|| self.status().failed).unwrap_or_else(|| "raft has stopped".to_owned());
                 }
             }
         };

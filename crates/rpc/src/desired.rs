@@ -1,13 +1,16 @@
 //! What a node shall run, as it travels: jobs and resources that several allocations share are written once.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use drover_base::{AllocId, DeploymentId, EvalId, NodeId, WallTime};
 use drover_model::{AllocatedResources, Allocation, ClientStatus, DesiredStatus, DesiredTransition, Index, Job};
 use minicbor::decode::Error as DecodeError;
 use minicbor::encode::{Error as EncodeError, Write};
 use minicbor::{Decode, Decoder, Encode, Encoder};
+
+/// Bytes of jobs that are kept to be sent again.
+const WRITTEN_BYTES_MAX: usize = 1 << 20;
 
 /// A change of what a node shall run.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -28,7 +31,7 @@ pub(crate) struct DesiredMessage {
     #[n(0)]
     full: bool,
     #[n(1)]
-    jobs: Vec<Shared<Job>>,
+    jobs: Vec<OneJob>,
     #[n(2)]
     resources: Vec<Shared<AllocatedResources>>,
     #[n(3)]
@@ -53,6 +56,58 @@ impl<C, T: Encode<C>> Encode<C> for Shared<T> {
 impl<'b, C, T: Decode<'b, C>> Decode<'b, C> for Shared<T> {
     fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, DecodeError> {
         T::decode(d, ctx).map(|value| Self(Arc::new(value)))
+    }
+}
+
+/// A job on its way: written already, or just read.
+#[derive(Debug)]
+enum OneJob {
+    Written(Arc<[u8]>),
+    Read(Arc<Job>),
+}
+
+impl<C> Encode<C> for OneJob {
+    fn encode<W: Write>(&self, e: &mut Encoder<W>, ctx: &mut C) -> Result<(), EncodeError<W::Error>> {
+        match self {
+            Self::Written(bytes) => e.writer_mut().write_all(bytes).map_err(EncodeError::write),
+            Self::Read(job) => job.as_ref().encode(e, ctx),
+        }
+    }
+}
+
+impl<'b, C> Decode<'b, C> for OneJob {
+    fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, DecodeError> {
+        Job::decode(d, ctx).map(|job| Self::Read(Arc::new(job)))
+    }
+}
+
+/// Jobs as they were written: when a job is placed, many nodes are told of it. Clones share them.
+#[derive(Clone, Default)]
+pub(crate) struct WrittenJobs(Arc<Mutex<Written>>);
+
+/// Jobs by where they lie. As long as there is a weak pointer, nothing else lies there, and what is shared does not change.
+#[derive(Default)]
+struct Written {
+    jobs: BTreeMap<usize, (Weak<Job>, Arc<[u8]>)>,
+    bytes: usize,
+}
+
+impl WrittenJobs {
+    fn of(&self, job: &Arc<Job>) -> Arc<[u8]> {
+        let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = Arc::as_ptr(job).addr();
+        if let Some((_, bytes)) = written.jobs.get(&at) {
+            return Arc::clone(bytes);
+        }
+        let bytes: Arc<[u8]> = minicbor::to_vec(job.as_ref()).expect("writing to memory cannot fail").into();
+        if written.bytes + bytes.len() > WRITTEN_BYTES_MAX {
+            *written = Written::default();
+        }
+        if bytes.len() <= WRITTEN_BYTES_MAX {
+            written.bytes += bytes.len();
+            written.jobs.insert(at, (Arc::downgrade(job), Arc::clone(&bytes)));
+        }
+        bytes
     }
 }
 
@@ -101,28 +156,31 @@ struct Upsert {
 }
 
 /// Gives each distinct `Arc` a position.
-struct Positions<T> {
+struct Positions<T, Written> {
     seen: BTreeMap<usize, u32>,
-    table: Vec<Shared<T>>,
+    table: Vec<Written>,
+    write: fn(&WrittenJobs, &Arc<T>) -> Written,
 }
 
-impl<T> Positions<T> {
-    fn new() -> Self {
-        Self { seen: BTreeMap::new(), table: Vec::new() }
+impl<T, Written> Positions<T, Written> {
+    fn new(write: fn(&WrittenJobs, &Arc<T>) -> Written) -> Self {
+        Self { seen: BTreeMap::new(), table: Vec::new(), write }
     }
 
-    fn of(&mut self, value: &Arc<T>) -> u32 {
+    fn of(&mut self, jobs: &WrittenJobs, value: &Arc<T>) -> u32 {
         let next = u32::try_from(self.table.len()).unwrap_or(u32::MAX);
         *self.seen.entry(Arc::as_ptr(value).addr()).or_insert_with(|| {
-            self.table.push(Shared(Arc::clone(value)));
+            self.table.push((self.write)(jobs, value));
             next
         })
     }
 }
 
-impl From<&Desired> for DesiredMessage {
-    fn from(desired: &Desired) -> Self {
-        let (mut jobs, mut resources) = (Positions::new(), Positions::new());
+impl DesiredMessage {
+    /// Folds a change; jobs that were written before are not written again.
+    pub(crate) fn fold(desired: &Desired, written: &WrittenJobs) -> Self {
+        let mut jobs = Positions::new(|written, job| OneJob::Written(written.of(job)));
+        let mut resources = Positions::new(|_, resources| Shared(Arc::clone(resources)));
         let upserts = desired
             .upserts
             .iter()
@@ -149,8 +207,8 @@ impl From<&Desired> for DesiredMessage {
                 } = alloc.as_ref();
                 Upsert {
                     id: *id,
-                    job: jobs.of(job),
-                    resources: resources.of(given),
+                    job: jobs.of(written, job),
+                    resources: resources.of(written, given),
                     group: group.clone(),
                     index: *index,
                     node_id: *node_id,
@@ -178,17 +236,24 @@ impl From<&Desired> for DesiredMessage {
             calls: desired.calls.clone(),
         }
     }
-}
 
-impl DesiredMessage {
     /// Puts allocations together again; `None` when one points outside of the tables.
     pub(crate) fn unfold(self) -> Option<Desired> {
+        let jobs: Option<Vec<Arc<Job>>> = self
+            .jobs
+            .into_iter()
+            .map(|job| match job {
+                OneJob::Read(job) => Some(job),
+                OneJob::Written(_) => None,
+            })
+            .collect();
+        let jobs = jobs?;
         let upserts = self
             .upserts
             .into_iter()
             .map(|upsert| {
                 Some(Arc::new(Allocation {
-                    job: Arc::clone(&self.jobs.get(upsert.job as usize)?.0),
+                    job: Arc::clone(jobs.get(upsert.job as usize)?),
                     resources: Arc::clone(&self.resources.get(upsert.resources as usize)?.0),
                     id: upsert.id,
                     group: upsert.group,
@@ -210,5 +275,29 @@ impl DesiredMessage {
             })
             .collect::<Option<Vec<_>>>()?;
         Some(Desired { full: self.full, upserts, removals: self.removals, calls: self.calls })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_is_written_once_as_long_as_it_is_the_same() {
+        let written = WrittenJobs::default();
+        let mut job = Arc::new(Job { name: "one".to_owned(), ..Job::default() });
+        let first = written.of(&job);
+        assert!(Arc::ptr_eq(&first, &written.of(&job)));
+        assert_eq!(minicbor::decode::<Job>(&first).unwrap(), *job);
+        // The only owner changes it: that makes another job of it.
+        Arc::make_mut(&mut job).name = "two".to_owned();
+        assert_eq!(minicbor::decode::<Job>(&written.of(&job)).unwrap().name, "two");
+        for number in 0..10_000 {
+            let job = Arc::new(Job { name: format!("{number:0>1000}"), ..Job::default() });
+            assert_eq!(minicbor::decode::<Job>(&written.of(&job)).unwrap(), *job);
+        }
+        let kept = written.0.lock().unwrap();
+        let bytes: usize = kept.jobs.values().map(|(_, bytes)| bytes.len()).sum();
+        assert!(bytes == kept.bytes && bytes <= WRITTEN_BYTES_MAX && !kept.jobs.is_empty(), "{bytes}");
     }
 }

@@ -23,7 +23,7 @@ use tonic::{Request, Response, Status};
 
 use crate::MESSAGE_MAX;
 use crate::codec::Cbor;
-use crate::desired::{Desired, DesiredMessage};
+use crate::desired::{Desired, DesiredMessage, WrittenJobs};
 use crate::message::{
     Caller, CallerCall, DeleteServiceCall, Done, Identified, IdentifyCall, Refusal, RegisterCall, Registered, TaskIdentityCall,
     TaskIdentityReply, UpdateAllocsCall, UpsertServicesCall, path,
@@ -77,7 +77,7 @@ pub struct Options {
 
 /// Accepts and answers until the scope stops.
 pub async fn serve(listener: TcpListener, servers: Arc<dyn Servers>, options: Options, clock: Clock, scope: TaskScope) {
-    let open = Open::default();
+    let (open, jobs) = (Open::default(), WrittenJobs::default());
     let stop = scope.stop_token();
     loop {
         let accepted = tokio::select! {
@@ -97,19 +97,18 @@ pub async fn serve(listener: TcpListener, servers: Arc<dyn Servers>, options: Op
             tracing::warn!(%remote, limit = options.connections_per_client, "too many connections from one address, see limits.rpc_max_conns_per_client");
             continue;
         };
-        let servers = Arc::clone(&servers);
+        let (servers, jobs) = (Arc::clone(&servers), jobs.clone());
         scope.spawn_until_stop("agent connection", async move {
-            connection(stream, remote, servers).await;
+            connection(stream, remote, servers, jobs).await;
             drop(slot);
         });
     }
 }
 
-async fn connection(stream: TcpStream, remote: IpAddr, servers: Arc<dyn Servers>) {
+async fn connection(stream: TcpStream, remote: IpAddr, servers: Arc<dyn Servers>, jobs: WrittenJobs) {
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request: http::Request<Incoming>| {
-        let servers = Arc::clone(&servers);
-        let answered = answer(servers, request);
+        let answered = answer(Arc::clone(&servers), &jobs, request);
         async move { Ok::<_, Infallible>(answered.await) }
     });
     let served = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
@@ -126,7 +125,7 @@ async fn connection(stream: TcpStream, remote: IpAddr, servers: Arc<dyn Servers>
     }
 }
 
-fn answer(servers: Arc<dyn Servers>, request: http::Request<Incoming>) -> BoxFuture<'static, http::Response<Body>> {
+fn answer(servers: Arc<dyn Servers>, jobs: &WrittenJobs, request: http::Request<Incoming>) -> BoxFuture<'static, http::Response<Body>> {
     let path = request.uri().path().to_owned();
     match path.as_str() {
         path::REGISTER => unary(request, move |call: RegisterCall| async move { servers.register(*call.node).await }),
@@ -160,7 +159,8 @@ fn answer(servers: Arc<dyn Servers>, request: http::Request<Incoming>) -> BoxFut
         }),
         path::FOLLOW => {
             let mut grpc = Grpc::new(Cbor::<DesiredMessage, CallerCall>::default());
-            Box::pin(async move { grpc.server_streaming(Follow(servers), request).await })
+            let follow = Follow(servers, jobs.clone());
+            Box::pin(async move { grpc.server_streaming(follow, request).await })
         }
         other => {
             let unknown = Status::unimplemented(format!("this build has no call {other}; upgrade the servers first, then the clients"));
@@ -208,7 +208,7 @@ where
     }
 }
 
-struct Follow(Arc<dyn Servers>);
+struct Follow(Arc<dyn Servers>, WrittenJobs);
 
 impl tower::Service<Request<CallerCall>> for Follow {
     type Response = Response<Pin<Box<dyn futures::Stream<Item = Result<DesiredMessage, Status>> + Send>>>;
@@ -220,10 +220,10 @@ impl tower::Service<Request<CallerCall>> for Follow {
     }
 
     fn call(&mut self, request: Request<CallerCall>) -> Self::Future {
-        let servers = Arc::clone(&self.0);
+        let (servers, jobs) = (Arc::clone(&self.0), self.1.clone());
         Box::pin(async move {
             let changes = servers.follow(request.into_inner().caller).await?;
-            let messages = changes.map(|change| Ok(DesiredMessage::from(&change)));
+            let messages = changes.map(move |change| Ok(DesiredMessage::fold(&change, &jobs)));
             Ok(Response::new(Box::pin(messages) as Pin<Box<_>>))
         })
     }

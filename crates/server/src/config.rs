@@ -51,6 +51,9 @@ pub enum PlantedBug {
 pub struct Config {
     /// Its region.
     pub region: String,
+    /// The region in which policies, global tokens, roles, auth methods, binding rules and namespaces are written;
+    /// what is written there is refused here while no path leads to it (of ACL-004, which has such requests forwarded).
+    pub authoritative_region: String,
     /// Its name, without the region.
     pub name: String,
     /// Where other agents reach it.
@@ -107,6 +110,7 @@ impl Config {
     pub fn new(storage: Storage) -> Self {
         Self {
             region: "global".to_owned(),
+            authoritative_region: "global".to_owned(),
             name: "server".to_owned(),
             rpc_address: "127.0.0.1:4647".to_owned(),
             storage,

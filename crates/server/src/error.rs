@@ -77,5 +77,8 @@ pub(crate) fn refusal(error: &ApplyError) -> Refusal {
     Refusal { code, text: error.to_string() }
 }
 
+/// What is said of a region that cannot be reached from this one.
+pub(crate) const NO_PATH: &str = "No path to region";
+
 /// The refusal's code for what is not there.
 pub(crate) const NOT_FOUND: u8 = 2;

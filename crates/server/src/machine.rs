@@ -34,12 +34,6 @@ pub(crate) struct Pending {
     pub(crate) allocs: BTreeSet<AllocId>,
 }
 
-impl Pending {
-    fn of(alloc: AllocId) -> Self {
-        Self { everything: false, allocs: BTreeSet::from([alloc]) }
-    }
-}
-
 /// What changed on one node since its holder last looked.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
@@ -48,11 +42,13 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    fn changed(&self, change: Pending) {
-        let mut pending = lock(&self.pending);
-        pending.everything |= change.everything;
-        pending.allocs.extend(change.allocs);
-        drop(pending);
+    fn changed(&self, allocs: &[AllocId]) {
+        lock(&self.pending).allocs.extend(allocs);
+        self.wake.notify_one();
+    }
+
+    fn everything_changed(&self) {
+        lock(&self.pending).everything = true;
         self.wake.notify_one();
     }
 
@@ -209,7 +205,7 @@ impl Region {
     fn push_everything(&self) {
         self.waiting.wake_all();
         for watcher in lock(&self.pushes).values().flatten().filter_map(std::sync::Weak::upgrade) {
-            watcher.changed(Pending { everything: true, ..Pending::default() });
+            watcher.everything_changed();
         }
     }
 
@@ -228,9 +224,12 @@ impl Region {
         }
         if !pushes.is_empty() {
             let mut following = lock(&self.pushes);
-            for (node, alloc) in pushes {
+            let mut pushes = pushes.into_iter().peekable();
+            while let Some((node, first)) = pushes.next() {
+                let mut allocs = vec![first];
+                allocs.extend(std::iter::from_fn(|| pushes.next_if(|(next, _)| *next == node)).map(|(_, alloc)| alloc));
                 let Some(watchers) = following.get_mut(&node) else { continue };
-                watchers.retain(|watcher| watcher.upgrade().inspect(|watcher| watcher.changed(Pending::of(alloc))).is_some());
+                watchers.retain(|watcher| watcher.upgrade().inspect(|watcher| watcher.changed(&allocs)).is_some());
                 if watchers.is_empty() {
                     following.remove(&node);
                 }

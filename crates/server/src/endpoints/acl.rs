@@ -12,7 +12,8 @@ use drover_model::command::Change;
 use drover_model::mirror::Carried;
 use drover_state::Snapshot;
 
-use crate::error::EndpointError;
+use crate::config::Config;
+use crate::error::{EndpointError, NO_PATH};
 use crate::server::Server;
 
 /// The longest name of a token, in bytes.
@@ -67,6 +68,7 @@ impl Server {
     /// # Errors
     /// 400 when there is one, or the secret is none.
     pub async fn acl_bootstrap(&self, secret: &str) -> Result<(AclToken, u64), EndpointError> {
+        self.writes_for_all_regions()?;
         if !secret.is_empty() && !is_uuid(secret) {
             return Err(EndpointError::bad_request("invalid acl token"));
         }
@@ -106,6 +108,12 @@ impl Server {
         token.map(|token| (token, index)).ok_or_else(|| EndpointError::not_found("ACL token not found"))
     }
 
+    /// Refuses what only the authoritative region writes (ACL-004): no other region can be reached from this one.
+    pub(super) fn writes_for_all_regions(&self) -> Result<(), EndpointError> {
+        let Config { region, authoritative_region, .. } = &self.0.config;
+        if region == authoritative_region { Ok(()) } else { Err(EndpointError::internal(NO_PATH)) }
+    }
+
     async fn write_acl(&self, objects: AclObjects) -> Result<u64, EndpointError> {
         self.propose(Change::UpsertAcl(Box::new(objects))).await.map_err(|error| EndpointError::bad_request(error.text))
     }
@@ -119,6 +127,7 @@ impl Server {
     /// # Errors
     /// 400 with every problem.
     pub async fn upsert_acl_policy(&self, policy: api::ACLPolicy) -> Result<u64, EndpointError> {
+        self.writes_for_all_regions()?;
         let mut problems = Vec::new();
         if !is_name(&policy.name) {
             problems.push(format!("invalid name '{}'", policy.name));
@@ -156,6 +165,7 @@ impl Server {
     /// # Errors
     /// When the change cannot be committed.
     pub async fn delete_acl_policy(&self, name: &str) -> Result<u64, EndpointError> {
+        self.writes_for_all_regions()?;
         self.delete_acl(AclNames { policies: vec![name.to_owned()], ..AclNames::default() }).await
     }
 
@@ -164,6 +174,9 @@ impl Server {
     /// # Errors
     /// 400 with every problem.
     pub async fn upsert_acl_token(&self, given: api::ACLToken) -> Result<(AclToken, u64), EndpointError> {
+        if given.global {
+            self.writes_for_all_regions()?;
+        }
         let state = self.snapshot();
         let old = state.acl_token(&given.accessor_id);
         if old.is_none() && !given.accessor_id.is_empty() && given.secret_id.is_empty() {
@@ -280,6 +293,9 @@ impl Server {
         if !missing.is_empty() {
             return Err(EndpointError::bad_request(format!("Cannot delete nonexistent tokens: {}", missing.join(", "))));
         }
+        if accessors.iter().any(|accessor| state.acl_token(accessor).is_some_and(|token| token.global)) {
+            self.writes_for_all_regions()?;
+        }
         self.delete_acl(AclNames { tokens: accessors, ..AclNames::default() }).await
     }
 
@@ -288,6 +304,7 @@ impl Server {
     /// # Errors
     /// 400 with every problem.
     pub async fn upsert_acl_role(&self, given: api::ACLRole) -> Result<(AclRole, u64), EndpointError> {
+        self.writes_for_all_regions()?;
         let state = self.snapshot();
         let policies: Vec<String> = given.policies.unwrap_or_default().into_iter().map(|link| link.name).collect();
         let mut problems = Vec::new();
@@ -322,6 +339,7 @@ impl Server {
     /// # Errors
     /// When it is not there.
     pub async fn delete_acl_role(&self, id: &str) -> Result<u64, EndpointError> {
+        self.writes_for_all_regions()?;
         if self.snapshot().acl_role(id).is_none() {
             return Err(EndpointError::internal("ACL role not found"));
         }
@@ -333,6 +351,7 @@ impl Server {
     /// # Errors
     /// 400 with every problem.
     pub async fn upsert_auth_method(&self, given: api::ACLAuthMethod) -> Result<(AuthMethod, u64), EndpointError> {
+        self.writes_for_all_regions()?;
         let state = self.snapshot();
         let old = state.auth_method(&given.name);
         let or_old = |text: String, of_old: &dyn Fn(&AuthMethod) -> String| match old {
@@ -399,6 +418,7 @@ impl Server {
     /// # Errors
     /// When it is not there.
     pub async fn delete_auth_method(&self, name: &str) -> Result<u64, EndpointError> {
+        self.writes_for_all_regions()?;
         if self.snapshot().auth_method(name).is_none() {
             return Err(EndpointError::internal("ACL auth method not found"));
         }
@@ -410,6 +430,7 @@ impl Server {
     /// # Errors
     /// 400 with every problem.
     pub async fn upsert_binding_rule(&self, given: api::ACLBindingRule) -> Result<(BindingRule, u64), EndpointError> {
+        self.writes_for_all_regions()?;
         let state = self.snapshot();
         let old = state.binding_rule(&given.id);
         if old.is_none() && !given.id.is_empty() {
@@ -462,6 +483,7 @@ impl Server {
     /// # Errors
     /// When it is not there.
     pub async fn delete_binding_rule(&self, id: &str) -> Result<u64, EndpointError> {
+        self.writes_for_all_regions()?;
         if self.snapshot().binding_rule(id).is_none() {
             return Err(EndpointError::internal("ACL binding rule not found"));
         }

@@ -15,7 +15,7 @@ use drover_scheduler::periodic::next_launch;
 use drover_scheduler::{Context, process};
 use drover_state::{JobRow, JobVersion, Snapshot};
 
-use crate::error::EndpointError;
+use crate::error::{EndpointError, NO_PATH};
 use crate::server::Server;
 
 /// The answer to a registration and to what ends in one.
@@ -199,7 +199,7 @@ impl Server {
         if wanted.is_empty() || wanted == "global" || wanted == self.0.config.region {
             Ok(())
         } else {
-            Err(EndpointError::internal("No path to region"))
+            Err(EndpointError::internal(NO_PATH))
         }
     }
 

@@ -12,6 +12,7 @@ impl Server {
     /// # Errors
     /// When the change cannot be committed.
     pub async fn upsert_namespace(&self, namespace: Namespace) -> Result<u64, EndpointError> {
+        self.writes_for_all_regions()?;
         self.propose(Change::UpsertNamespaces(vec![namespace])).await
     }
 
@@ -20,6 +21,7 @@ impl Server {
     /// # Errors
     /// When it is not there, is the default one, or has jobs or allocations that have not ended.
     pub async fn delete_namespace(&self, name: &str) -> Result<u64, EndpointError> {
+        self.writes_for_all_regions()?;
         let state = self.snapshot();
         if name == NAMESPACE_DEFAULT {
             return Err(EndpointError::internal("can not delete default namespace"));

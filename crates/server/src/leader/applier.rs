@@ -162,7 +162,9 @@ fn put_together(server: &Server, queue: &mut BTreeMap<(Reverse<u8>, u64), Unit>,
             }
             if !verified.plan.is_empty() {
                 unit.progress = true;
-                if server.0.config.planted != Some(crate::PlantedBug::StaleCapacity) {
+                // Nothing is verified after the last one; what is in flight counts for the next entry.
+                let last = unit.chunks.is_empty() && queue.is_empty();
+                if !last && server.0.config.planted != Some(crate::PlantedBug::StaleCapacity) {
                     Arc::make_mut(&mut state).anticipate(&verified.plan);
                 }
                 entry.plans.push(verified.plan);

@@ -166,7 +166,8 @@ async fn work(
     }
     let mut state = server.0.leader.ahead.of(&server.snapshot());
     let (mut answers, mut short, mut placed) = (Vec::new(), Vec::new(), 0);
-    for turn in batch {
+    let mut batch = batch.into_iter().peekable();
+    while let Some(turn) = batch.next() {
         if placed >= BATCH_ALLOCS_MAX {
             again.push(turn);
             continue;
@@ -177,7 +178,8 @@ async fn work(
         }
         let worked = work_out(server, &state, turn);
         placed += worked.outcome.plan.allocs();
-        if !worked.outcome.plan.is_empty() {
+        // Nobody places after the last one.
+        if !worked.outcome.plan.is_empty() && batch.peek().is_some() {
             Arc::make_mut(&mut state).anticipate(&worked.outcome.plan);
         }
         if worked.outcome.failed_groups.is_empty() {

@@ -24,8 +24,12 @@ impl ResetFile for Laid {
 }
 
 async fn server(acl: AclConfig) -> (Server, TaskScope) {
+    server_with(Config { acl, ..Config::new(Storage::Memory) }).await
+}
+
+async fn server_with(config: Config) -> (Server, TaskScope) {
     let scope = TaskScope::new();
-    let config = Config { acl, keyring: true, ..Config::new(Storage::Memory) };
+    let config = Config { keyring: true, ..config };
     let server = Server::start(config, Clock::system(), Entropy::system(), &scope).await.unwrap();
     (server, scope)
 }
@@ -139,5 +143,42 @@ async fn variables_and_tokens_are_there_after_a_restart() {
         tokio::task::yield_now().await;
     }
     assert_eq!(state.root_keys().map(|root| root.id.clone()).collect::<Vec<_>>(), [key], "the first key is the only one");
+    end(server, scope).await;
+}
+
+#[tokio::test]
+async fn what_holds_in_all_regions_is_not_written_where_the_authoritative_region_cannot_be_reached() {
+    let acl = AclConfig { enabled: true, ..AclConfig::default() };
+    let (server, scope) = server_with(Config { acl, authoritative_region: "elsewhere".to_owned(), ..Config::new(Storage::Memory) }).await;
+    let policy = drover_api::ACLPolicy {
+        name: "readers".to_owned(),
+        rules: "namespace \"default\" { policy = \"read\" }".to_owned(),
+        ..drover_api::ACLPolicy::default()
+    };
+    let token = |global| drover_api::ACLToken { r#type: "management".to_owned(), global, ..drover_api::ACLToken::default() };
+    let namespace = drover_model::Namespace { name: "apart".to_owned(), ..drover_model::Namespace::default() };
+    let refused = [
+        server.acl_bootstrap("").await.map(|_| ()),
+        server.upsert_acl_policy(policy).await.map(|_| ()),
+        server.delete_acl_policy("readers").await.map(|_| ()),
+        server.upsert_acl_role(drover_api::ACLRole::default()).await.map(|_| ()),
+        server.delete_acl_role("any").await.map(|_| ()),
+        server.upsert_auth_method(drover_api::ACLAuthMethod::default()).await.map(|_| ()),
+        server.delete_auth_method("any").await.map(|_| ()),
+        server.upsert_binding_rule(drover_api::ACLBindingRule::default()).await.map(|_| ()),
+        server.delete_binding_rule("any").await.map(|_| ()),
+        server.upsert_acl_token(token(true)).await.map(|_| ()),
+        server.upsert_namespace(namespace).await.map(|_| ()),
+        server.delete_namespace("apart").await.map(|_| ()),
+    ];
+    for (number, refused) in refused.into_iter().enumerate() {
+        assert_eq!(refused.unwrap_err(), EndpointError::internal("No path to region"), "write {number}");
+    }
+    let state = server.snapshot();
+    assert!(state.acl_policy("readers").is_none() && state.namespace("apart").is_none() && state.acl_bootstrap_index() == 0);
+    // A token of this region is the region's own.
+    let (local, _) = server.upsert_acl_token(token(false)).await.unwrap();
+    assert_eq!(server.snapshot().acl_token(&local.accessor).map(|token| token.global), Some(false));
+    server.delete_acl_tokens(vec![local.accessor]).await.unwrap();
     end(server, scope).await;
 }

@@ -16,9 +16,19 @@ const OUT_OF_CONTACT: &str = "alloc is unknown since its node is disconnected";
 /// How many changes of contact an allocation remembers; the newest decide.
 const CONTACTS_KEPT: usize = 8;
 
+/// What the placements of one plan have in common.
+struct Planned<'a> {
+    job_slot: JobSlot,
+    job: &'a JobRow,
+    /// The version of the job that was planned for.
+    version: u64,
+    eval_id: EvalId,
+    deployment: Option<drover_base::DeploymentId>,
+}
+
 impl Transaction<'_> {
-    /// Applies plans. Returns the evaluations of those of which a placement was left out: its node was taken out between
-    /// the check and this entry.
+    /// Applies plans. Returns the evaluations of those of which a placement was left out: between the check and this entry its node
+    /// was taken out, or the version of the job that it was planned for forgotten.
     pub(crate) fn plans(&mut self, plans: Vec<Plan>) -> Result<BTreeSet<EvalId>, ApplyError> {
         let mut short = BTreeSet::new();
         for mut plan in plans {
@@ -95,10 +105,11 @@ impl Transaction<'_> {
             self.contact(&mut alloc, in_place.contact);
             if in_place.to_newest
                 && let Some((_, job)) = &job
-                && let Some(group) = group_position(job, alloc.group_name())
+                && let Some(planned) = planned_for(job, plan.job_version)
+                && let Some(group) = group_position(planned, alloc.group_name())
             {
                 alloc.group = group;
-                alloc.job = Arc::clone(job.job());
+                alloc.job = Arc::clone(planned);
                 if deployment_id.is_some() && alloc.deployment != deployment_id {
                     alloc.deployment = deployment_id;
                     alloc.health = None;
@@ -116,7 +127,9 @@ impl Transaction<'_> {
             }
             for placement in plan.placements {
                 let preempted = evicted.remove(&placement.id).map(Arc::new);
-                whole &= self.place(slot, &job, plan.eval_id, deployment_id, placement, preempted);
+                let planned =
+                    Planned { job_slot: slot, job: &job, version: plan.job_version, eval_id: plan.eval_id, deployment: deployment_id };
+                whole &= self.place(&planned, placement, preempted);
             }
         }
         whole
@@ -140,18 +153,12 @@ impl Transaction<'_> {
         alloc.rare.contacts = Some(Arc::new(contacts));
     }
 
-    fn place(
-        &mut self,
-        job_slot: JobSlot,
-        job: &JobRow,
-        eval_id: EvalId,
-        deployment: Option<drover_base::DeploymentId>,
-        placement: drover_model::Placement,
-        preempted: Option<Arc<Vec<AllocId>>>,
-    ) -> bool {
+    fn place(&mut self, planned: &Planned<'_>, placement: drover_model::Placement, preempted: Option<Arc<Vec<AllocId>>>) -> bool {
         let (index, time) = (self.index(), self.state.time);
-        let version = placement.job_version.and_then(|version| job.version(version)).map_or_else(|| job.job(), |entry| &entry.job);
-        let newest = version.version == job.job().version;
+        let Planned { job_slot, job, version, eval_id, deployment } = *planned;
+        // The job may have changed since it was planned for: what is placed has the resources of the version that it was planned as.
+        let own = placement.job_version.is_none_or(|other| other == version);
+        let Some(version) = planned_for(job, placement.job_version.unwrap_or(version)) else { return false };
         let position = version.task_groups.iter().position(|group| *group.name == *placement.group);
         let (Some(position), Some(node_slot)) = (position, self.state.node_slot(placement.node_id)) else { return false };
         // The node may have been taken out since the plan was verified; who planned it looks whether it is there (INV-51).
@@ -184,7 +191,7 @@ impl Transaction<'_> {
             node_id: placement.node_id,
             eval_id,
             // One of an older version belongs to the deployment of that version (DEP-040).
-            deployment: if newest { deployment } else { self.deployment_of_version(version) },
+            deployment: if own { deployment } else { self.deployment_of_version(version) },
             canary: placement.canary,
             health: None,
             resources: placement.resources,
@@ -214,7 +221,12 @@ impl Transaction<'_> {
     }
 }
 
-fn group_position(job: &JobRow, name: &str) -> Option<u16> {
-    let position = job.job().task_groups.iter().position(|group| group.name == name)?;
+/// The version of a job that was planned for; none once it is forgotten.
+fn planned_for(job: &JobRow, version: u64) -> Option<&Arc<drover_model::Job>> {
+    if job.job().version == version { Some(job.job()) } else { job.version(version).map(|entry| &entry.job) }
+}
+
+fn group_position(job: &drover_model::Job, name: &str) -> Option<u16> {
+    let position = job.task_groups.iter().position(|group| group.name == name)?;
     u16::try_from(position).ok()
 }

@@ -508,6 +508,32 @@ fn a_placement_is_left_out_when_its_job_or_node_is_not_there_for_it_any_more() {
     assert!(!here(Change::PurgeNode { id: NodeId::from_random(1), evals: Vec::new() }));
 }
 
+#[test]
+fn a_placement_runs_the_version_of_its_job_that_it_was_planned_for() {
+    let (mut world, first) = placed();
+    let late = AllocId::from_random(6);
+    world.apply(put(Job { priority: 51, ..job("web") }));
+    // The plan was made before, and is put in place after.
+    world.apply(plan(late, 3));
+    assert_eq!(world.state().alloc(late).unwrap().job.version, 0);
+    let move_to = |version| {
+        let in_place = InPlace { to_newest: true, ..InPlace::of(first) };
+        let empty = Plan::new(EvalId::from_random(8), id("web"), 50);
+        Change::Plans(vec![Plan { in_place: vec![in_place], job_create_index: 3, job_version: version, ..empty }])
+    };
+    for version in [0, 1] {
+        world.apply(move_to(version));
+        assert_eq!(world.state().alloc(first).unwrap().job.version, version);
+    }
+    // What nobody remembers is planned again.
+    for priority in 52..80 {
+        world.apply(put(Job { priority, ..job("web") }));
+    }
+    let forgotten = AllocId::from_random(9);
+    world.apply(plan(forgotten, 3));
+    assert!(world.state().alloc(forgotten).is_none());
+}
+
 #[proves("EVL-049", "EVL-050")]
 #[test]
 fn servers_stamp_allocations_and_leave_what_their_node_says_alone() {
