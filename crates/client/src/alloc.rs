@@ -331,6 +331,9 @@ impl Runner {
             view.status = next;
             view.tasks.clone_from(&tasks);
         }
+        for (name, _) in tasks.iter().filter(|(_, state)| state.status == TaskStatus::Dead) {
+            self.shared.task_apis.close(self.alloc.id, name);
+        }
         self.stored.tasks.clone_from(&tasks);
         self.store().await;
         let update = AllocUpdate { id: self.alloc.id, status: next, description, tasks, health: self.stored.health };
@@ -505,6 +508,7 @@ impl Runner {
             };
             match outcome {
                 Ok(handle) => {
+                    self.reopen_api(&name);
                     self.watch_task(name.clone(), handle);
                     self.events.push_back(Event::Reattached { task: name.clone() });
                     self.task_runs(&name).await;
@@ -525,9 +529,18 @@ impl Runner {
         }
     }
 
+    /// Listens again for a task that went on without this agent.
+    fn reopen_api(&self, name: &str) {
+        let Some(task) = self.alloc.task_group().and_then(|group| group.task(name)) else { return };
+        if let Err(error) = task::open_api(&self.shared, &self.alloc, task) {
+            tracing::warn!(alloc_id = %self.alloc.id, task = %name, %error, "a task cannot reach the API through its socket any more");
+        }
+    }
+
     async fn tear_down(&mut self) {
         let tasks: Vec<String> = self.machine.states().into_keys().collect();
         for task in tasks {
+            self.shared.task_apis.close(self.alloc.id, &task);
             self.deregister(Some(&task)).await;
         }
         self.deregister(None).await;
@@ -593,7 +606,12 @@ impl Runner {
     }
 
     fn restart(&mut self, task: Option<String>, all: bool) -> Result<(), String> {
-        let reason = "User requested task to restart".to_owned();
+        let reason = match (&task, all) {
+            (Some(_), _) => "User requested task to restart",
+            (None, true) => "User requested all tasks to restart",
+            (None, false) => "User requested running tasks to restart",
+        };
+        let reason = reason.to_owned();
         let states = self.machine.states();
         match task {
             Some(name) => {

@@ -102,7 +102,12 @@ fn make(path: &Path, mode: u32, nobody: bool) -> io::Result<()> {
 /// Makes the client's directory of all allocations.
 pub fn create_base(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)?;
-    fs::set_permissions(path, Permissions::from_mode(0o711))
+    fs::set_permissions(path, Permissions::from_mode(0o711))?;
+    // Only speed depends on it, and not every file system has it.
+    if let Err(error) = drover_linux::path::mark_as_top(path) {
+        tracing::debug!(path = %path.display(), %error, "allocations will lie together on the disk");
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -32,6 +32,7 @@ use crate::registrar::{self, Order};
 use crate::reporter::{self, Reporter};
 use crate::stats;
 use crate::store::{Remembered, Store, StoreError};
+use crate::task_api::{TaskApis, TaskConnection};
 use crate::template::SharedRenderer;
 use crate::{fingerprint, task};
 
@@ -97,6 +98,8 @@ pub(crate) struct Shared {
     told: Mutex<Option<Arc<Contact>>>,
     /// Counts allocations that began or ended.
     pub(crate) comings_and_goings: watch::Sender<u64>,
+    /// Where tasks reach the API.
+    pub(crate) task_apis: TaskApis,
     allocs: Mutex<BTreeMap<AllocId, AllocHandle>>,
     /// Cleared away here while the servers may still list them; not to be begun again.
     cleared: Mutex<BTreeSet<AllocId>>,
@@ -190,6 +193,7 @@ impl Client {
             contacted,
             told: Mutex::default(),
             comings_and_goings: watch::channel(0).0,
+            task_apis: TaskApis::new(),
             allocs: Mutex::default(),
             cleared: Mutex::default(),
             config,
@@ -567,6 +571,11 @@ pub enum AllocError {
 }
 
 impl ClientHandle {
+    /// Connections that tasks make to ask this agent's API; whoever asks first has them.
+    pub fn task_connections(&self) -> Option<mpsc::Receiver<TaskConnection>> {
+        self.shared.task_apis.take()
+    }
+
     /// The node's id.
     pub fn node_id(&self) -> NodeId {
         self.shared.node().id

@@ -41,6 +41,8 @@ pub struct ClientConfig {
     pub node_max_allocs: u32,
     /// `host:port` of this agent's HTTP API.
     pub http_addr: String,
+    /// Whether it speaks TLS.
+    pub tls_enabled: bool,
     pub state_dir: PathBuf,
     pub alloc_dir: PathBuf,
     /// Holds the sockets of task shims; short, as the kernel bounds their paths.
@@ -96,6 +98,7 @@ impl Default for ClientConfig {
             node_pool: "default".to_owned(),
             node_max_allocs: 0,
             http_addr: String::new(),
+            tls_enabled: false,
             state_dir: PathBuf::new(),
             alloc_dir: PathBuf::new(),
             run_dir: PathBuf::new(),

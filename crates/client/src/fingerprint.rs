@@ -96,6 +96,7 @@ pub fn node(config: &ClientConfig, identity: &NodeIdentity, groups: Version, dri
         max_allocs: config.node_max_allocs,
         topology: Some(Carried(topology)),
         host_volumes: None,
+        tls_enabled: config.tls_enabled.then_some(true),
     }
 }
 

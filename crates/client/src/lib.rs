@@ -18,8 +18,10 @@ mod reporter;
 mod stats;
 pub mod store;
 mod task;
+pub mod task_api;
 pub mod template;
 
 pub use client::{Client, ClientError, ClientHandle};
 pub use config::ClientConfig;
 pub use link::{Contact, DesiredChange, LinkError, Registered, ServerLink};
+pub use task_api::TaskConnection;

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use crate::alloc_dir::AllocDir;
 use crate::client::Shared;
 use crate::link::LinkError;
-use crate::template;
+use crate::{task_api, template};
 
 /// How often a driver whose task it lost is asked to find it again before the task counts as gone.
 const FIND_AGAIN_MAX: u32 = 3;
@@ -186,6 +186,16 @@ async fn identity(shared: &Shared, alloc: &Allocation, task: &Task, directory: &
     Ok(wanted.env.then_some(token))
 }
 
+/// Lets a task reach the API: for good, whatever is started again.
+pub(crate) fn open_api(shared: &Shared, alloc: &Allocation, task: &Task) -> std::io::Result<()> {
+    let directories = AllocDir::new(&shared.config.alloc_dir, alloc.id).task(&task.name);
+    let user = match task.user.contains('$') {
+        true => environment(shared, alloc, Some(task), &BTreeMap::new()).interpolate(&task.user),
+        false => task.user.clone(),
+    };
+    shared.task_apis.open((alloc.id, &task.name), directories, &user, (&shared.clock, &shared.scope))
+}
+
 /// Where a path leads that must stay in a directory.
 fn below(directory: &Path, path: &str) -> Option<PathBuf> {
     let relative = Path::new(path.trim_start_matches('/'));
@@ -236,6 +246,12 @@ pub(crate) async fn launch(
     let mut given: BTreeMap<String, String> = BTreeMap::new();
     if let Some(token) = identity(&shared, &alloc, task, &directory).await? {
         given.insert("NOMAD_TOKEN".to_owned(), token);
+    }
+    open_api(&shared, &alloc, task).map_err(|error| hook("api", format_args!("listen on {}: {error}", task_api::SOCKET)))?;
+    if given.contains_key("NOMAD_TOKEN") {
+        let isolation = driver.capabilities().file_system;
+        let secrets = visible(isolation, &directory, &name).secrets;
+        given.insert("NOMAD_UNIX_ADDR".to_owned(), format!("unix://{secrets}/{}", task_api::SOCKET));
     }
     let mut own = environment(&shared, &alloc, Some(task), &given);
     if !task.templates.is_empty() {

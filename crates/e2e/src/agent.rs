@@ -304,6 +304,11 @@ impl Agent {
         let _ = kill(Pid::from_raw(self.pid()), Signal::SIGHUP);
     }
 
+    /// Asks the agent to print its measurements into its log.
+    pub fn ask_for_measurements(&self) {
+        let _ = kill(Pid::from_raw(self.pid()), Signal::SIGUSR1);
+    }
+
     /// Asks the agent to stop, and returns its exit code.
     pub fn stop(&mut self) -> i32 {
         if self.process.is_some() {

@@ -300,19 +300,21 @@ pub fn compare_shape(recorded: &str, answered: &str, out: &mut Vec<String>) {
 
 /// Words as a shell would split them, with single quotes only.
 pub fn split(line: &str) -> Vec<String> {
-    let mut words: Vec<String> = vec![String::new()];
+    // Words, and whether they are there although they may be empty.
+    let mut words: Vec<(String, bool)> = vec![(String::new(), false)];
     for (number, part) in line.split('\'').enumerate() {
-        if number % 2 == 1 {
-            words.last_mut().expect("there is always a last word").push_str(part);
-            continue;
-        }
         for (position, piece) in part.split(' ').enumerate() {
-            if position > 0 {
-                words.push(String::new());
+            let quoted = number % 2 == 1;
+            if position > 0 && !quoted {
+                words.push((String::new(), false));
             }
-            words.last_mut().expect("there is always a last word").push_str(piece);
+            let (word, there) = words.last_mut().expect("there is always a last word");
+            if position > 0 && quoted {
+                word.push(' ');
+            }
+            word.push_str(piece);
+            *there |= quoted;
         }
     }
-    words.retain(|word| !word.is_empty());
-    words
+    words.into_iter().filter(|(word, there)| *there || !word.is_empty()).map(|(word, _)| word).collect()
 }

@@ -2,6 +2,8 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -62,9 +64,24 @@ pub fn raw(address: SocketAddr, request: &[u8]) -> std::io::Result<Reply> {
 /// # Errors
 /// When the connection fails or is closed before an answer.
 pub fn raw_until(address: SocketAddr, request: &[u8], enough: impl Fn(&[u8]) -> bool) -> std::io::Result<Reply> {
-    let mut stream = TcpStream::connect_timeout(&address, LIMIT)?;
+    let stream = TcpStream::connect_timeout(&address, LIMIT)?;
     stream.set_read_timeout(Some(LIMIT))?;
     stream.set_write_timeout(Some(LIMIT))?;
+    exchange(stream, request, enough)
+}
+
+/// Sends these bytes over a Unix socket and reads one answer.
+///
+/// # Errors
+/// When the connection fails or is closed before an answer.
+pub fn over_socket(socket: &Path, request: &[u8]) -> std::io::Result<Reply> {
+    let stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(LIMIT))?;
+    stream.set_write_timeout(Some(LIMIT))?;
+    exchange(stream, request, |_| false)
+}
+
+fn exchange(mut stream: impl Read + Write, request: &[u8], enough: impl Fn(&[u8]) -> bool) -> std::io::Result<Reply> {
     // A server that has seen enough may answer and close before it has read everything.
     let sent = stream.write_all(request);
     let mut reader = BufReader::new(stream);

@@ -8,9 +8,9 @@ use bytes::Bytes;
 use drover_rt::{Clock, Entropy};
 use futures::future::BoxFuture;
 use http::header::{
-    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION,
-    ORIGIN, UPGRADE, VARY,
+    ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, CONTENT_ENCODING, CONTENT_TYPE, HeaderName,
+    HeaderValue, LOCATION, ORIGIN, UPGRADE, VARY,
 };
 use http::{HeaderMap, Method, Response, StatusCode, Version};
 use http_body_util::BodyExt;
@@ -23,7 +23,7 @@ use crate::json;
 use crate::query::Query;
 use crate::relay::RELAYED;
 use crate::reply::{Body, Payload, Reply};
-use crate::request::{Incoming, Request};
+use crate::request::{Incoming, Request, token_of};
 use crate::route::{Found, Route, Table, clean};
 
 /// What the agent's configuration says about its API.
@@ -38,11 +38,13 @@ pub struct ApiOptions {
 /// The API of one agent. Clones are cheap.
 pub struct Api<S> {
     inner: Arc<Inner<S>>,
+    /// Tasks ask: only with a token, whatever policies say, and without compression.
+    of_tasks: bool,
 }
 
 impl<S> Clone for Api<S> {
     fn clone(&self) -> Self {
-        Self { inner: Arc::clone(&self.inner) }
+        Self { inner: Arc::clone(&self.inner), of_tasks: self.of_tasks }
     }
 }
 
@@ -57,7 +59,13 @@ struct Inner<S> {
 impl<S: Guard> Api<S> {
     /// The API over a state.
     pub fn new(table: Table<S>, state: Arc<S>, options: ApiOptions, clock: Clock, entropy: Entropy) -> Self {
-        Self { inner: Arc::new(Inner { table, state, options, clock, entropy }) }
+        Self { inner: Arc::new(Inner { table, state, options, clock, entropy }), of_tasks: false }
+    }
+
+    /// The same as tasks have it on their sockets.
+    #[must_use]
+    pub fn for_tasks(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner), of_tasks: true }
     }
 
     pub(crate) fn clock(&self) -> &Clock {
@@ -70,20 +78,44 @@ impl<S: Guard> Api<S> {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: std::error::Error + Send + Sync,
     {
-        let (step, outgoing) = self.begin(request, remote);
+        let (step, outgoing) = if self.of_tasks { self.begin_for_task(request, remote) } else { self.begin(request, remote) };
         let api = self.clone();
         async move {
             let reply = match step {
                 Step::Done(reply) => *reply,
                 Step::Handler(handling) => handling.end().await.unwrap_or_else(Reply::of_error),
                 Step::Elsewhere(answer) => match answer.await {
+                    Ok(Elsewhere::Answered(response)) if api.of_tasks => return unvaried(*response),
                     Ok(Elsewhere::Answered(response)) => return *response,
                     Ok(Elsewhere::Here(handling)) => handling.end().await.unwrap_or_else(Reply::of_error),
                     Err(error) => Reply::of_error(error),
                 },
             };
-            api.finish(reply, outgoing)
+            let response = api.finish(reply, outgoing);
+            if api.of_tasks { unvaried(response) } else { response }
         }
+    }
+
+    /// Lets a request of a task through if it shows a token that somebody has; then it is answered as any other.
+    fn begin_for_task<B>(&self, mut request: http::Request<B>, remote: IpAddr) -> (Step, Outgoing)
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: std::error::Error + Send + Sync,
+    {
+        let api = Self { inner: Arc::clone(&self.inner), of_tasks: false };
+        request.headers_mut().remove(ACCEPT_ENCODING);
+        let secret = token_of(request.headers()).to_owned();
+        let asked = self.inner.state.ask_about(&secret);
+        let answer = async move {
+            let known = match asked {
+                _ if secret.is_empty() => return Err(ApiError::new(StatusCode::UNAUTHORIZED, "Unauthorized")),
+                Some(asked) => asked.await,
+                None => api.inner.state.identify(&secret),
+            };
+            known.map_err(|error| refused_task(&secret, &error))?;
+            Ok(Elsewhere::Answered(Box::new(api.answer(request, remote).await)))
+        };
+        (Step::Elsewhere(Box::pin(answer)), Outgoing { pretty: false, coding: None, cors: None })
     }
 
     /// Finds out what is asked for, by whom and whether they may, and starts on the answer.
@@ -334,6 +366,25 @@ impl<S: Guard> Api<S> {
         }
         response
     }
+}
+
+/// An answer that does not depend on encodings, because none was offered.
+fn unvaried(mut response: Response<Body>) -> Response<Body> {
+    let vary = response.headers_mut().remove(VARY);
+    let rest = vary.as_ref().and_then(|vary| vary.to_str().ok()).and_then(|vary| vary.strip_prefix("Accept-Encoding, "));
+    if let Some(rest) = rest.and_then(|rest| HeaderValue::from_str(rest).ok()) {
+        response.headers_mut().insert(VARY, rest);
+    }
+    response
+}
+
+/// What a task is told whose token did not help it. Only what looks like a token is one that nobody has.
+fn refused_task(secret: &str, error: &ApiError) -> ApiError {
+    let is_token = secret.split('.').count() == 3 || secret.parse::<drover_base::Id<()>>().is_ok();
+    if is_token && error.status == StatusCode::FORBIDDEN {
+        return ApiError::new(StatusCode::FORBIDDEN, "Forbidden");
+    }
+    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "Server error authenticating request\n")
 }
 
 /// The refusal of a method; a few paths have a status of their own for it.

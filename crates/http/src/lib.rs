@@ -28,6 +28,7 @@ pub mod serve;
 pub mod stream;
 pub mod table;
 pub mod telemetry;
+pub mod tls;
 pub mod view;
 pub mod websocket;
 
@@ -38,5 +39,5 @@ pub use error::ApiError;
 pub use reply::{Body, Meta, Reply};
 pub use request::Request;
 pub use route::{Route, Table};
-pub use serve::{Options, serve, serve_pipe};
+pub use serve::{Options, serve, serve_pipe, serve_task};
 pub use table::table;

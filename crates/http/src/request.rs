@@ -170,15 +170,7 @@ impl Request {
 
     /// The token sent with the request, "" for none.
     pub fn token(&self) -> &str {
-        let header = |name: &str| self.headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-        if let Some(token) = header("x-nomad-token").filter(|token| !token.is_empty()) {
-            return token;
-        }
-        let mut words = header("authorization").unwrap_or("").split_whitespace();
-        match words.next() {
-            Some(scheme) if scheme.eq_ignore_ascii_case("bearer") => words.next().unwrap_or(""),
-            _ => "",
-        }
+        token_of(&self.headers)
     }
 
     /// The whole body, once; empty when there is none or it was taken.
@@ -315,6 +307,19 @@ fn place(bytes: &[u8], line: usize, column: usize) -> String {
         }
     }
     out
+}
+
+/// The token among the headers of a request, "" for none.
+pub(crate) fn token_of(headers: &HeaderMap) -> &str {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    if let Some(token) = header("x-nomad-token").filter(|token| !token.is_empty()) {
+        return token;
+    }
+    let mut words = header("authorization").unwrap_or("").split_whitespace();
+    match words.next() {
+        Some(scheme) if scheme.eq_ignore_ascii_case("bearer") => words.next().unwrap_or(""),
+        _ => "",
+    }
 }
 
 #[cfg(test)]

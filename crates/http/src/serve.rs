@@ -3,12 +3,13 @@
 //! A sender of slow headers and a reader that does not read are both cut off; a stalled body is the request's matter.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use drover_client::TaskConnection;
 use drover_rt::{Clock, TaskScope};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -21,6 +22,7 @@ use crate::dispatch::Api;
 use crate::limit::{Admission, ConnectionLimit};
 use crate::relay::Pipe;
 use crate::reply::Session;
+use crate::tls::Tls;
 
 /// How long a connection may stay without a complete request head, idle ones included.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(120);
@@ -38,15 +40,17 @@ const HEAD_MAX: usize = 64 * 1024;
 const TOO_MANY: &str = "Your IP is issuing too many concurrent connections, please rate limit your calls\n";
 
 /// How to listen.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Connections per client address; 0 is no limit.
     pub connections_per_client: usize,
+    /// TLS, if that is what is spoken.
+    pub tls: Option<Tls>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { connections_per_client: 100 }
+        Self { connections_per_client: 100, tls: None }
     }
 }
 
@@ -72,14 +76,28 @@ pub async fn serve<S: crate::access::Guard>(listener: TcpListener, api: Api<S>, 
             Admission::Open(slot) => {
                 metrics::gauge!("nomad.nomad.agent.http.connections").set(limit.open() as f64);
                 let (api, limit) = (api.clone(), limit.clone());
-                let stop = stop.clone();
+                let (stop, tls) = (stop.clone(), options.tls.clone());
                 let _ = stream.set_nodelay(true);
                 scope.spawn("http connection", async move {
-                    connection(stream, remote, api, stop).await;
+                    match tls {
+                        None => connection(stream, remote, api, stop).await,
+                        Some(tls) => {
+                            let clock = api.clock().clone();
+                            let shaken = tokio::select! {
+                                () = stop.cancelled() => None,
+                                shaken = tls.accept(stream, &clock) => shaken,
+                            };
+                            if let Some(stream) = shaken {
+                                connection(stream, remote, api, stop).await;
+                            }
+                        }
+                    }
                     drop(slot);
                     metrics::gauge!("nomad.nomad.agent.http.connections").set(limit.open() as f64);
                 });
             }
+            // Without a handshake nobody would understand it.
+            Admission::Explain if options.tls.is_some() => drop(stream),
             Admission::Explain => {
                 let clock = api.clock().clone();
                 scope.spawn_until_stop("http refusal", async move { refuse(stream, &clock).await });
@@ -98,6 +116,22 @@ pub async fn serve_pipe<S: crate::access::Guard>(pipe: Pipe, remote: IpAddr, api
         // Whoever does not end it in time has stopped listening.
         _ = clock.timeout(LINGER, rest.drained()) => {}
     }
+}
+
+/// Answers a task until it is over, or this agent stops. Every request needs a token.
+pub async fn serve_task<S: crate::access::Guard>(task: TaskConnection, api: Api<S>, stop: drover_rt::CancellationToken) {
+    let TaskConnection { stream, over, slot } = task;
+    let stop = stop.child_token();
+    let mut served = std::pin::pin!(connection(stream, IpAddr::V4(Ipv4Addr::LOCALHOST), api.for_tasks(), stop.clone()));
+    tokio::select! {
+        biased;
+        () = &mut served => {}
+        () = over.cancelled() => {
+            stop.cancel();
+            served.await;
+        }
+    }
+    drop(slot);
 }
 
 async fn connection<S, IO>(stream: IO, remote: IpAddr, api: Api<S>, stop: drover_rt::CancellationToken)

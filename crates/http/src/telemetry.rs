@@ -1,6 +1,7 @@
-//! Measurements: everything recorded through the `metrics` crate, kept for the last interval of ten seconds and as totals.
+//! Measurements: everything recorded through the `metrics` crate, kept in intervals of ten seconds for a minute and as totals.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +11,8 @@ use metrics::{Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, K
 
 /// How long an interval is.
 pub const INTERVAL_SECONDS: i64 = 10;
+/// How long an interval is kept after it began.
+const RETENTION_SECONDS: i64 = 60;
 /// How long gathered gauges are new.
 const GATHERED_FOR: Duration = Duration::from_secs(1);
 /// Different series that are kept; more are counted under one name.
@@ -71,20 +74,112 @@ struct Interval {
     samples: BTreeMap<Series, Sample>,
 }
 
+impl Interval {
+    /// When it began, as upstream prints it.
+    fn began(&self) -> String {
+        WallTime(self.start.saturating_mul(1_000_000_000)).rfc3339().replace('T', " ").replace('Z', " +0000 UTC")
+    }
+}
+
+/// A series in one word.
+fn named((name, labels): &Series) -> String {
+    let labels: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value:?}")).collect();
+    if labels.is_empty() { name.clone() } else { format!("{name}{{{}}}", labels.join(",")) }
+}
+
+/// What is recorded under one name. Whoever records holds on to it, so that nobody waits for anybody else.
+#[derive(Debug, Default)]
+struct Slot(Mutex<Recorded>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Recorded {
+    /// In the running interval.
+    now: Sample,
+    /// Since the start.
+    count: u64,
+    sum: f64,
+}
+
+impl Slot {
+    fn recorded(&self) -> std::sync::MutexGuard<'_, Recorded> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn record(&self, value: f64) {
+        let mut recorded = self.recorded();
+        recorded.now.add(value);
+        recorded.count += 1;
+        recorded.sum += value;
+    }
+}
+
+/// A value that is set; none until it is.
+#[derive(Debug, Default)]
+struct Level(Mutex<Option<f64>>);
+
+impl Level {
+    fn value(&self) -> std::sync::MutexGuard<'_, Option<f64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 #[derive(Debug, Default)]
 struct Kept {
     now: i64,
-    current: Interval,
-    last: Option<Interval>,
-    gauges: BTreeMap<Series, f64>,
+    /// When the running interval began.
+    start: i64,
+    /// Intervals that are over, oldest first.
+    ended: VecDeque<Interval>,
+    counters: HashMap<Key, Arc<Slot>>,
+    histograms: HashMap<Key, Arc<Slot>>,
+    gauges: HashMap<Key, Arc<Level>>,
     /// Gauges that are gathered as a whole: what is not told any more is gone.
     gathered: BTreeMap<Series, f64>,
     /// When that was begun last.
     gathered_at: Option<Monotonic>,
     /// What was measured last; all of it is replaced at once.
     measured: BTreeMap<Series, f64>,
-    totals: BTreeMap<Series, f64>,
-    sums: BTreeMap<Series, (u64, f64)>,
+}
+
+/// What is kept under a name; one for all names that are too many.
+fn slot<T: Default>(map: &mut HashMap<Key, Arc<T>>, key: &Key) -> Arc<T> {
+    if let Some(slot) = map.get(key) {
+        return Arc::clone(slot);
+    }
+    let key = if map.len() < SERIES_MAX { key.clone() } else { Key::from_static_name("drover.telemetry.overflow") };
+    Arc::clone(map.entry(key).or_default())
+}
+
+fn series(key: &Key) -> Series {
+    let labels = key.labels().map(|label| (label.key().to_owned(), label.value().to_owned()));
+    (key.name().to_owned(), labels.collect())
+}
+
+impl Kept {
+    /// The running interval; `end` begins the next one.
+    fn running(&self, end: bool) -> Interval {
+        let samples = |map: &HashMap<Key, Arc<Slot>>| {
+            let of = |slot: &Slot| {
+                let mut recorded = slot.recorded();
+                if end { std::mem::take(&mut recorded.now) } else { recorded.now }
+            };
+            map.iter().map(|(key, slot)| (key, of(slot))).filter(|(_, now)| now.count > 0).map(|(key, now)| (series(key), now)).collect()
+        };
+        Interval { start: self.start, counters: samples(&self.counters), samples: samples(&self.histograms) }
+    }
+
+    /// Everything since the start.
+    fn since_start(map: &HashMap<Key, Arc<Slot>>) -> BTreeMap<Series, Recorded> {
+        map.iter().map(|(key, slot)| (series(key), *slot.recorded())).collect()
+    }
+
+    /// Every value as it is at the moment.
+    fn levels(&self) -> Vec<(Series, f64)> {
+        let set: BTreeMap<Series, f64> =
+            self.gauges.iter().filter_map(|(key, level)| level.value().map(|value| (series(key), value))).collect();
+        let more = self.measured.iter().chain(&self.gathered).map(|(series, value)| (series.clone(), *value));
+        set.into_iter().chain(more).collect()
+    }
 }
 
 /// The measurements of an agent. Clones share them.
@@ -114,12 +209,16 @@ impl Telemetry {
         let mut kept = self.kept();
         let start = now.seconds() - now.seconds().rem_euclid(INTERVAL_SECONDS);
         kept.now = now.seconds();
-        if kept.current.start == 0 {
-            kept.current.start = start;
+        if kept.start == 0 {
+            kept.start = start;
         }
-        if start > kept.current.start {
-            let ended = std::mem::replace(&mut kept.current, Interval { start, ..Interval::default() });
-            kept.last = Some(ended);
+        if start > kept.start {
+            let ended = kept.running(true);
+            kept.ended.push_back(ended);
+            kept.start = start;
+        }
+        while kept.ended.front().is_some_and(|interval| interval.start <= start - RETENTION_SECONDS) {
+            kept.ended.pop_front();
         }
     }
 
@@ -142,7 +241,7 @@ impl Telemetry {
     /// The last whole interval, or the running one before the first has ended.
     pub fn summary(&self) -> api::MetricsSummary {
         let kept = self.kept();
-        let interval = kept.last.as_ref().unwrap_or(&kept.current);
+        let interval = kept.ended.back().cloned().unwrap_or_else(|| kept.running(false));
         let values = |map: &BTreeMap<Series, Sample>| {
             let shown = map.iter().map(|((name, labels), sample)| api::SampledValue {
                 name: name.clone(),
@@ -157,21 +256,42 @@ impl Telemetry {
             });
             Some(shown.collect())
         };
-        let gauges = kept.gauges.iter().chain(&kept.measured).chain(&kept.gathered).map(|((name, labels), value)| api::GaugeValue {
-            name: name.clone(),
-            value: *value,
-            labels: Some(labels.iter().cloned().collect()),
+        let gauges = kept.levels().into_iter().map(|((name, labels), value)| api::GaugeValue {
+            name,
+            value,
+            labels: Some(labels.into_iter().collect()),
         });
-        let text = WallTime(interval.start.saturating_mul(1_000_000_000)).rfc3339();
-        let timestamp = text.replace('T', " ").replace('Z', " +0000 UTC");
         api::MetricsSummary {
-            timestamp,
+            timestamp: interval.began(),
             gauges: Some(gauges.collect()),
             precision_gauges: Some(Vec::new()),
             points: Some(Vec::new()),
             counters: values(&interval.counters),
             samples: values(&interval.samples),
         }
+    }
+
+    /// The intervals of the last minute, a line for each value, for people who look at an agent that answers nobody.
+    pub fn dump(&self) -> String {
+        let kept = self.kept();
+        let mut out = String::new();
+        for interval in kept.ended.iter().chain([&kept.running(false)]) {
+            let began = interval.began();
+            for (kind, values) in [("counter", &interval.counters), ("sample", &interval.samples)] {
+                for (series, sample) in values {
+                    let Sample { count, sum, min, max, .. } = sample;
+                    let (name, mean) = (named(series), sample.mean());
+                    // Writing to a string cannot fail.
+                    let _ =
+                        writeln!(out, "[{began}] {kind} {name}: count {count}, sum {sum:.3}, min {min:.3}, mean {mean:.3}, max {max:.3}");
+                }
+            }
+        }
+        let now = WallTime(kept.now.saturating_mul(1_000_000_000)).rfc3339();
+        for (series, value) in kept.levels() {
+            let _ = writeln!(out, "[{now}] gauge {}: {value:.3}", named(&series));
+        }
+        out
     }
 
     /// Everything since the start, in the text form that Prometheus reads.
@@ -192,66 +312,33 @@ impl Telemetry {
             let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
             out.push_str(&format!("{name}{suffix}{labels} {value}\n"));
         };
-        for (series, value) in &kept.totals {
-            write("counter", series, "", value.to_string());
+        for (series, recorded) in Kept::since_start(&kept.counters) {
+            write("counter", &series, "", recorded.sum.to_string());
         }
-        for (series, value) in kept.gauges.iter().chain(&kept.measured).chain(&kept.gathered) {
-            write("gauge", series, "", value.to_string());
+        for (series, value) in kept.levels() {
+            write("gauge", &series, "", value.to_string());
         }
-        for (series, (count, sum)) in &kept.sums {
-            write("summary", series, "_sum", sum.to_string());
-            write("summary", series, "_count", count.to_string());
+        for (series, Recorded { count, sum, .. }) in Kept::since_start(&kept.histograms) {
+            write("summary", &series, "_sum", sum.to_string());
+            write("summary", &series, "_count", count.to_string());
         }
         out
     }
-
-    fn series(key: &Key) -> Series {
-        let labels = key.labels().map(|label| (label.key().to_owned(), label.value().to_owned()));
-        (key.name().to_owned(), labels.collect())
-    }
-
-    fn handle(&self, key: &Key) -> Arc<One> {
-        Arc::new(One { telemetry: self.clone(), series: Self::series(key) })
-    }
 }
 
-/// One series.
-struct One {
-    telemetry: Telemetry,
-    series: Series,
-}
-
-impl One {
-    /// The series, or the one that takes in what is too much.
-    fn bounded<T>(&self, map: &BTreeMap<Series, T>) -> Series {
-        if map.len() < SERIES_MAX || map.contains_key(&self.series) {
-            self.series.clone()
-        } else {
-            ("drover.telemetry.overflow".to_owned(), Vec::new())
-        }
-    }
-}
-
-impl CounterFn for One {
+impl CounterFn for Slot {
     fn increment(&self, value: u64) {
-        let mut kept = self.telemetry.kept();
-        let series = self.bounded(&kept.totals);
-        kept.current.counters.entry(series.clone()).or_default().add(value as f64);
-        *kept.totals.entry(series).or_default() += value as f64;
+        self.record(value as f64);
     }
 
     fn absolute(&self, value: u64) {
-        let mut kept = self.telemetry.kept();
-        let series = self.bounded(&kept.totals);
-        kept.totals.insert(series, value as f64);
+        self.recorded().sum = value as f64;
     }
 }
 
-impl GaugeFn for One {
+impl GaugeFn for Level {
     fn increment(&self, value: f64) {
-        let mut kept = self.telemetry.kept();
-        let series = self.bounded(&kept.gauges);
-        *kept.gauges.entry(series).or_default() += value;
+        *self.value().get_or_insert(0.0) += value;
     }
 
     fn decrement(&self, value: f64) {
@@ -259,20 +346,13 @@ impl GaugeFn for One {
     }
 
     fn set(&self, value: f64) {
-        let mut kept = self.telemetry.kept();
-        let series = self.bounded(&kept.gauges);
-        kept.gauges.insert(series, value);
+        *self.value() = Some(value);
     }
 }
 
-impl HistogramFn for One {
+impl HistogramFn for Slot {
     fn record(&self, value: f64) {
-        let mut kept = self.telemetry.kept();
-        let series = self.bounded(&kept.sums);
-        kept.current.samples.entry(series.clone()).or_default().add(value);
-        let (count, sum) = kept.sums.entry(series).or_default();
-        *count += 1;
-        *sum += value;
+        Self::record(self, value);
     }
 }
 
@@ -282,15 +362,15 @@ impl Recorder for Telemetry {
     fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
-        Counter::from_arc(self.handle(key))
+        Counter::from_arc(slot(&mut self.kept().counters, key))
     }
 
     fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
-        Gauge::from_arc(self.handle(key))
+        Gauge::from_arc(slot(&mut self.kept().gauges, key))
     }
 
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
-        Histogram::from_arc(self.handle(key))
+        Histogram::from_arc(slot(&mut self.kept().histograms, key))
     }
 }
 
@@ -333,5 +413,25 @@ mod tests {
         assert!(telemetry.summary().counters.unwrap().is_empty());
         let text = telemetry.prometheus();
         assert!(text.contains("# TYPE a_count counter\na_count{kind=\"x\"} 6\n") && text.contains("a_time_count 2\n"), "{text}");
+    }
+
+    #[proves("EVT-018")]
+    #[test]
+    fn intervals_of_ten_seconds_are_kept_for_a_minute() {
+        let telemetry = Telemetry::default();
+        for second in 100..=205_i64 {
+            telemetry.tick(WallTime(second * 1_000_000_000));
+            metrics::with_local_recorder(&telemetry, || metrics::counter!("a.second", "kind" => "x").increment(1));
+        }
+        let summary = telemetry.summary();
+        let shown = &summary.counters.unwrap()[0];
+        assert_eq!((summary.timestamp.as_str(), shown.count, shown.rate), ("1970-01-01 00:03:10 +0000 UTC", 10, 1.0), "the last whole one");
+        let line = |start: i64, count: i64| {
+            let began = WallTime(start * 1_000_000_000).rfc3339().replace('T', " ").replace('Z', " +0000 UTC");
+            format!("[{began}] counter a.second{{kind=\"x\"}}: count {count}, sum {count}.000, min 1.000, mean 1.000, max 1.000\n")
+        };
+        let kept: String =
+            [(150, 10), (160, 10), (170, 10), (180, 10), (190, 10), (200, 6)].map(|(start, count)| line(start, count)).concat();
+        assert_eq!(telemetry.dump(), kept);
     }
 }

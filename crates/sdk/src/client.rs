@@ -1,6 +1,6 @@
 //! A client of one agent: requests, their answers, and bodies as they come.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,6 +18,9 @@ use crate::query::{Answer, Meta, Query, parameter};
 
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The port of HTTPS where an address gives none.
+const HTTPS_PORT: u16 = 443;
 
 /// A client of one agent. Clones share connections.
 #[derive(Clone, Debug)]
@@ -58,7 +61,8 @@ impl Client {
                 .map_err(|error| SdkError::Settings(format!("failed to read certificates in {path}: {error}")))?;
             trusted.extend(parsed);
         }
-        if !trusted.is_empty() {
+        // The machine's own authorities take a moment to read, and a small machine may have none: only https asks for them.
+        if !trusted.is_empty() || !base.starts_with("https://") {
             builder = builder.tls_certs_only(trusted);
         }
         match (config.client_cert.is_empty(), config.client_key.is_empty()) {
@@ -76,12 +80,26 @@ impl Client {
         }
         if !config.tls_server_name.is_empty()
             && let Some(host) = base.strip_prefix("https://")
-            && let Ok(address) = host.parse::<SocketAddr>()
         {
-            builder = builder.resolve(&config.tls_server_name, address);
-            base = format!("https://{}:{}", config.tls_server_name, address.port());
+            // The name is what the certificate is held to; the connection goes where the address says.
+            let (host, port) = match host.rsplit_once(':') {
+                Some((name, port)) if !port.ends_with(']') => (name, port.parse().unwrap_or(HTTPS_PORT)),
+                _ => (host, HTTPS_PORT),
+            };
+            let failed = |error| SdkError::Settings(format!("failed to look up {host}: {error}"));
+            let addresses: Vec<SocketAddr> = (host.trim_matches(['[', ']']), port).to_socket_addrs().map_err(failed)?.collect();
+            builder = builder.resolve_to_addrs(&config.tls_server_name, &addresses);
+            base = format!("https://{}:{port}", config.tls_server_name);
         }
-        let http = builder.build().map_err(|error| SdkError::Settings(format!("failed to set up HTTP: {error}")))?;
+        let http = builder.build().map_err(|error| {
+            let mut why = error.to_string();
+            if let Some(cause) = std::error::Error::source(&error) {
+                why = format!("{why}: {cause}");
+            }
+            let hint =
+                "hint: install the certificates of public authorities (ca-certificates), or name the agent's with -ca-cert or NOMAD_CACERT";
+            SdkError::Settings(format!("failed to set up HTTPS: {why}\n{hint}"))
+        })?;
         Ok(Self { http, base, shown_base, config })
     }
 
@@ -345,5 +363,25 @@ mod tests {
         let client = Client::new(Config { address: "ftp://x".to_owned(), ..Config::default() }).unwrap();
         let error = client.get::<()>("/v1/jobs", &Query::new()).await.unwrap_err().to_string();
         assert_eq!(error, "Get \"ftp://x/v1/jobs\": unsupported protocol scheme \"ftp\"");
+    }
+
+    #[tokio::test]
+    async fn only_https_needs_certificates_of_authorities() {
+        // In a process of its own: the variables that say where the machine's authorities are hold for all of one.
+        let program = std::env::current_exe().unwrap();
+        if std::env::var_os("DROVER_WITHOUT_AUTHORITIES").is_none() {
+            let status = std::process::Command::new(program)
+                .args(["--exact", "client::tests::only_https_needs_certificates_of_authorities"])
+                .env("DROVER_WITHOUT_AUTHORITIES", "1")
+                .env("SSL_CERT_FILE", "/nowhere")
+                .env("SSL_CERT_DIR", "/nowhere")
+                .status()
+                .unwrap();
+            assert!(status.success());
+            return;
+        }
+        assert!(Client::new(Config { address: "http://127.0.0.1:4646".to_owned(), ..Config::default() }).is_ok());
+        let error = Client::new(Config { address: "https://127.0.0.1:4646".to_owned(), ..Config::default() }).err().unwrap().to_string();
+        assert!(error.starts_with("failed to set up HTTPS: ") && error.contains("\nhint: ") && error.contains("-ca-cert"), "{error}");
     }
 }

@@ -17,8 +17,8 @@ const LOCAL: &[&str] =
 
 /// Records of the command line that an agent with a script can bring about, by number.
 const SCRIPTED: &[&str] = &[
-    "013", "015", "023", "034", "043", "076", "077", "095", "096", "097", "099", "100", "157", "158", "170", "201", "273", "326", "327",
-    "397", "483",
+    "013", "015", "023", "034", "043", "076", "077", "095", "096", "097", "099", "100", "121", "157", "158", "170", "201", "273", "326",
+    "327", "397", "483",
 ];
 
 /// Records of the command line about templates, drains, pools and settings, by number.
@@ -158,12 +158,12 @@ pub(crate) fn clients(records: &Path, target: &Path) -> Result<()> {
     answers(&records.join("http"), vendor_operators::OPERATORS, &target.join("http-operators.jsonl"))?;
     answers(&records.join("http"), vendor_replay::FLOWS, &target.join("http-flows.jsonl"))?;
     answers(&records.join("http"), vendor_replay::LIVE, &target.join("http-live.jsonl"))?;
-    for name in ["chronicle", "chronicle-acl", "chronicle-drain", "chronicle-fleet", "chronicle-server"] {
+    for name in ["chronicle", "chronicle-acl", "chronicle-debug", "chronicle-drain", "chronicle-fleet", "chronicle-server"] {
         let story = target.join(format!("../{name}.txt"));
         let story = fs::read_to_string(&story).with_context(|| format!("read {}", story.display()))?;
         whole(&records.join("http"), &vendor_replay::of_story(&story), &target.join(format!("http-{name}.jsonl")))?;
     }
-    for name in ["commands", "commands-acl", "commands-server"] {
+    for name in ["commands", "commands-acl", "commands-fleet", "commands-server"] {
         let story = target.join(format!("../{name}.txt"));
         let story = fs::read_to_string(&story).with_context(|| format!("read {}", story.display()))?;
         command_line(&records.join("cli"), &vendor_replay::of_commands(&story), &target.join(format!("cli-{name}.jsonl")))?;
@@ -185,7 +185,19 @@ pub(crate) fn clients(records: &Path, target: &Path) -> Result<()> {
     command_line(&records.join("cli"), vendor_operators::COMMANDS_FLOWS, &target.join("cli-flows.jsonl"))?;
     command_line(&records.join("cli"), LOCAL, &target.join("cli-local.jsonl"))?;
     command_line(&records.join("cli"), SCRIPTED, &target.join("cli-scripted.jsonl"))?;
-    command_line(&records.join("cli"), LEADER, &target.join("cli-leader.jsonl"))
+    command_line(&records.join("cli"), LEADER, &target.join("cli-leader.jsonl"))?;
+    names(records, &target.join("records.txt"))
+}
+
+/// The names of all records of requests and command lines, packed or not.
+fn names(records: &Path, target: &Path) -> Result<()> {
+    let mut out: Vec<String> = files(&records.join("cli"))?.iter().map(|path| format!("cli/{}", stem(path))).collect();
+    for area in files(&records.join("http"))?.iter().filter(|path| path.is_dir()) {
+        let requests = files(area)?.into_iter().filter(|path| path.extension().is_some_and(|end| end == "json"));
+        out.extend(requests.map(|path| format!("http/{}/{}", stem(area), stem(&path))));
+    }
+    out.sort();
+    fs::write(target, out.join("\n") + "\n").with_context(|| format!("write {}", target.display()))
 }
 
 fn write(path: &Path, lines: &[Value]) -> Result<()> {

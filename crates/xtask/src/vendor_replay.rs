@@ -195,6 +195,8 @@ pub(crate) const COMMANDS_FERRY: &[&str] = &[
 
 /// Requests about tasks that run, answered by an agent with a client.
 pub(crate) const LIVE: &[&str] = &[
+    "allocations/GET-allocation-alloc-id-restarted-by-user",
+    "allocations/GET-allocation-alloc-id-signaled",
     "client/GET-client-allocation-alloc-id-checks-none",
     "client/GET-client-allocation-alloc-id-exec-bad-tty",
     "client/GET-client-allocation-alloc-id-exec-command-not-found",
@@ -205,6 +207,7 @@ pub(crate) const LIVE: &[&str] = &[
     "client/GET-client-allocation-alloc-id-exec-mock-not-an-upgrade",
     "client/GET-client-allocation-alloc-id-exec-no-command",
     "client/GET-client-allocation-alloc-id-exec-not-an-upgrade",
+    "client/GET-client-allocation-alloc-id-exec-shell-tty-resize",
     "client/GET-client-allocation-alloc-id-exec-stdin-left-open",
     "client/GET-client-allocation-alloc-id-exec-stdin-then-close",
     "client/GET-client-allocation-alloc-id-exec-stdout-stderr-exit-0",
@@ -323,14 +326,16 @@ pub(crate) const COMMANDS_FOLLOWED: &[&str] =
 
 /// The numbers of the command lines that a story names, each once.
 pub(crate) fn of_commands(story: &str) -> Vec<&str> {
-    let steps = story.lines().filter_map(|line| line.split_once(' ')).filter(|(step, _)| matches!(*step, "whole" | "lines" | "steady"));
+    let steps =
+        story.lines().filter_map(|line| line.split_once(' ')).filter(|(step, _)| matches!(*step, "whole" | "lines" | "steady" | "soon"));
     let numbers: std::collections::BTreeSet<&str> = steps.filter_map(|(_, rest)| rest.split(' ').next()).collect();
     numbers.into_iter().collect()
 }
 
 /// The records that a story names, each once, in the order of their names.
 pub(crate) fn of_story(story: &str) -> Vec<&str> {
-    let steps = story.lines().filter_map(|line| line.split_once(' ').filter(|(step, _)| matches!(*step, "ask" | "form" | "follow")));
+    let steps =
+        story.lines().filter_map(|line| line.split_once(' ').filter(|(step, _)| matches!(*step, "ask" | "form" | "follow" | "socket")));
     let names: std::collections::BTreeSet<&str> = steps.filter_map(|(_, rest)| rest.split(' ').next()).collect();
     names.into_iter().collect()
 }

@@ -229,7 +229,7 @@ fn header(context: &Context, node: &Node, stats: Option<&HostStats>) -> String {
                 ..0 => "force drain".to_owned(),
                 _ => {
                     let until = parse_time(strategy.force_deadline.as_deref());
-                    until.map_or("unknown deadline".to_owned(), |until| format!("{} remaining", duration(seconds_left(context, until))))
+                    until.map_or("unknown deadline".to_owned(), |until| format!("{} deadline", context.zone.time(until)))
                 }
             };
             let system = if strategy.ignore_system_jobs { "; ignoring system jobs" } else { "" };
@@ -258,11 +258,6 @@ fn header(context: &Context, node: &Node, stats: Option<&HostStats>) -> String {
         rows.push((if context.flags.on("short") { "Drivers" } else { "Driver Status" }, drivers(node)));
     }
     pairs(&rows)
-}
-
-fn seconds_left(context: &Context, until: drover_base::WallTime) -> i64 {
-    let left = i64::try_from(until.since(context.clock.now()).as_secs()).unwrap_or(0);
-    left.saturating_mul(1_000_000_000)
 }
 
 fn details(context: &Context, node: &Node) {

@@ -190,6 +190,27 @@ fn deployment(status: &str, description: &str) -> Value {
 }
 
 #[tokio::test]
+async fn allocations_that_a_prefix_does_not_tell_apart_are_listed_as_recorded() {
+    let found = |id: &str, group: &str, desired: &str| {
+        json!({"ID": id, "NodeID": NODE, "TaskGroup": group, "JobVersion": 0, "DesiredStatus": desired, "ClientStatus": "complete",
+            "CreateIndex": 12, "CreateTime": NANOSECONDS, "ModifyTime": NANOSECONDS})
+    };
+    let both = ["75111111-1111-1111-1111-111111111111", "75222222-1111-1111-1111-111111111111"];
+    let agent = Agent::start(vec![("GET /v1/allocations", json!([found(both[0], "g", "stop"), found(both[1], "cut", "run")]))]).await;
+    let record = record("121");
+    let ran = agent.run("alloc status 75", "").await;
+    assert_eq!((i64::from(ran.code), ran.error.as_str()), (record["exit"].as_i64().unwrap(), ""));
+    let words = |line: &str| line.replace(" ago", "-ago").split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let (recorded, told) = (record["stdout"].as_str().unwrap().trim_end().to_owned(), ran.out.trim_end().to_owned());
+    assert_eq!(recorded.lines().count(), told.lines().count(), "{told}");
+    for (recorded, told) in recorded.lines().zip(told.lines()) {
+        let same = |(recorded, told): (&String, &String)| recorded.starts_with('<') || recorded == told;
+        let (recorded, told) = (words(recorded), words(told));
+        assert!(recorded.len() == told.len() && recorded.iter().zip(&told).all(same), "{told:?}, recorded {recorded:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_run_shows_each_step_as_recorded() {
     let eval = |status: &str, deployment: &str| json!({"ID": EVAL, "JobID": "ferry", "Status": status, "DeploymentID": deployment, "CreateIndex": 10});
     let (eval_path, deployment_path) = (format!("GET /v1/evaluation/{EVAL}"), format!("GET /v1/deployment/{DEPLOYMENT}"));

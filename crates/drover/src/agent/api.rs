@@ -1,5 +1,6 @@
 //! The HTTP API of this agent: its facts, its log, its measurements, and the listener.
 
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
@@ -10,12 +11,14 @@ use drover_http::dispatch::{Api, ApiOptions};
 use drover_http::logs::{Heard, Level, Line, LogSource};
 use drover_http::relay::{Pipe, Upstream};
 use drover_http::telemetry::Telemetry;
+use drover_http::tls::Tls;
 use drover_rt::telemetry::LogHub;
 use drover_rt::{Clock, Entropy, TaskScope};
 use drover_server::Server;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::broadcast::error::RecvError;
 
 use super::Settings;
@@ -34,11 +37,12 @@ pub(super) struct Parts<'a> {
     pub(super) http_address: &'a str,
     pub(super) server_id: Option<NodeId>,
     pub(super) reload: &'a Arc<tokio::sync::Notify>,
+    pub(super) tls: Option<Tls>,
 }
 
 /// Starts answering in `scope`.
 pub(super) fn serve(listener: TcpListener, parts: Parts<'_>, scope: TaskScope) {
-    let Parts { settings, server, client, upstream, mut relayed, logs, clock, entropy, http_address, server_id, reload } = parts;
+    let Parts { settings, server, client, upstream, mut relayed, logs, clock, entropy, http_address, server_id, reload, tls } = parts;
     let telemetry = Telemetry::default();
     telemetry.install();
     let agent = Agent {
@@ -62,8 +66,21 @@ pub(super) fn serve(listener: TcpListener, parts: Parts<'_>, scope: TaskScope) {
             answering.spawn("request of another agent", drover_http::serve_pipe(pipe, IpAddr::V4(Ipv4Addr::LOCALHOST), api, stop));
         }
     });
+    if let Some(mut tasks) = client.and_then(ClientHandle::task_connections) {
+        let (asked, answering) = (api.clone(), scope.clone());
+        scope.spawn_until_stop("requests of tasks", async move {
+            while let Some(task) = tasks.recv().await {
+                let (api, stop) = (asked.clone(), answering.stop_token());
+                answering.spawn("request of a task", drover_http::serve_task(task, api, stop));
+            }
+        });
+    }
     let listening = scope.clone();
-    scope.spawn("http api", drover_http::serve(listener, api, drover_http::Options { connections_per_client: limit }, listening));
+    scope.spawn("http api", drover_http::serve(listener, api, drover_http::Options { connections_per_client: limit, tls }, listening));
+    match signal(SignalKind::user_defined1()) {
+        Ok(asked) => scope.spawn_until_stop("telemetry on SIGUSR1", tell_when_asked(asked, telemetry.clone())),
+        Err(error) => tracing::warn!(%error, "SIGUSR1 will not print the measurements"),
+    }
     let ticking = clock.clone();
     telemetry.tick(clock.now());
     scope.spawn_until_stop("telemetry intervals", async move {
@@ -72,6 +89,15 @@ pub(super) fn serve(listener: TcpListener, parts: Parts<'_>, scope: TaskScope) {
             telemetry.tick(ticking.now());
         }
     });
+}
+
+/// Prints the measurements of the last minute to standard error, as the log is, whenever SIGUSR1 comes.
+async fn tell_when_asked(mut asked: Signal, telemetry: Telemetry) {
+    while asked.recv().await.is_some() {
+        if let Err(error) = std::io::stderr().write_all(telemetry.dump().as_bytes()) {
+            tracing::warn!(%error, "the measurements could not be printed to standard error");
+        }
+    }
 }
 
 fn response_headers(settings: &Settings) -> Vec<(http::HeaderName, http::HeaderValue)> {

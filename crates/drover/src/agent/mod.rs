@@ -10,6 +10,7 @@ mod server_id;
 mod service;
 mod settings;
 mod startup;
+mod tls;
 
 use std::process::ExitCode;
 

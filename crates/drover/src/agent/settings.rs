@@ -274,10 +274,25 @@ mod tests {
 
     #[test]
     fn what_would_promise_safety_is_refused() {
-        for (file, key) in [("tls { http = true }", "tls.http"), ("server { encrypt = \"MTIzNDU2Nzg5MDEyMzQ1Ng==\" }", "server.encrypt")] {
+        for (file, key) in [("tls { rpc = true }", "tls.rpc"), ("server { encrypt = \"MTIzNDU2Nzg5MDEyMzQ1Ng==\" }", "server.encrypt")] {
             let refusal = with(file, &["-dev"]).unwrap_err().to_string();
             assert!(refusal.contains(key) && refusal.contains("does not start"), "{refusal}");
         }
+    }
+
+    #[test]
+    fn tls_is_asked_for_as_a_whole() {
+        let files = "cert_file = \"a\"\nkey_file = \"b\"\n";
+        for (file, said) in [
+            ("tls { http = true }".to_owned(), "tls.cert_file"),
+            ("tls {\nhttp = true\ncert_file = \"a\"\n}".to_owned(), "tls.key_file"),
+            (format!("tls {{\nhttp = true\nverify_https_client = true\n{files}}}"), "tls.ca_file"),
+            (format!("tls {{\nhttp = true\ntls_min_version = \"ssl3\"\n{files}}}"), "tls12"),
+        ] {
+            let refusal = with(&file, &["-dev"]).unwrap_err().to_string();
+            assert!(refusal.contains(said), "{file}: {refusal}");
+        }
+        assert!(with(&format!("tls {{\nhttp = true\n{files}}}"), &["-dev"]).unwrap().config.tls.http);
     }
 
     #[test]

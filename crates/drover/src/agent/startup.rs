@@ -10,6 +10,7 @@ use drover_client::client::Runtime;
 use drover_client::template::{GoTemplates, interfaces};
 use drover_client::{Client, ClientConfig, ClientHandle, ServerLink};
 use drover_http::relay::{Pipe, Upstream};
+use drover_http::tls::Tls;
 use drover_lang::config::{AgentConfig, Partial, PluginConfig};
 use drover_lang::sockaddr::one_address;
 use drover_model::admission::{DefaultIdentity, Peers};
@@ -36,7 +37,18 @@ const CALLER_TTL: Duration = Duration::from_secs(30);
 /// Scheduler workers at most.
 const WORKERS_MAX: usize = 64;
 /// The keys that change while the agent runs.
-const RELOADABLE: [&str; 4] = ["log_level", "server.num_schedulers", "server.raft_snapshot_threshold", "server.raft_trailing_logs"];
+const RELOADABLE: [&str; 10] = [
+    "log_level",
+    "server.num_schedulers",
+    "server.raft_snapshot_threshold",
+    "server.raft_trailing_logs",
+    "tls.ca_file",
+    "tls.cert_file",
+    "tls.key_file",
+    "tls.tls_cipher_suites",
+    "tls.tls_min_version",
+    "tls.verify_https_client",
+];
 
 /// Runs the agent until a signal, or until its storage fails.
 ///
@@ -56,6 +68,7 @@ pub(super) async fn run(settings: Settings, logs: LogHub) -> anyhow::Result<()> 
             Some(DataDirLock::take(&data_dir)?)
         }
     };
+    let tls = super::tls::start(&settings.config)?;
     let listener = listen("http", SocketAddr::new(settings.http_bind, settings.http_port)).await?;
     let http_address = advertised(&settings.config.advertise.http, listener.local_addr()?);
 
@@ -111,6 +124,7 @@ pub(super) async fn run(settings: Settings, logs: LogHub) -> anyhow::Result<()> 
             http_address: &http_address,
             server_id,
             reload: &reload,
+            tls: tls.clone(),
         },
         http_scope.clone(),
     );
@@ -118,7 +132,7 @@ pub(super) async fn run(settings: Settings, logs: LogHub) -> anyhow::Result<()> 
     announce(&settings, &http_address);
     service::ready();
 
-    let failure = wait_for_end([interrupt, terminate, hangup], server.as_ref(), &settings, &logs, &reload).await;
+    let failure = wait_for_end([interrupt, terminate, hangup], server.as_ref(), &settings, (&logs, tls.as_ref()), &reload).await;
     tracing::info!("stopping");
     service::stopping();
     http_scope.stop();
@@ -243,6 +257,8 @@ fn server_config(settings: &Settings, data_dir: &Path) -> Config {
     let told = &settings.config.server;
     let mut config = Config::new(storage);
     config.region.clone_from(&settings.config.region);
+    let authoritative = if told.authoritative_region.is_empty() { &settings.config.region } else { &told.authoritative_region };
+    config.authoritative_region.clone_from(authoritative);
     config.name.clone_from(&settings.config.name);
     config.rpc_address = advertised(&settings.config.advertise.rpc, SocketAddr::new(settings.rpc_bind, settings.rpc_port));
     (config.snapshot_every, config.trailing_logs) = log_limits(settings, (config.snapshot_every, config.trailing_logs));
@@ -353,6 +369,7 @@ async fn client_config(settings: &Settings, data_dir: &Path, http_address: &str)
         node_pool: if told.node_pool.is_empty() { "default".to_owned() } else { told.node_pool.clone() },
         node_max_allocs: number(told.node_max_allocs).unwrap_or(0),
         http_addr: http_address.to_owned(),
+        tls_enabled: settings.config.tls.http,
         state_dir: or(&told.state_dir, data_dir.join("client")),
         alloc_dir: or(&told.alloc_dir, data_dir.join("alloc")),
         run_dir: run_dir(settings.dev, data_dir),
@@ -498,15 +515,15 @@ async fn wait_for_end(
     [mut interrupt, mut terminate, mut hangup]: [Signal; 3],
     server: Option<&Server>,
     settings: &Settings,
-    logs: &LogHub,
+    (logs, tls): (&LogHub, Option<&Tls>),
     reload: &tokio::sync::Notify,
 ) -> Option<String> {
     loop {
         tokio::select! {
             _ = interrupt.recv() => return None,
             _ = terminate.recv() => return None,
-            _ = hangup.recv() => reload_configuration(settings, logs, server),
-            () = reload.notified() => reload_configuration(settings, logs, server),
+            _ = hangup.recv() => reload_configuration(settings, logs, tls, server),
+            () = reload.notified() => reload_configuration(settings, logs, tls, server),
             reason = failed(server) => {
                 tracing::error!(reason, "raft has stopped");
                 return Some(reason);
@@ -524,13 +541,13 @@ async fn failed(server: Option<&Server>) -> String {
 }
 
 /// Reads the files again and takes over what can change while the agent runs. A file that cannot be read changes nothing.
-fn reload_configuration(settings: &Settings, logs: &LogHub, server: Option<&Server>) {
+fn reload_configuration(settings: &Settings, logs: &LogHub, tls: Option<&Tls>, server: Option<&Server>) {
     service::reloading();
-    take_over(settings, logs, server);
+    take_over(settings, logs, tls, server);
     service::ready();
 }
 
-fn take_over(settings: &Settings, logs: &LogHub, server: Option<&Server>) {
+fn take_over(settings: &Settings, logs: &LogHub, tls: Option<&Tls>, server: Option<&Server>) {
     let again = match super::settings::load(&settings.args) {
         Ok(again) => again,
         Err(refusal) => {
@@ -539,6 +556,7 @@ fn take_over(settings: &Settings, logs: &LogHub, server: Option<&Server>) {
         }
     };
     logs.set_level(&again.config.log_level);
+    super::tls::reload(tls, &again.config);
     if let Some(server) = server {
         let defaults = Config::new(Storage::Memory);
         server.set_workers(workers(&again, defaults.workers));

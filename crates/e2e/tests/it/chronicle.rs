@@ -5,7 +5,7 @@
 //! `form NAME` compares only the form of the answer's entries, because the recording's past is longer than the story's,
 //! `do METHOD PATH BODY` sends a request that was not recorded (`as TOKEN` says by whom), `until PATH POINTER VALUE` waits. Ids are learned from answers
 //! and sent back where the record sends them back (`FROM=>TO` after the name puts another in, `!.PLACE` leaves a place apart that
-//! tells how much time has passed); `running`, `bind` and the like learn one by itself. A read that does not agree yet is asked again: what it waits for happens.
+//! tells how much time has passed); `identity` learns a task's token and `socket NAME` asks on the task's socket (`form` after the name compares the form); `running`, `bind` and the like learn one by itself. A read that does not agree yet is asked again: what it waits for happens.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -94,6 +94,7 @@ impl Known {
     }
 }
 
+/// Sends a request, over the socket of a task if one is named.
 fn replied(address: SocketAddr, asked: &Value, known: &Known) -> http::Reply {
     let text = |value: &Value| {
         let text = LONG.iter().fold(value.to_string(), |text, (short, unit, times, end)| text.replace(short, &(unit.repeat(*times) + end)));
@@ -117,13 +118,28 @@ fn replied(address: SocketAddr, asked: &Value, known: &Known) -> http::Reply {
     for (name, value) in asked["headers"].as_object().into_iter().flatten() {
         head.push_str(&format!("{name}: {}\r\n", known.fill(value.as_str().unwrap())));
     }
-    http::raw(address, format!("{head}\r\n{body}").as_bytes()).unwrap_or_else(|error| panic!("{path}: {error}"))
+    let request = format!("{head}\r\n{body}");
+    let reply = match asked["socket"].as_str() {
+        Some(socket) => http::over_socket(Path::new(socket), request.as_bytes()),
+        None => http::raw(address, request.as_bytes()),
+    };
+    reply.unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// What a running task has in its environment.
+fn surroundings(agent: &Agent, known: &Known, alloc: &str, task: &str) -> BTreeMap<String, String> {
+    let path = format!("/v1/client/allocation/{alloc}/stats");
+    let of = |stats: &Value| stats["Tasks"][task]["Pids"].as_object().and_then(|pids| pids.keys().next().cloned());
+    let stats = until(agent, known, &path, "a process of the task", |stats| of(stats).is_some());
+    let environ = std::fs::read(format!("/proc/{}/environ", of(&stats).unwrap())).unwrap();
+    let text = String::from_utf8_lossy(&environ).into_owned();
+    text.split('\0').filter_map(|pair| pair.split_once('=')).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 /// What differs in the beginning of a stream of the log.
 fn followed(address: SocketAddr, record: &Value, known: &Known) -> Vec<String> {
     let (asked, expected) = (&record["request"], &record["response"]);
-    let path = asked["path"].as_str().unwrap();
+    let path = &known.fill(asked["path"].as_str().unwrap());
     exercised("http-api", route_row("GET", path), "drover_e2e::it::chronicle");
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PAUSE)).unwrap();
@@ -148,7 +164,7 @@ fn followed(address: SocketAddr, record: &Value, known: &Known) -> Vec<String> {
     // Chunks stand between their lengths.
     let parts = body.split("\r\n").skip(1).step_by(2);
     let whole: Vec<&str> = parts.take(body.matches("\r\n").count() / 2).collect();
-    for part in &whole {
+    for part in whole.iter().filter(|part| !(**part == "{}" && expected["body_kind"] == "frames")) {
         let frame = serde_json::from_str::<Value>(part).unwrap_or_default();
         let (line, in_frame) = (part.lines().next().unwrap_or_default(), expected["body_kind"] == "frames");
         // A time, a level in brackets, who says it, and what.
@@ -187,6 +203,8 @@ const MAPS: &[&str] = &[
     "Config",
     "Labels",
     "Tags",
+    "Disk",
+    "Environment",
 ];
 
 /// Whether a value has the form of one of those recorded in its place: the same fields, of the same kinds. What was recorded as
@@ -350,6 +368,11 @@ fn a_server_without_a_client_tells_its_story_as_recorded() {
 }
 
 #[test]
+fn an_agent_that_lets_itself_be_looked_into_tells_its_story_as_recorded() {
+    told("chronicle-debug", Mode::Dev, "name = \"pasture\"\nenable_debug = true");
+}
+
+#[test]
 fn a_server_and_two_clients_tell_their_story_as_recorded() {
     let region = "region = \"east\"\ndatacenter = \"east-1\"\nacl { enabled = true }";
     let server = format!("{region}\nname = \"ewe1\"\nserver {{ oidc_issuer = \"http://127.0.0.1:4646\" }}");
@@ -397,6 +420,7 @@ fn told_by(name: &str, mode: Mode, config: &str, clients: &[(&str, &str)]) {
     let different = differing("http");
     let mut wrong = Vec::new();
     let mut known = Known::default();
+    let mut socket = String::new();
     let mut meanwhile: Vec<JoinHandle<http::Reply>> = Vec::new();
     if let Some(node) = agents["first"].call("GET", "/v1/nodes", None).json()[0]["ID"].as_str() {
         known.ids.insert("node-1".to_owned(), node.to_owned());
@@ -419,15 +443,27 @@ fn told_by(name: &str, mode: Mode, config: &str, clients: &[(&str, &str)]) {
                 let id = list.as_array().into_iter().flatten().find(is).unwrap()["ID"].as_str().unwrap();
                 known.ids.insert(known_as.to_owned(), id.to_owned());
             }
-            "ask" | "form" => {
+            // `identity NAME ALLOCATION TASK`: what the task shows of itself; from then on `socket` asks as it does, on its socket.
+            "identity" => {
+                let words: Vec<&str> = rest.split(' ').collect();
+                let own = surroundings(agent, &known, &known.fill(words[1]), words[2]);
+                known.ids.insert(words[0].to_owned(), own["NOMAD_TOKEN"].clone());
+                socket = own["NOMAD_UNIX_ADDR"].strip_prefix("unix://").unwrap().to_owned();
+            }
+            "ask" | "form" | "socket" => {
                 let (name, swaps) = rest.split_once(' ').unwrap_or((rest, ""));
                 let mut record = all.get(name).unwrap_or_else(|| panic!("{name} is not packed")).clone();
+                let form = step == "form" || swaps.split(' ').any(|word| word == "form");
                 let apart: Vec<&str> = swaps.split(' ').filter_map(|word| word.strip_prefix('!')).collect();
                 for (from, to) in swaps.split(' ').filter_map(|swap| swap.split_once("=>")) {
                     record["request"] = serde_json::from_str(&record["request"].to_string().replace(from, to)).unwrap();
                 }
+                if step == "socket" {
+                    record["request"]["socket"] = json!(socket);
+                    exercised("http-api", Some("* unix:${NOMAD_SECRETS_DIR}/api.sock (same /v1 routes)"), "drover_e2e::it::chronicle");
+                }
                 let tries = if different.contains(name) { TRIES_IF_OTHERWISE } else { TRIES };
-                let found = ask(agent, &record, &mut known, step == "form", tries, &apart);
+                let found = ask(agent, &record, &mut known, form, tries, &apart);
                 judge(name, &found, &different, &mut wrong);
                 if !found.is_empty() {
                     println!("{line}: {}", found.join("; "));

@@ -2,7 +2,7 @@
 //!
 //! `testdata/commands.txt` is the story, one step a line: `whole NUMBER` runs a recorded command and compares what it prints,
 //! `lines NUMBER WORD …` compares the head and the lines that hold one of the words, because what else the region holds is another
-//! thing here, and `steady NUMBER` what does not depend on when a command looked. `do`, `run`, `file` and `ferry` make what the next
+//! thing here, `steady NUMBER` what does not depend on when a command looked, and `soon NUMBER WORD …` asks again until it agrees. `do`, `run`, `file` and `ferry` make what the next
 //! commands are about; `bind` and `found` give the ids their tokens.
 
 use std::collections::BTreeMap;
@@ -24,9 +24,14 @@ const FERRY: &str = include_str!("../../../../testdata/golden/cli-ferry.jsonl");
 /// How often a condition is looked at, and the pause before it: as long as a busy machine may take.
 const TRIES: u32 = 750;
 const PAUSE: Duration = Duration::from_millis(60);
+/// How often a command is run again whose output is waited for.
+const SOON_TRIES: u32 = 300;
 
 struct Story {
+    /// The agent that is asked.
     agent: Agent,
+    /// The others, by name.
+    others: BTreeMap<String, Agent>,
     all: BTreeMap<String, Value>,
     ids: BTreeMap<String, String>,
     token: String,
@@ -39,6 +44,15 @@ fn ferry(id: &str, count: &str, canaries: &str, stroke: &str) -> String {
         .replace("count = 1", &format!("count = {count}"))
         .replace("canary            = 0", &format!("canary            = {canaries}"))
         .replace("STROKE = \"a\"", &format!("STROKE = \"{stroke}\""))
+}
+
+/// The text without the second of a periodic launch.
+fn launched(text: &str) -> String {
+    let mut parts = text.split("/periodic-");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |out, part| {
+        out + "/periodic-" + part.trim_start_matches("<seconds~>").trim_start_matches(|letter: char| letter.is_ascii_digit())
+    })
 }
 
 impl Story {
@@ -97,7 +111,7 @@ impl Story {
                 return found;
             }
             "steady" => {
-                let (recorded, answered) = (steady(&recorded.replace("nomad ", "drover ")), steady(&ran.out));
+                let (recorded, answered) = (steady(&launched(&recorded.replace("nomad ", "drover "))), steady(&launched(&ran.out)));
                 found.extend(recorded.difference(&answered).map(|line| format!("{line:?} is missing in {ran:?}")));
                 found.extend(answered.difference(&recorded).map(|line| format!("{line:?} was not recorded")));
             }
@@ -149,23 +163,41 @@ impl Story {
 }
 
 fn told(name: &str, mode: Mode, config: &str) {
+    told_by(name, mode, config, &[]);
+}
+
+/// The same with clients in agents of their own: their names and configurations.
+fn told_by(name: &str, mode: Mode, config: &str, clients: &[(&str, &str)]) {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata");
     let text = std::fs::read_to_string(data.join(format!("{name}.txt"))).unwrap();
     let all = records(&std::fs::read_to_string(data.join(format!("golden/cli-{name}.jsonl"))).unwrap());
     let directory = tempfile::tempdir().unwrap();
     let agent = Agent::start_with(directory.path(), mode, config, &[]);
-    let mut story = Story { agent, all, ids: BTreeMap::new(), token: String::new() };
+    let mut others = BTreeMap::new();
+    for (name, config) in clients {
+        let config = format!("name = \"{name}\"\nclient {{ servers = [\"{}\"] }}\n{config}", agent.channel);
+        others.insert((*name).to_owned(), Agent::start_with(&directory.path().join(name), Mode::DurableClient, &config, &[]));
+    }
+    let mut story = Story { agent, others, all, ids: BTreeMap::new(), token: String::new() };
     let (different, mut wrong) = (differing("cli"), Vec::new());
     for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         let (step, rest) = line.split_once(' ').unwrap();
         let words: Vec<&str> = rest.split(' ').collect();
         match step {
-            "whole" | "lines" | "steady" => {
+            "whole" | "lines" | "steady" | "soon" => {
                 let (name, record) =
                     story.all.iter().find(|(name, _)| name.starts_with(words[0])).unwrap_or_else(|| panic!("{line}: not packed"));
                 let surroundings: Vec<(&str, &str)> =
                     words.iter().filter(|_| step == "whole").filter_map(|word| word.split_once('=')).collect();
-                let found = story.differences(record, step, &words[1..], &surroundings);
+                let how = if step == "soon" && words.len() > 1 { "lines" } else { step };
+                let mut found = story.differences(record, how, &words[1..], &surroundings);
+                for _ in (0..SOON_TRIES).take_while(|_| step == "soon") {
+                    if found.is_empty() {
+                        break;
+                    }
+                    sleep(PAUSE);
+                    found = story.differences(record, how, &words[1..], &surroundings);
+                }
                 let found: Vec<String> = found.into_iter().map(|one| format!("{line}: {one}")).collect();
                 judge(name, &found, &different, &mut wrong);
             }
@@ -186,6 +218,11 @@ fn told(name: &str, mode: Mode, config: &str) {
                 let ran = story.ran(command, "", &[]);
                 assert!(ran.code.to_string() == code && ran.error.contains(text), "{line}: {ran:?}");
                 exercised("cli", command_row(command), "drover_e2e::it::commands");
+            }
+            // Which agent is asked from here on.
+            "at" => {
+                let next = story.others.remove(rest).unwrap_or_else(|| panic!("{line}: no such agent"));
+                story.others.insert("first".to_owned(), std::mem::replace(&mut story.agent, next));
             }
             "do" => {
                 story.sent(line, rest);
@@ -244,4 +281,12 @@ fn commands_of_a_region_that_holds_its_callers_to_policies_tell_what_was_recorde
 #[test]
 fn commands_on_a_server_without_a_client_tell_what_was_recorded() {
     told("commands-server", Mode::DurableServer, "");
+}
+
+#[test]
+fn commands_that_ask_a_client_alone_tell_what_was_recorded() {
+    let region = "region = \"east\"\ndatacenter = \"east-1\"\nacl { enabled = true }";
+    let server = format!("{region}\nname = \"ewe1\"");
+    let hill = format!("{region}\nclient {{\n node_class = \"hill\"\n meta {{ slope = \"north\" }}\n}}");
+    told_by("commands-fleet", Mode::DurableServer, &server, &[("ram1", &hill)]);
 }

@@ -34,6 +34,24 @@ fn the_example_service_becomes_healthy_answers_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_machine_without_certificates_of_authorities_is_no_obstacle() {
+    const NONE: [&str; 3] = ["env", "SSL_CERT_FILE=/nowhere", "SSL_CERT_DIR=/nowhere"];
+    let directory = tempfile::tempdir().unwrap();
+    let mut agent = Agent::start_with(directory.path(), Mode::Dev, "", &NONE);
+    // Its check speaks HTTP.
+    let run = std::process::Command::new(NONE[0])
+        .args(&NONE[1..])
+        .arg(drover_e2e::agent::program())
+        .args(["job", "run", &example("hello.nomad.hcl")])
+        .env("NOMAD_ADDR", format!("http://{}", agent.address))
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success() && told.contains("Deployment completed successfully"), "{run:?}\n{}", agent.log());
+    assert_eq!(agent.stop(), 0, "{}", agent.log());
+}
+
+#[test]
 fn a_job_can_be_planned_scaled_updated_reverted_and_stopped() {
     let directory = tempfile::tempdir().unwrap();
     let agent = Agent::start(directory.path(), Mode::Dev);

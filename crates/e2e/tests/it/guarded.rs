@@ -287,6 +287,34 @@ fn an_agent_tells_what_it_measures_under_names_that_are_known() {
     assert_eq!((status, &health["client"]["ok"]), (500, &json!(false)));
 }
 
+#[proves("EVT-018")]
+#[test]
+fn what_is_measured_of_nodes_and_allocations_is_told_when_that_was_asked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let agent = Agent::start(directory.path(), Mode::Dev);
+    done(&agent, "", "PUT", "/v1/jobs", &job("scribe"));
+    let metrics = until(&agent, "", "/v1/metrics", |metrics| {
+        let gauges = metrics["Gauges"].as_array();
+        gauges.is_some_and(|gauges| {
+            gauges.iter().any(|gauge| {
+                gauge["Name"] == "nomad.nomad.job_summary.running" && gauge["Labels"]["job"] == "scribe" && gauge["Value"] == 1.0
+            })
+        })
+    });
+    let text = metrics.to_string();
+    assert!(!text.contains("nomad.client.allocs.") && !text.contains("nomad.client.host."), "{text}");
+    let refused = agent.call("GET", "/v1/metrics?format=prometheus", None);
+    assert_eq!((refused.status, refused.text().as_str()), (415, "Prometheus is not enabled"));
+    // The registration was counted in an interval that is still kept.
+    agent.ask_for_measurements();
+    let told = || agent.log().lines().any(|line| line.contains("] sample nomad.nomad.plan.apply: count "));
+    let soon = (0..1_500).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        told()
+    });
+    assert!(soon, "SIGUSR1 printed nothing:\n{}", agent.log());
+}
+
 #[proves("EVT-004")]
 #[test]
 fn the_newest_events_are_held_and_a_restart_begins_without_any() {

@@ -131,7 +131,7 @@ pub fn node(row: &NodeRow) -> api::Node {
         datacenter: node.datacenter.clone(),
         name: node.name.clone(),
         http_addr: node.http_addr.clone(),
-        tls_enabled: false,
+        tls_enabled: node.tls_enabled == Some(true),
         attributes: Some(node.attributes.clone()),
         node_resources: Some(resources(node)),
         reserved_resources: Some(reserved(&node.resources)),

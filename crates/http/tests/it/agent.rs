@@ -87,7 +87,7 @@ impl Whole {
             logs: Arc::new(Silent),
             telemetry: Telemetry::default(),
             known: drover_http::guard::Known::default(),
-            reload: None,
+            reload: Some(Arc::default()),
         };
         let options = ApiOptions { region: "global".into(), response_headers: Vec::new() };
         let api = Api::new(table(), Arc::new(agent), options, clock.clone(), entropy);

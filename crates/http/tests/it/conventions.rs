@@ -80,7 +80,7 @@ async fn another_region_is_not_reachable() {
 
 #[tokio::test]
 async fn one_address_gets_so_many_connections_and_then_a_reason() {
-    let fixture = Fixture::start(Options { connections_per_client: 2 }).await;
+    let fixture = Fixture::start(Options { connections_per_client: 2, ..Options::default() }).await;
     let mut held = Vec::new();
     for _ in 0..2 {
         let mut stream = TcpStream::connect(fixture.address).await.unwrap();

@@ -18,6 +18,7 @@ mod recorded;
 mod replay;
 mod scaling;
 mod searching;
+mod tls;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

@@ -118,10 +118,20 @@ impl AgentConfig {
                 "server.bootstrap_expect = {servers} asks for several servers; this version of Drover runs one server per region. Set it to 1."
             )
         });
+        let tls = &self.tls;
+        for (key, file) in [("tls.cert_file", &tls.cert_file), ("tls.key_file", &tls.key_file)] {
+            found.check(tls.http && file.is_empty(), "tls.http", || format!("TLS for the API needs {key:?}, the path of a file in PEM"));
+        }
+        found.check(tls.http && tls.verify_https_client && tls.ca_file.is_empty(), "tls.verify_https_client", || {
+            "Certificates of callers can be checked only with \"tls.ca_file\", the path of the authorities that sign them".to_owned()
+        });
+        let version = tls.tls_min_version.as_str();
+        found.check(!matches!(version, "" | "tls10" | "tls11" | "tls12" | "tls13"), "tls.tls_min_version", || {
+            format!("\"tls.tls_min_version\" must be one of tls10, tls11, tls12 and tls13, not {version:?}")
+        });
         let promises = partial.promises();
         for (set, key, feature) in [
-            (promises.tls_http, "tls.http", "TLS"),
-            (promises.tls_rpc, "tls.rpc", "TLS"),
+            (promises.tls_rpc, "tls.rpc", "TLS between agents"),
             (promises.gossip_encryption, "server.encrypt", "gossip encryption"),
             (promises.audit, "audit.enabled", "the audit log"),
             (promises.external_keyring, "keyring", "an external keyring"),

@@ -223,7 +223,7 @@ advertise { strict AdvertiseAddrs
   serf s
 }
 limits {
-  https_handshake_timeout s
+  https_handshake_timeout s acts
   http_max_conns_per_client I acts
   rpc_handshake_timeout s
   rpc_max_conns_per_client I acts
@@ -408,7 +408,7 @@ client { strict
 server { strict
   enabled b acts
   bootstrap_expect i acts
-  authoritative_region s
+  authoritative_region s acts
   data_dir s
   encrypt s EncryptKey acts
   num_schedulers I acts

@@ -244,6 +244,28 @@ pub struct AgentConfig {
     pub plugin: Vec<PluginConfig>,
     /// The `acl` block.
     pub acl: AclConfig,
+    /// The `tls` block.
+    pub tls: TlsConfig,
+}
+
+/// The `tls` block.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(default)]
+pub struct TlsConfig {
+    /// Whether the API speaks TLS.
+    pub http: bool,
+    /// PEM of the authorities whose certificates are good.
+    pub ca_file: String,
+    /// PEM of the own certificate.
+    pub cert_file: String,
+    /// PEM of its key.
+    pub key_file: String,
+    /// Suites for TLS 1.2, separated by commas.
+    pub tls_cipher_suites: String,
+    /// The lowest version.
+    pub tls_min_version: String,
+    /// Whether callers of the API must show a certificate.
+    pub verify_https_client: bool,
 }
 
 /// One value for each kind of traffic.
@@ -545,8 +567,6 @@ pub struct PluginConfig {
 /// Keys that promise safety. An agent that cannot keep a promise must refuse to start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Promises {
-    /// `tls.http`
-    pub tls_http: bool,
     /// `tls.rpc`
     pub tls_rpc: bool,
     /// `server.encrypt`
@@ -563,7 +583,6 @@ impl Partial {
         let set = |path: &str| self.get(path).is_some_and(|value| *value == Json::Bool(true));
         let providers = self.get("keyring").and_then(Json::as_array);
         Promises {
-            tls_http: set("tls.http"),
             tls_rpc: set("tls.rpc"),
             gossip_encryption: self.get("server.encrypt").and_then(Json::as_str).is_some_and(|key| !key.is_empty()),
             audit: set("audit.enabled"),

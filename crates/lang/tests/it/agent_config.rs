@@ -149,9 +149,9 @@ fn wrong_files_are_refused_and_odd_ones_accepted() {
 
 #[test]
 fn promises_of_safety_are_visible() {
-    let text = "acl { enabled = true }\ntls { http = true }\nserver { encrypt = \"abc\" }\n";
+    let text = "acl { enabled = true }\ntls { rpc = true }\nserver { encrypt = \"abc\" }\n";
     let promises = parse(&Source::new("a.hcl", text)).unwrap().partial.promises();
-    assert!(promises.tls_http && promises.gossip_encryption && !promises.tls_rpc);
+    assert!(promises.gossip_encryption && promises.tls_rpc && !promises.audit);
 }
 
 #[test]
