@@ -7,6 +7,7 @@ use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -72,9 +73,19 @@ pub fn program() -> PathBuf {
     program
 }
 
+/// Ports that tests give to agents: below those that the kernel gives to connections (a connection in use would keep a
+/// restarted agent from its port) and those that schedulers give to tasks.
+const PORTS: std::ops::Range<u16> = 10_000..20_000;
+
+/// A port of loopback that nobody listens at, given once in this process.
 fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
-    listener.local_addr().expect("a listener has an address").port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Where a process begins depends on its id, so that test programs beside each other seldom meet.
+    let first = std::process::id().wrapping_mul(97);
+    (0..PORTS.len())
+        .map(|_| PORTS.start + (first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS.len() as u32) as u16)
+        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+        .expect("loopback has a free port")
 }
 
 impl Agent {
