@@ -29,6 +29,7 @@ pub struct Job {
     /// Default: "" (server: namespace default pool, normally "default").
     pub node_pool: Option<String>,
     pub constraints: Option<Vec<Constraint>>,
+    #[plan(label = "Affinity")]
     pub affinities: Option<Vec<Affinity>>,
     pub task_groups: Option<Vec<TaskGroup>>,
     /// Default: UpdateStrategy defaults for service and system; absent otherwise.
@@ -85,6 +86,7 @@ pub struct Job {
 
 /// The JSON object `Constraint`.
 #[derive(Clone, Debug, Default, PartialEq, Wire)]
+#[plan(with_empty)]
 pub struct Constraint {
     pub l_target: String,
     pub r_target: String,
@@ -111,6 +113,7 @@ pub struct TaskGroup {
     /// Default: Scaling.Min, else 1.
     pub count: Option<i64>,
     pub constraints: Option<Vec<Constraint>>,
+    #[plan(label = "Affinity")]
     pub affinities: Option<Vec<Affinity>>,
     pub tasks: Option<Vec<Task>>,
     pub spreads: Option<Vec<Spread>>,
@@ -128,6 +131,7 @@ pub struct TaskGroup {
     pub migrate: Option<MigrateStrategy>,
     pub networks: Option<Vec<NetworkResource>>,
     pub meta: Option<BTreeMap<String, String>>,
+    #[plan(alone)]
     pub services: Option<Vec<Service>>,
     /// Nanoseconds.
     pub shutdown_delay: Option<i64>,
@@ -137,6 +141,7 @@ pub struct TaskGroup {
     pub stop_after_client_disconnect: Option<i64>,
     /// Nanoseconds.
     pub max_client_disconnect: Option<i64>,
+    #[plan(without = ["Type"])]
     pub scaling: Option<ScalingPolicy>,
     pub consul: Option<Consul>,
     pub prevent_reschedule_on_lost: Option<bool>,
@@ -151,8 +156,10 @@ pub struct Task {
     pub lifecycle: Option<TaskLifecycle>,
     pub config: Option<BTreeMap<String, Option<Value>>>,
     pub constraints: Option<Vec<Constraint>>,
+    #[plan(label = "Affinity")]
     pub affinities: Option<Vec<Affinity>>,
     pub env: Option<BTreeMap<String, String>>,
+    #[plan(alone)]
     pub services: Option<Vec<Service>>,
     /// Default: Resources defaults.
     pub resources: Option<Resources>,
@@ -176,10 +183,12 @@ pub struct Task {
     pub shutdown_delay: i64,
     pub kill_signal: String,
     pub kind: String,
+    #[plan(label = "ScalingPolicy")]
     pub scaling_policies: Option<Vec<ScalingPolicy>>,
     pub secrets: Option<Vec<Secret>>,
     /// Default: {Name:"default",Audience:("nomadproject.io")} (server side).
     pub identity: Option<WorkloadIdentity>,
+    #[plan(label = "Identity")]
     pub identities: Option<Vec<WorkloadIdentity>>,
     pub actions: Option<Vec<Action>>,
     pub schedule: Option<TaskSchedule>,
@@ -195,6 +204,7 @@ pub struct TaskLifecycle {
 
 /// The JSON object `Service`.
 #[derive(Clone, Debug, Default, PartialEq, Wire)]
+#[plan(with_empty, known_by = "Name")]
 pub struct Service {
     /// Default: "(job)-(group)-(task)" or "(job)-(group)".
     pub name: String,
@@ -209,6 +219,7 @@ pub struct Service {
     /// Input only; merged into each check.
     #[wire(omit_empty)]
     pub check_restart: Option<CheckRestart>,
+    #[plan(label = "ConsulConnect")]
     pub connect: Option<ConsulConnect>,
     /// Default: null when empty.
     pub meta: Option<BTreeMap<String, String>>,
@@ -232,6 +243,7 @@ pub struct Service {
 
 /// The JSON object `ServiceCheck`.
 #[derive(Clone, Debug, Default, PartialEq, Wire)]
+#[plan(with_empty, known_by = "Name")]
 pub struct ServiceCheck {
     /// Default: 'service: "(name)" check' (server side).
     pub name: String,
@@ -365,6 +377,7 @@ pub struct ConsulIngressListener {
 
 /// The JSON object `ConsulIngressService`.
 #[derive(Clone, Debug, Default, PartialEq, Wire)]
+#[plan(known_by = "Name")]
 pub struct ConsulIngressService {
     pub name: String,
     pub hosts: Option<Vec<String>>,
@@ -380,7 +393,9 @@ pub struct ConsulIngressService {
 /// The JSON object `ConsulHTTPHeaderModifiers`.
 #[derive(Clone, Debug, Default, PartialEq, Wire)]
 pub struct ConsulHTTPHeaderModifiers {
+    #[plan(flat)]
     pub add: Option<BTreeMap<String, String>>,
+    #[plan(flat)]
     pub set: Option<BTreeMap<String, String>>,
     pub remove: Option<Vec<String>>,
 }
@@ -393,6 +408,7 @@ pub struct ConsulTerminatingConfigEntry {
 
 /// The JSON object `ConsulLinkedService`.
 #[derive(Clone, Debug, Default, PartialEq, Wire)]
+#[plan(known_by = "Name")]
 pub struct ConsulLinkedService {
     pub name: String,
     #[wire("CAFile")]
@@ -409,9 +425,11 @@ pub struct ConsulMeshConfigEntry {}
 
 /// The JSON object `ConsulSidecarService`.
 #[derive(Clone, Debug, Default, PartialEq, Wire)]
+#[plan(with_empty)]
 pub struct ConsulSidecarService {
     pub tags: Option<Vec<String>>,
     pub port: String,
+    #[plan(label = "ConsulProxy")]
     pub proxy: Option<ConsulProxy>,
     #[wire("DisableDefaultTCPCheck")]
     pub disable_default_tcp_check: bool,
@@ -420,6 +438,7 @@ pub struct ConsulSidecarService {
 
 /// The JSON object `ConsulProxy`.
 #[derive(Clone, Debug, Default, PartialEq, Wire)]
+#[plan(with_empty)]
 pub struct ConsulProxy {
     pub local_service_address: String,
     pub local_service_port: i64,
@@ -427,6 +446,7 @@ pub struct ConsulProxy {
     /// Deprecated input alias; wins over Expose when set.
     #[wire(omit_empty)]
     pub expose_config: Option<ConsulExposeConfig>,
+    #[plan(label = "ConsulUpstreams")]
     pub upstreams: Option<Vec<ConsulUpstream>>,
     pub transparent_proxy: Option<ConsulTransparentProxy>,
     pub config: Option<BTreeMap<String, Option<Value>>>,
@@ -452,6 +472,7 @@ pub struct ConsulExposePath {
 
 /// The JSON object `ConsulUpstream`.
 #[derive(Clone, Debug, Default, PartialEq, Wire)]
+#[plan(with_empty)]
 pub struct ConsulUpstream {
     pub destination_name: String,
     pub destination_namespace: String,
@@ -463,6 +484,7 @@ pub struct ConsulUpstream {
     pub local_bind_address: String,
     pub local_bind_socket_path: String,
     pub local_bind_socket_mode: String,
+    #[plan(untold)]
     pub mesh_gateway: Option<ConsulMeshGateway>,
     pub config: Option<BTreeMap<String, Option<Value>>>,
 }
@@ -498,16 +520,20 @@ pub struct SidecarTask {
     pub config: Option<BTreeMap<String, Option<Value>>>,
     pub env: Option<BTreeMap<String, String>>,
     /// Default: Resources defaults.
+    #[plan(position = 1)]
     pub resources: Option<Resources>,
     pub meta: Option<BTreeMap<String, String>>,
     /// Nanoseconds; default: 5000000000 (5s).
+    #[plan(untold)]
     pub kill_timeout: Option<i64>,
     /// Default: LogConfig defaults.
     pub log_config: Option<LogConfig>,
     /// Nanoseconds; default: 0.
+    #[plan(untold)]
     pub shutdown_delay: Option<i64>,
     pub kill_signal: String,
     pub volume_mounts: Option<Vec<VolumeMount>>,
+    #[plan(label = "Identity")]
     pub identities: Option<Vec<WorkloadIdentity>>,
 }
 
@@ -540,8 +566,10 @@ pub struct Resources {
 /// The JSON object `NetworkResource`.
 #[derive(Clone, Debug, Default, PartialEq, Wire)]
 #[wire(omit_empty)]
+#[plan(with_empty)]
 pub struct NetworkResource {
     /// Host | bridge | none | cni/(name).
+    #[plan(default = "")]
     pub mode: String,
     pub device: String,
     #[wire("CIDR")]
@@ -550,8 +578,11 @@ pub struct NetworkResource {
     pub ip: String,
     #[wire("DNS")]
     pub dns: Option<DNSConfig>,
+    #[plan(label = "Static Port", position = 1)]
     pub reserved_ports: Option<Vec<Port>>,
+    #[plan(label = "Dynamic Port", position = 2, without = ["Value", "IgnoreCollision"])]
     pub dynamic_ports: Option<Vec<Port>>,
+    #[plan(default = "")]
     pub hostname: String,
     /// Deprecated.
     pub m_bits: Option<i64>,
@@ -561,6 +592,7 @@ pub struct NetworkResource {
 
 /// The JSON object `DNSConfig`.
 #[derive(Clone, Debug, Default, PartialEq, Wire)]
+#[plan(lists)]
 pub struct DNSConfig {
     pub servers: Option<Vec<String>>,
     pub searches: Option<Vec<String>>,
@@ -572,26 +604,32 @@ pub struct DNSConfig {
 #[wire(omit_empty)]
 pub struct Port {
     pub label: String,
+    #[plan(default = "0")]
     pub value: i64,
+    #[plan(default = "0")]
     pub to: i64,
     /// Default: "default" (server side).
     pub host_network: String,
+    #[plan(default = "false")]
     pub ignore_collision: bool,
 }
 
 /// The JSON object `CNIConfig`.
 #[derive(Clone, Debug, Default, PartialEq, Wire)]
 pub struct CNIConfig {
+    #[plan(flat)]
     pub args: Option<BTreeMap<String, String>>,
 }
 
 /// The JSON object `RequestedDevice`.
 #[derive(Clone, Debug, Default, PartialEq, Wire)]
+#[plan(known_by = "Name")]
 pub struct RequestedDevice {
     pub name: String,
     /// Default: 1.
     pub count: Option<u64>,
     pub constraints: Option<Vec<Constraint>>,
+    #[plan(label = "Affinity")]
     pub affinities: Option<Vec<Affinity>>,
 }
 
@@ -621,6 +659,7 @@ pub struct LogConfig {
 
 /// The JSON object `VolumeMount`.
 #[derive(Clone, Debug, Default, PartialEq, Wire)]
+#[plan(with_empty, known_by = "Volume")]
 pub struct VolumeMount {
     pub volume: Option<String>,
     pub destination: Option<String>,
@@ -635,9 +674,11 @@ pub struct VolumeMount {
 
 /// The JSON object `WorkloadIdentity`.
 #[derive(Clone, Debug, Default, PartialEq, Wire)]
+#[plan(with_empty, known_by = "Name")]
 pub struct WorkloadIdentity {
     /// "default" is the built-in identity; default: "default" (server side).
     pub name: String,
+    #[plan(unchanged)]
     pub audience: Option<Vec<String>>,
     /// Noop | restart | signal.
     pub change_mode: String,
@@ -719,6 +760,7 @@ pub struct Vault {
 
 /// The JSON object `Consul`.
 #[derive(Clone, Debug, Default, PartialEq, Wire)]
+#[plan(with_empty)]
 pub struct Consul {
     /// Default: job ConsulNamespace when empty (group level).
     pub namespace: String,
@@ -729,6 +771,7 @@ pub struct Consul {
 
 /// The JSON object `Template`.
 #[derive(Clone, Debug, Default, PartialEq, Wire)]
+#[plan(with_empty, known_by = "DestPath")]
 pub struct Template {
     /// Default: "".
     pub source_path: Option<String>,
@@ -757,6 +800,7 @@ pub struct Template {
     pub envvars: Option<bool>,
     /// Nanoseconds; deprecated, ignored; default: 0.
     pub vault_grace: Option<i64>,
+    #[plan(label = "Template")]
     pub wait: Option<WaitConfig>,
     /// Default: false.
     pub err_missing_key: Option<bool>,
@@ -779,6 +823,7 @@ pub struct ChangeScript {
 
 /// The JSON object `WaitConfig`.
 #[derive(Clone, Debug, Default, PartialEq, Wire)]
+#[plan(with_empty)]
 pub struct WaitConfig {
     /// Nanoseconds.
     pub min: Option<i64>,
@@ -818,18 +863,23 @@ pub struct ScalingPolicy {
     pub enabled: Option<bool>,
     /// Horizontal | vertical_cpu | vertical_mem; default: "horizontal".
     pub r#type: String,
+    #[plan(untold)]
     pub id: String,
     /// SDK only; use Target.Namespace.
     #[wire(omit_empty)]
     pub namespace: String,
     /// Map with Namespace, Job, Group, Task keys.
+    #[plan(untold)]
     pub target: Option<BTreeMap<String, String>>,
+    #[plan(untold)]
     pub create_index: u64,
+    #[plan(untold)]
     pub modify_index: u64,
 }
 
 /// The JSON object `Secret`.
 #[derive(Clone, Debug, Default, PartialEq, Wire)]
+#[plan(with_empty, known_by = "Name")]
 pub struct Secret {
     pub name: String,
     pub provider: String,
@@ -842,6 +892,7 @@ pub struct Secret {
 
 /// The JSON object `Action`.
 #[derive(Clone, Debug, Default, PartialEq, Wire)]
+#[plan(known_by = "Name")]
 pub struct Action {
     pub name: String,
     pub command: String,
@@ -880,6 +931,7 @@ pub struct SpreadTarget {
 
 /// The JSON object `VolumeRequest`.
 #[derive(Clone, Debug, Default, PartialEq, Wire)]
+#[plan(with_empty)]
 pub struct VolumeRequest {
     pub name: String,
     /// Host | csi.
@@ -910,6 +962,7 @@ pub struct DisconnectStrategy {
     /// Nanoseconds; default: absent (0 in the SDK helper).
     pub lost_after: Option<i64>,
     /// Nanoseconds.
+    #[plan(default = "nil")]
     pub stop_on_client_after: Option<i64>,
     /// Default: true.
     pub replace: Option<bool>,
@@ -950,6 +1003,7 @@ pub struct EphemeralDisk {
 #[derive(Clone, Debug, Default, PartialEq, Wire)]
 pub struct UpdateStrategy {
     /// Nanoseconds; default: 30000000000 (30s).
+    #[plan(untold)]
     pub stagger: Option<i64>,
     /// Default: 1.
     pub max_parallel: Option<i64>,
@@ -1002,6 +1056,7 @@ pub struct MultiregionStrategy {
 
 /// The JSON object `MultiregionRegion`.
 #[derive(Clone, Debug, Default, PartialEq, Wire)]
+#[plan(known_by = "Name")]
 pub struct MultiregionRegion {
     pub name: String,
     /// Default: 1.
@@ -1015,6 +1070,7 @@ pub struct MultiregionRegion {
 
 /// The JSON object `PeriodicConfig`.
 #[derive(Clone, Debug, Default, PartialEq, Wire)]
+#[plan(with_empty)]
 pub struct PeriodicConfig {
     /// Default: true.
     pub enabled: Option<bool>,
@@ -1049,6 +1105,7 @@ pub struct JobUIConfig {
 
 /// The JSON object `JobUILink`.
 #[derive(Clone, Debug, Default, PartialEq, Wire)]
+#[plan(known_by = "Label")]
 pub struct JobUILink {
     pub label: String,
     /// SDK spelling; decoding is case-insensitive, the server emits Url.

@@ -17,6 +17,7 @@ pub mod operator;
 pub mod schema;
 pub mod search;
 pub mod service;
+pub mod told;
 pub mod volume;
 pub mod websocket;
 pub mod why;

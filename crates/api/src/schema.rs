@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
+use crate::told::{Form, Telling};
 use crate::wire::{Base64, Wire};
 
 /// One key of an object.
@@ -16,6 +17,10 @@ pub struct Property {
     pub omit_empty: bool,
     /// The schema of its value.
     pub schema: fn(&mut Definitions) -> Value,
+    /// What a plan makes of its value.
+    pub form: fn() -> Form,
+    /// What else a plan knows of it.
+    pub telling: &'static Telling,
 }
 
 /// A type with a JSON schema.

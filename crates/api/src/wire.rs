@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::schema::Property;
+use crate::told::Shape;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::{DeserializeSeed, Deserializer, Error, Visitor};
@@ -20,6 +21,8 @@ pub trait Wire: Serialize + for<'de> Deserialize<'de> {
     const DOC: &'static str;
     /// The keys with their meanings and schemas.
     const PROPERTIES: &'static [Property];
+    /// How a plan tells its objects.
+    const SHAPE: &'static Shape;
 }
 
 /// Whether a value is left out by types that drop empty fields: zero, false, "", null, `[]`, `{}`.

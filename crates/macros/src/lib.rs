@@ -14,7 +14,11 @@ use proc_macro::TokenStream;
 ///
 /// A field's JSON name is its Rust name in PascalCase unless `#[wire("Name")]` gives it. `#[wire(omit_empty)]` on the
 /// struct leaves out empty fields when encoding (on a field: that field only).
-#[proc_macro_derive(Wire, attributes(wire))]
+///
+/// What a plan makes of a field follows from its type (`drover_api::told`); what does not stands in `#[plan(…)]`. On a struct:
+/// `with_empty`, `lists`, `known_by = "Field"`. On a field: `untold`, `flat`, `unchanged`, `alone`, `label = "Name"`,
+/// `default = "text"`, `position = 1`, `without = ["Field"]`.
+#[proc_macro_derive(Wire, attributes(wire, plan))]
 pub fn derive_wire(input: TokenStream) -> TokenStream {
     wire::derive(syn::parse_macro_input!(input)).unwrap_or_else(|error| error.to_compile_error()).into()
 }

@@ -1,8 +1,8 @@
-//! The `Wire` derive: serde impls that follow the API's JSON conventions.
+//! The `Wire` derive: serde impls that follow the API's JSON conventions, with what schemas and plans say of each field.
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{Attribute, Data, DeriveInput, Error, Expr, ExprLit, Fields, Ident, Lit, LitStr, Result, Type};
+use syn::{Attribute, Data, DeriveInput, Error, Expr, ExprArray, ExprLit, Fields, Ident, Lit, LitInt, LitStr, Result, Type};
 
 struct Field {
     ident: Ident,
@@ -10,6 +10,7 @@ struct Field {
     name: String,
     doc: String,
     omit_empty: bool,
+    telling: TokenStream,
 }
 
 pub(crate) fn derive(input: DeriveInput) -> Result<TokenStream> {
@@ -28,11 +29,12 @@ pub(crate) fn derive(input: DeriveInput) -> Result<TokenStream> {
             name: own.name.unwrap_or_else(|| pascal_case(ident.to_string().trim_start_matches("r#"))),
             doc: doc(&field.attrs),
             omit_empty: whole.omit_empty || own.omit_empty,
+            telling: telling(&field.attrs)?,
             ty: field.ty.clone(),
             ident,
         });
     }
-    let encode = encode(&input.ident, &doc(&input.attrs), &fields);
+    let encode = encode(&input.ident, &doc(&input.attrs), &shape(&input.attrs)?, &fields);
     let decode = decode(&input.ident, &fields);
     Ok(quote! { #encode #decode })
 }
@@ -72,6 +74,66 @@ fn options(attributes: &[Attribute]) -> Result<Options> {
     Ok(options)
 }
 
+/// How a plan tells the objects of a type: `#[plan(…)]` beside its declaration.
+fn shape(attributes: &[Attribute]) -> Result<TokenStream> {
+    let mut parts = Vec::new();
+    for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("plan")) {
+        attribute.parse_nested_meta(|meta| {
+            parts.push(match meta.path.require_ident()?.to_string().as_str() {
+                "with_empty" => quote! { with_empty: true },
+                "lists" => quote! { lists: true },
+                "known_by" => {
+                    let name: LitStr = meta.value()?.parse()?;
+                    quote! { known_by: Some(#name) }
+                }
+                _ => return Err(meta.error("expected `with_empty`, `lists` or `known_by`")),
+            });
+            Ok(())
+        })?;
+    }
+    Ok(quote! { crate::told::Shape { properties: Self::PROPERTIES, #( #parts, )* ..crate::told::Shape::PLAIN } })
+}
+
+/// How a plan tells a field: `#[plan(…)]` beside its declaration.
+fn telling(attributes: &[Attribute]) -> Result<TokenStream> {
+    let mut parts = Vec::new();
+    for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("plan")) {
+        attribute.parse_nested_meta(|meta| {
+            parts.push(match meta.path.require_ident()?.to_string().as_str() {
+                "untold" => quote! { untold: true },
+                "flat" => quote! { flat: true },
+                "unchanged" => quote! { unchanged: true },
+                "alone" => quote! { alone: true },
+                "label" => {
+                    let label: LitStr = meta.value()?.parse()?;
+                    quote! { label: Some(#label) }
+                }
+                "default" => {
+                    let default: LitStr = meta.value()?.parse()?;
+                    quote! { default: Some(#default) }
+                }
+                "position" => {
+                    let position: LitInt = meta.value()?.parse()?;
+                    quote! { position: #position }
+                }
+                "without" => {
+                    let names: ExprArray = meta.value()?.parse()?;
+                    quote! { without: &#names }
+                }
+                _ => {
+                    let words = "`untold`, `flat`, `unchanged`, `alone`, `label`, `default`, `position` or `without`";
+                    return Err(meta.error(format!("expected {words}")));
+                }
+            });
+            Ok(())
+        })?;
+    }
+    Ok(match parts.is_empty() {
+        true => quote! { &crate::told::Telling::PLAIN },
+        false => quote! { &crate::told::Telling { #( #parts, )* ..crate::told::Telling::PLAIN } },
+    })
+}
+
 pub(crate) fn pascal_case(snake: &str) -> String {
     snake
         .split('_')
@@ -85,7 +147,7 @@ pub(crate) fn pascal_case(snake: &str) -> String {
         .collect()
 }
 
-fn encode(ident: &Ident, doc: &str, fields: &[Field]) -> TokenStream {
+fn encode(ident: &Ident, doc: &str, shape: &TokenStream, fields: &[Field]) -> TokenStream {
     let type_name = ident.to_string();
     let count = fields.len();
     let writes = fields.iter().map(|field| {
@@ -102,8 +164,17 @@ fn encode(ident: &Ident, doc: &str, fields: &[Field]) -> TokenStream {
         quote! { crate::wire::Empty::is_empty(&self.#ident) }
     });
     let names = fields.iter().map(|field| &field.name);
-    let properties = fields.iter().map(|Field { name, doc, omit_empty, ty, .. }| {
-        quote! { crate::schema::Property { name: #name, doc: #doc, omit_empty: #omit_empty, schema: <#ty as crate::schema::Schema>::schema } }
+    let properties = fields.iter().map(|Field { name, doc, omit_empty, telling, ty, .. }| {
+        quote! {
+            crate::schema::Property {
+                name: #name,
+                doc: #doc,
+                omit_empty: #omit_empty,
+                schema: <#ty as crate::schema::Schema>::schema,
+                form: <#ty as crate::told::Told>::form,
+                telling: #telling,
+            }
+        }
     });
     quote! {
         impl serde::Serialize for #ident {
@@ -121,6 +192,7 @@ fn encode(ident: &Ident, doc: &str, fields: &[Field]) -> TokenStream {
             const FIELDS: &'static [&'static str] = &[ #( #names ),* ];
             const DOC: &'static str = #doc;
             const PROPERTIES: &'static [crate::schema::Property] = &[ #( #properties ),* ];
+            const SHAPE: &'static crate::told::Shape = &#shape;
         }
         impl crate::schema::Schema for #ident {
             fn schema(all: &mut crate::schema::Definitions) -> serde_json::Value { all.object::<Self>() }

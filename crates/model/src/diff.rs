@@ -1,84 +1,27 @@
 //! What changed between two versions of a job, field by field, in the names of the API.
 //!
-//! Works on the JSON form: plain values are fields, maps of texts are fields named `Meta[key]`, objects and entries of
-//! lists are objects of their own. Which fields of jobs, groups and tasks are told how, and what a plan announces of them, stands
-//! beside their declarations ([`crate::change`]). Entries of lists that have a name are compared by it, all others as a set.
+//! Works on the JSON form by what the declarations say: of the JSON what becomes of each value and what it is called
+//! ([`drover_api::told`]), of groups and tasks which fields are told in which order and what a plan announces of them
+//! ([`crate::change`]). Entries of lists that are known by a field are compared by it, all others as a set.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use drover_api as api;
+use drover_api::schema::Property;
+use drover_api::told::{Form, Shape, Telling};
+use drover_api::wire::Wire;
 use serde_json::{Map, Value};
 
 use crate::change::{self, Change, Effect, FieldChange, Told, not_fields};
-
-/// Blocks of a job that only its file and the API have: every group has its own of them.
-const FOLDED: [&str; 2] = ["Reschedule", "Migrate"];
-
-/// Objects that are shown with their empty fields, too.
-const WITH_EMPTY: &[&str] = &[
-    "Check",
-    "Consul",
-    "ConsulProxy",
-    "ConsulUpstreams",
-    "Constraint",
-    "Identity",
-    "Network",
-    "Periodic",
-    "Secret",
-    "Service",
-    "SidecarService",
-    "Template",
-    "Volume",
-    "VolumeMount",
-];
-
-/// Nested objects that are told in this order, before all others.
-const ORDER: &[&str] = &["Resources", "ReservedPorts", "DynamicPorts"];
-
-/// Fields of objects that say nothing about what the job should do.
-const NOT_TOLD: &[(&str, &[&str])] = &[
-    ("Update", &["Stagger"]),
-    ("Scaling", &["CreateIndex", "ModifyIndex", "Type", "ID", "Target"]),
-    ("ScalingPolicy", &["CreateIndex", "ModifyIndex", "ID", "Target"]),
-    ("ConsulUpstreams", &["MeshGateway"]),
-    // The proxy's task tells them.
-    ("SidecarTask", &["KillTimeout", "ShutdownDelay"]),
-];
-
-/// Fields that objects have even where the JSON leaves out empty ones.
-const ALWAYS: &[(&str, &[(&str, &str)])] = &[
-    ("Network", &[("Hostname", ""), ("Mode", "")]),
-    ("Dynamic Port", &[("To", "0")]),
-    ("Static Port", &[("To", "0"), ("Value", "0"), ("IgnoreCollision", "false")]),
-];
-
-/// Names of list entries where they are not the list's name without its last letter.
-const ENTRIES: &[(&str, &str)] = &[
-    ("Affinities", "Affinity"),
-    ("Identities", "Identity"),
-    ("DynamicPorts", "Dynamic Port"),
-    ("ReservedPorts", "Static Port"),
-    ("ScalingPolicies", "ScalingPolicy"),
-    ("Connect", "ConsulConnect"),
-    ("Proxy", "ConsulProxy"),
-    ("Upstreams", "ConsulUpstreams"),
-    ("Wait", "Template"),
-];
-
-/// Lists whose entries are never edited: one goes and another comes.
-const UNNAMED: &[&str] = &["Networks", "DynamicPorts", "ReservedPorts", "Artifacts", "Upstreams"];
-
-/// What entries of lists are known by.
-const NAMES: &[&str] = &["Name", "Label", "DestPath", "Volume", "GetterSource"];
 
 /// The difference between two jobs; everything is added if there was none before.
 pub fn job(old: Option<&api::Job>, new: &api::Job) -> api::JobDiff {
     let json = |job: &api::Job| serde_json::to_value(job).unwrap_or_default();
     let (old_json, new_json) = (old.map(json).unwrap_or_default(), json(new));
     let groups = named(&old_json["TaskGroups"], &new_json["TaskGroups"], group);
-    let skipped: Vec<&str> = not_fields::<crate::Job>().into_iter().chain(not_fields::<crate::JobView>()).chain(FOLDED).collect();
-    let fields = fields(&old_json, &new_json, &skipped, false, false);
-    let objects = objects(&old_json, &new_json, &change::objects::<crate::Job>());
+    let skipped: Vec<&str> = not_fields::<crate::Job>().into_iter().chain(not_fields::<crate::JobView>()).collect();
+    let fields = fields(api::Job::SHAPE, &skipped, &old_json, &new_json);
+    let objects = objects(&chosen::<crate::Job>(api::Job::SHAPE), &old_json, &new_json);
     let kind = kind_of(old.is_some(), true, &fields, &objects, groups.iter().any(|group| group.r#type != "None"));
     api::JobDiff {
         r#type: kind,
@@ -128,7 +71,7 @@ pub fn annotate(diff: &mut api::JobDiff, updates: &BTreeMap<String, Option<api::
 /// Whether a task takes the change of what is told under this name while it runs.
 fn announced_in_place(told: &str) -> bool {
     let of = |field: &&FieldChange| match field.told {
-        Told::Object(_) => field.name == told || entry_name(field.name) == told,
+        Told::Object(_) => api::Task::SHAPE.properties.iter().any(|property| property.name == field.name && property.label() == told),
         Told::No | Told::Field => field.name == told,
     };
     crate::Task::FIELDS.iter().find(of).is_some_and(|field| field.announced == Effect::InPlace)
@@ -137,8 +80,8 @@ fn announced_in_place(told: &str) -> bool {
 fn group(name: &str, old: &Value, new: &Value) -> api::TaskGroupDiff {
     let skipped = not_fields::<crate::TaskGroup>();
     let tasks = named(&old["Tasks"], &new["Tasks"], task);
-    let fields = fields(old, new, &skipped, false, false);
-    let objects = objects(old, new, &change::objects::<crate::TaskGroup>());
+    let fields = fields(api::TaskGroup::SHAPE, &skipped, old, new);
+    let objects = objects(&chosen::<crate::TaskGroup>(api::TaskGroup::SHAPE), old, new);
     // Some changes are not told field by field, such as another order of tasks.
     let inside = old != new;
     let kind = kind_of(!old.is_null(), !new.is_null(), &fields, &objects, inside);
@@ -154,8 +97,8 @@ fn group(name: &str, old: &Value, new: &Value) -> api::TaskGroupDiff {
 
 fn task(name: &str, old: &Value, new: &Value) -> api::TaskDiff {
     let skipped = not_fields::<crate::Task>();
-    let fields = fields(old, new, &skipped, false, false);
-    let objects = objects(old, new, &change::objects::<crate::Task>());
+    let fields = fields(api::Task::SHAPE, &skipped, old, new);
+    let objects = objects(&chosen::<crate::Task>(api::Task::SHAPE), old, new);
     let kind = kind_of(!old.is_null(), !new.is_null(), &fields, &objects, old != new);
     api::TaskDiff { r#type: kind, name: name.to_owned(), fields: some(fields), objects: some(objects), annotations: None }
 }
@@ -187,29 +130,34 @@ fn named<T>(old: &Value, new: &Value, compare: impl Fn(&str, &Value, &Value) -> 
     names.into_iter().map(|name| compare(name, old.get(name).unwrap_or(&nothing), new.get(name).unwrap_or(&nothing))).collect()
 }
 
+/// The keys told as objects, in the plan's order.
+fn chosen<T: Change>(shape: &'static Shape) -> Vec<&'static Property> {
+    let names = change::objects::<T>();
+    names.into_iter().filter_map(|name| shape.properties.iter().find(|property| property.name == name)).collect()
+}
+
 /// The plain values of an object by name; maps of texts by `Name[key]`.
-fn plain(value: &Value, skipped: &[&str]) -> BTreeMap<String, String> {
+fn plain(shape: &Shape, skipped: &[&str], value: &Value) -> BTreeMap<String, String> {
     let mut out = BTreeMap::new();
-    for (name, value) in value.as_object().into_iter().flatten().filter(|(name, _)| !skipped.contains(&name.as_str())) {
-        match value {
-            Value::Object(members) if is_text_map(name, members) => {
-                for (key, value) in members {
-                    out.insert(format!("{name}[{key}]"), text(value));
-                }
+    if value.is_null() {
+        return out;
+    }
+    let told = |property: &&Property| !property.telling.untold && !skipped.contains(&property.name);
+    for property in shape.properties.iter().filter(told) {
+        let name = property.name;
+        match (property.form(), &value[name]) {
+            (Form::Field, Value::Null) => out.extend(property.telling.default.map(|default| (name.to_owned(), default.to_owned()))),
+            (Form::Field, value) => out.extend([(name.to_owned(), text(value))]),
+            (Form::Fields, Value::Object(members)) => {
+                out.extend(members.iter().map(|(key, value)| (format!("{name}[{key}]"), text(value))));
             }
-            Value::Null | Value::Object(_) | Value::Array(_) => {}
-            value => {
-                out.insert(name.clone(), text(value));
+            (Form::Texts, Value::Array(entries)) if shape.lists => {
+                out.extend([(name.to_owned(), entries.iter().map(text).collect::<Vec<_>>().join(","))]);
             }
+            _ => {}
         }
     }
     out
-}
-
-/// Whether an object's keys are the user's, not the API's.
-fn is_text_map(name: &str, members: &Map<String, Value>) -> bool {
-    matches!(name, "Meta" | "CanaryMeta" | "Env" | "GetterOptions" | "GetterHeaders" | "TaggedAddresses")
-        && members.values().all(Value::is_string)
 }
 
 fn text(value: &Value) -> String {
@@ -220,11 +168,12 @@ fn text(value: &Value) -> String {
     }
 }
 
-/// Compares the plain values; unchanged ones are told with `context` only, empty ones among them with `empties` only.
-fn fields(old: &Value, new: &Value, skipped: &[&str], context: bool, empties: bool) -> Vec<api::FieldDiff> {
-    compare(&plain(old, skipped), &plain(new, skipped), context, empties)
+/// The plain values that changed.
+fn fields(shape: &Shape, skipped: &[&str], old: &Value, new: &Value) -> Vec<api::FieldDiff> {
+    compare(&plain(shape, skipped, old), &plain(shape, skipped, new), false, false)
 }
 
+/// Compares plain values; unchanged ones are told with `context` only, empty ones among them with `empties` only.
 fn compare(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>, context: bool, empties: bool) -> Vec<api::FieldDiff> {
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let mut out = Vec::new();
@@ -245,86 +194,41 @@ fn compare(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>, conte
     out
 }
 
-fn entry_name(list: &str) -> String {
-    let known = ENTRIES.iter().find(|(name, _)| *name == list).map(|(_, entry)| (*entry).to_owned());
-    known.unwrap_or_else(|| list.strip_suffix('s').unwrap_or(list).to_owned())
-}
-
-/// Compares the objects and lists named, in that order; unchanged ones are left out.
-fn objects(old: &Value, new: &Value, names: &[&str]) -> Vec<api::ObjectDiff> {
+/// Compares what these keys hold, in that order; unchanged ones are left out.
+fn objects(properties: &[&Property], old: &Value, new: &Value) -> Vec<api::ObjectDiff> {
     let mut out = Vec::new();
-    for name in names {
-        let (before, after) = (&old[*name], &new[*name]);
-        if before == after {
+    for property in properties {
+        let (before, after) = (&old[property.name], &new[property.name]);
+        if before == after && !property.telling.unchanged {
             continue;
         }
-        if matches!(*name, "Config" | "Header") {
-            out.push(flat(name, before, after));
-        } else if *name == "DNS" {
-            out.push(resolvers(before, after));
-        } else if *name == "Volumes" {
-            let keys: BTreeSet<&String> = [before, after].into_iter().filter_map(Value::as_object).flat_map(Map::keys).collect();
-            out.extend(keys.into_iter().map(|key| object("Volume", &before[key], &after[key])));
-        } else if before.is_array() || after.is_array() {
-            out.extend(entries(name, before, after));
-        } else {
-            let shown = ENTRIES.iter().find(|(known, _)| known == name).map_or(*name, |(_, entry)| *entry);
-            out.push(object(shown, before, after));
-        }
+        let (label, telling) = (property.label(), property.telling);
+        let told = match property.form() {
+            Form::Field | Form::Fields => Vec::new(),
+            Form::Texts => texts(label, before, after).into_iter().collect(),
+            Form::Flat => vec![flat(label, before, after)],
+            Form::Object(shape) => vec![object(label, shape, telling, before, after)],
+            Form::List(shape) => entries(label, shape, telling, before, after),
+            Form::Map(shape) => {
+                let keys: BTreeSet<&String> = [before, after].into_iter().filter_map(Value::as_object).flat_map(Map::keys).collect();
+                keys.into_iter().map(|key| object(label, shape, telling, &before[key], &after[key])).collect()
+            }
+        };
+        out.extend(told.into_iter().filter(|object| object.r#type != "None" || telling.unchanged));
     }
-    out.retain(|object| object.r#type != "None");
     out
 }
 
-fn object(name: &str, old: &Value, new: &Value) -> api::ObjectDiff {
-    let members: BTreeSet<&String> = [old, new].into_iter().filter_map(Value::as_object).flat_map(Map::keys).collect();
-    let not_told = NOT_TOLD.iter().find(|(known, _)| *known == name).map_or(&[][..], |(_, fields)| fields);
-    let mut nested: Vec<&str> = members
-        .into_iter()
-        .map(String::as_str)
-        .filter(|member| !not_told.contains(member) && [old, new].iter().any(|value| is_nested(member, &value[*member])))
-        .collect();
-    nested.sort_by_key(|member| ORDER.iter().position(|first| first == member).unwrap_or(ORDER.len()));
-    let skipped: Vec<&str> = nested.iter().chain(not_told).copied().collect();
-    let filled = |value: &Value| {
-        let mut out = plain(value, &skipped);
-        if name == "Disconnect" && value["StopOnClientAfter"].is_null() && !value.is_null() {
-            out.insert("StopOnClientAfter".to_owned(), "nil".to_owned());
-        }
-        let always = ALWAYS.iter().find(|(known, _)| *known == name).map_or(&[][..], |(_, fields)| fields);
-        for (field, default) in always.iter().filter(|_| !value.is_null()) {
-            out.entry((*field).to_owned()).or_insert_with(|| (*default).to_owned());
-        }
-        out
-    };
-    let fields = compare(&filled(old), &filled(new), true, WITH_EMPTY.contains(&name));
-    let mut objects = objects(old, new, &nested);
-    if name == "Identity" && objects.is_empty() {
-        // Told even where it did not change.
-        let audience = |value: &Value| value["Audience"].as_array().cloned().unwrap_or_default();
-        objects.extend(texts("Audience", &audience(old), &audience(new)));
-    }
+/// Compares two objects of a type, either of which may be missing.
+fn object(label: &str, shape: &Shape, telling: &Telling, old: &Value, new: &Value) -> api::ObjectDiff {
+    let filled = |value: &Value| plain(shape, telling.without, value);
+    let fields = compare(&filled(old), &filled(new), true, shape.with_empty);
+    let told = |property: &&Property| !shape.lists && !property.telling.untold && !telling.without.contains(&property.name);
+    let mut nested: Vec<&Property> = shape.properties.iter().filter(told).collect();
+    nested.sort_by_key(|property| (property.telling.position, property.name));
+    let objects = objects(&nested, old, new);
     let kind = kind_of(!old.is_null(), !new.is_null(), &fields, &objects, false);
-    api::ObjectDiff { r#type: kind, name: name.to_owned(), fields: some(fields), objects: some(objects) }
-}
-
-fn is_nested(name: &str, value: &Value) -> bool {
-    match value {
-        Value::Array(_) => true,
-        Value::Object(members) => !is_text_map(name, members),
-        _ => false,
-    }
-}
-
-/// Resolvers: each list is one field.
-fn resolvers(old: &Value, new: &Value) -> api::ObjectDiff {
-    let lists = |value: &Value| -> BTreeMap<String, String> {
-        let lists = value.as_object().into_iter().flatten().filter_map(|(name, list)| Some((name, list.as_array()?)));
-        lists.map(|(name, list)| (name.clone(), list.iter().map(text).collect::<Vec<_>>().join(","))).collect()
-    };
-    let fields = compare(&lists(old), &lists(new), true, false);
-    let kind = kind_of(!old.is_null(), !new.is_null(), &fields, &[], false);
-    api::ObjectDiff { r#type: kind, name: "DNS".to_owned(), fields: some(fields), objects: None }
+    api::ObjectDiff { r#type: kind, name: label.to_owned(), fields: some(fields), objects: some(objects) }
 }
 
 /// What is one object however deep it is, such as a driver's configuration.
@@ -357,12 +261,9 @@ fn flat(name: &str, old: &Value, new: &Value) -> api::ObjectDiff {
 }
 
 /// Compares two lists entry by entry.
-fn entries(list: &str, old: &Value, new: &Value) -> Vec<api::ObjectDiff> {
+fn entries(label: &str, shape: &Shape, telling: &Telling, old: &Value, new: &Value) -> Vec<api::ObjectDiff> {
     let of = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let (mut old, mut new) = (of(old), of(new));
-    if old.iter().chain(&new).all(|entry| !entry.is_object()) {
-        return texts(list, &old, &new).into_iter().filter(|told| told.r#type != "None").collect();
-    }
     // What is in both is unchanged, wherever it stands.
     old.retain(|entry| match new.iter().position(|other| other == entry) {
         Some(position) => {
@@ -371,28 +272,27 @@ fn entries(list: &str, old: &Value, new: &Value) -> Vec<api::ObjectDiff> {
         }
         None => true,
     });
-    let shown = entry_name(list);
-    let key = |entry: &Value| NAMES.iter().find_map(|name| entry[*name].as_str()).map(str::to_owned);
-    let alone = list == "Services" && old.len() == 1 && new.len() == 1;
+    let name = |entry: &Value| shape.known_by.and_then(|field| entry[field].as_str()).map(str::to_owned);
+    let alone = telling.alone && old.len() == 1 && new.len() == 1;
     let (mut edited, mut deleted) = (Vec::new(), Vec::new());
+    let told = |old: &Value, new: &Value| object(label, shape, telling, old, new);
     for before in old {
-        let partner = match (alone, UNNAMED.contains(&list)) {
-            (true, _) => Some(0),
-            (_, true) => None,
-            _ => key(&before).and_then(|name| new.iter().position(|after| key(after).as_deref() == Some(name.as_str()))),
+        let partner = match alone {
+            true => Some(0),
+            false => name(&before).and_then(|known| new.iter().position(|after| name(after).as_ref() == Some(&known))),
         };
         match partner {
-            Some(position) => edited.push(object(&shown, &before, &new.remove(position))),
-            None => deleted.push(object(&shown, &before, &Value::Null)),
+            Some(position) => edited.push(told(&before, &new.remove(position))),
+            None => deleted.push(told(&before, &Value::Null)),
         }
     }
-    let added = new.iter().map(|after| object(&shown, &Value::Null, after));
+    let added = new.iter().map(|after| told(&Value::Null, after));
     added.chain(deleted).chain(edited).collect()
 }
 
 /// A list of texts as one object with a field for each.
-fn texts(list: &str, old: &[Value], new: &[Value]) -> Option<api::ObjectDiff> {
-    let set = |values: &[Value]| values.iter().map(text).collect::<BTreeSet<String>>();
+fn texts(list: &str, old: &Value, new: &Value) -> Option<api::ObjectDiff> {
+    let set = |values: &Value| values.as_array().into_iter().flatten().map(text).collect::<BTreeSet<String>>();
     let (before, after) = (set(old), set(new));
     let mut fields = Vec::new();
     let mut field = |kind: &str, old: &str, new: &str| {
