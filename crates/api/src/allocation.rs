@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use drover_macros::Wire;
 
 use crate::wire::Base64;
-use crate::{
-    AllocDeploymentStatus, AllocatedResources, AllocationMetric, DNSConfig, DesiredTransition, Job, RescheduleTracker, Resources, TaskState,
-};
+use crate::{AllocationMetric, DNSConfig, Job, NetworkResource, Resources, TaskLifecycle};
 
 /// The JSON object `Allocation`.
 #[derive(Clone, Debug, Default, PartialEq, Wire)]
@@ -368,4 +366,203 @@ pub struct WebsocketHandshake {
     /// ACL secret or JWT.
     #[wire("auth_token")]
     pub auth_token: String,
+}
+
+/// The JSON object `AllocationListStub`.
+#[derive(Clone, Debug, Default, PartialEq, Wire)]
+pub struct AllocationListStub {
+    pub id: String,
+    pub eval_id: String,
+    pub name: String,
+    pub namespace: String,
+    pub node_id: String,
+    pub node_name: String,
+    pub job_id: String,
+    pub job_type: String,
+    pub job_version: u64,
+    pub task_group: String,
+    /// Only with ?resources=true.
+    pub allocated_resources: Option<AllocatedResources>,
+    /// Run | stop | evict.
+    pub desired_status: String,
+    pub desired_description: String,
+    /// Pending | running | complete | failed | lost | unknown.
+    pub client_status: String,
+    pub client_description: String,
+    /// Null with ?task_states=false.
+    pub task_states: Option<BTreeMap<String, Option<TaskState>>>,
+    pub deployment_status: Option<AllocDeploymentStatus>,
+    pub followup_eval_id: String,
+    pub next_allocation: String,
+    pub reschedule_tracker: Option<RescheduleTracker>,
+    pub preempted_allocations: Option<Vec<String>>,
+    pub preempted_by_allocation: String,
+    pub create_index: u64,
+    pub modify_index: u64,
+    /// Unix nanoseconds.
+    pub create_time: i64,
+    /// Unix nanoseconds.
+    pub modify_time: i64,
+    /// Server emits/accepts it; missing from the Go SDK type.
+    pub desired_transition: DesiredTransition,
+}
+
+/// The JSON object `AllocatedResources`.
+#[derive(Clone, Debug, Default, PartialEq, Wire)]
+pub struct AllocatedResources {
+    pub tasks: Option<BTreeMap<String, Option<AllocatedTaskResources>>>,
+    pub shared: AllocatedSharedResources,
+    /// Server emits/accepts it; missing from the Go SDK type.
+    pub task_lifecycles: Option<BTreeMap<String, Option<TaskLifecycle>>>,
+}
+
+/// The JSON object `AllocatedTaskResources`.
+#[derive(Clone, Debug, Default, PartialEq, Wire)]
+pub struct AllocatedTaskResources {
+    pub cpu: AllocatedCpuResources,
+    pub memory: AllocatedMemoryResources,
+    pub networks: Option<Vec<NetworkResource>>,
+    pub devices: Option<Vec<AllocatedDeviceResource>>,
+}
+
+/// The JSON object `AllocatedCpuResources`.
+#[derive(Clone, Debug, Default, PartialEq, Wire)]
+pub struct AllocatedCpuResources {
+    pub cpu_shares: i64,
+    /// Server emits/accepts it; missing from the Go SDK type.
+    pub reserved_cores: Option<Vec<u64>>,
+}
+
+/// The JSON object `AllocatedMemoryResources`.
+#[derive(Clone, Debug, Default, PartialEq, Wire)]
+pub struct AllocatedMemoryResources {
+    #[wire("MemoryMB")]
+    pub memory_mb: i64,
+    #[wire("MemoryMaxMB")]
+    pub memory_max_mb: i64,
+}
+
+/// The JSON object `AllocatedDeviceResource`.
+#[derive(Clone, Debug, Default, PartialEq, Wire)]
+pub struct AllocatedDeviceResource {
+    pub vendor: String,
+    pub r#type: String,
+    pub name: String,
+    #[wire("DeviceIDs")]
+    pub device_ids: Option<Vec<String>>,
+}
+
+/// The JSON object `AllocatedSharedResources`.
+#[derive(Clone, Debug, Default, PartialEq, Wire)]
+pub struct AllocatedSharedResources {
+    #[wire("DiskMB")]
+    pub disk_mb: i64,
+    pub networks: Option<Vec<NetworkResource>>,
+    pub ports: Option<Vec<PortMapping>>,
+}
+
+/// The JSON object `PortMapping`.
+#[derive(Clone, Debug, Default, PartialEq, Wire)]
+#[wire(omit_empty)]
+pub struct PortMapping {
+    pub label: String,
+    pub value: i64,
+    pub to: i64,
+    #[wire("HostIP")]
+    pub host_ip: String,
+    /// Server emits/accepts it; missing from the Go SDK type.
+    pub ignore_collision: bool,
+}
+
+/// The JSON object `TaskState`.
+#[derive(Clone, Debug, Default, PartialEq, Wire)]
+pub struct TaskState {
+    /// Pending | running | dead; default: "pending".
+    pub state: String,
+    pub failed: bool,
+    pub restarts: u64,
+    /// Null if never restarted; zero time is sent as null.
+    pub last_restart: Option<String>,
+    /// Null until started; zero time is sent as null.
+    pub started_at: Option<String>,
+    /// Null until finished; zero time is sent as null.
+    pub finished_at: Option<String>,
+    pub events: Option<Vec<TaskEvent>>,
+    /// Server emits/accepts it; missing from the Go SDK type; ENT: "" | force_run | force_pause | scheduled_pause | schedule_resume.
+    pub paused: String,
+}
+
+/// The JSON object `TaskEvent`.
+#[derive(Clone, Debug, Default, PartialEq, Wire)]
+pub struct TaskEvent {
+    /// Received | Task Setup | Building Task Directory | Downloading Artifacts | Driver | Started | Terminated | Killing | Killed | Restarting | Not Restarting | Restart Signaled | Signaling | Setup Failure | Driver Failure | Failed Validation | Failed Artifact Download | Disk Resources Exceeded | Sibling Task Failed | Leader Task Dead | Main Tasks Dead | Task hook failed | Failed Restoring Task | Plugin became unhealthy | Reconnected | Skipping shutdown delay | Running.
+    pub r#type: String,
+    /// Unix nanoseconds.
+    pub time: i64,
+    /// Filled by the HTTP layer.
+    pub display_message: String,
+    /// Free string map (exit_code, signal, oom_killed, ...).
+    pub details: Option<BTreeMap<String, String>>,
+    pub message: String,
+    pub fails_task: bool,
+    pub restart_reason: String,
+    pub setup_error: String,
+    pub driver_error: String,
+    pub driver_message: String,
+    pub exit_code: i64,
+    pub signal: i64,
+    pub kill_reason: String,
+    /// Nanoseconds.
+    pub kill_timeout: i64,
+    pub kill_error: String,
+    pub start_delay: i64,
+    pub download_error: String,
+    pub validation_error: String,
+    pub disk_limit: i64,
+    /// SDK only, never sent.
+    pub disk_size: i64,
+    pub failed_sibling: String,
+    pub vault_error: String,
+    pub task_signal_reason: String,
+    pub task_signal: String,
+    pub generic_source: String,
+}
+
+/// The JSON object `AllocDeploymentStatus`.
+#[derive(Clone, Debug, Default, PartialEq, Wire)]
+pub struct AllocDeploymentStatus {
+    /// Null while undecided.
+    pub healthy: Option<bool>,
+    /// RFC 3339; zero time is sent as null.
+    pub timestamp: Option<String>,
+    pub canary: bool,
+    pub modify_index: u64,
+}
+
+/// The JSON object `RescheduleTracker`.
+#[derive(Clone, Debug, Default, PartialEq, Wire)]
+pub struct RescheduleTracker {
+    pub events: Option<Vec<RescheduleEvent>>,
+    pub last_reschedule: String,
+}
+
+/// The JSON object `RescheduleEvent`.
+#[derive(Clone, Debug, Default, PartialEq, Wire)]
+pub struct RescheduleEvent {
+    /// Unix nanoseconds.
+    pub reschedule_time: i64,
+    pub prev_alloc_id: String,
+    pub prev_node_id: String,
+    /// Nanoseconds; server emits/accepts it; missing from the Go SDK type.
+    pub delay: i64,
+}
+
+/// The JSON object `DesiredTransition`.
+#[derive(Clone, Debug, Default, PartialEq, Wire)]
+pub struct DesiredTransition {
+    pub migrate: Option<bool>,
+    pub reschedule: Option<bool>,
+    pub force_reschedule: Option<bool>,
+    pub no_shutdown_delay: Option<bool>,
+    pub migrate_disable_placement: Option<bool>,
 }

@@ -33,9 +33,6 @@ const IMPURE: &[&str] = &[
 /// Where a file's length is worth a second look.
 const LINES_MAX: usize = 1000;
 
-/// Files that are allowed to be longer: tables, and one grammar.
-const LONG_FILES: &[&str] = &["crates/api/src/job.rs", "crates/api/src/agent.rs"];
-
 /// Checks every rule and tells all that is broken.
 pub(crate) fn tidy(root: &Path) -> Result<()> {
     let mut problems = Vec::new();
@@ -146,7 +143,7 @@ fn source(path: &str, text: &str, problems: &mut Vec<String>) {
         problem(1, "the file does not open with what it is for (//!)".to_owned());
     }
     let lines = text.lines().count();
-    if lines > LINES_MAX && !LONG_FILES.contains(&path) {
+    if lines > LINES_MAX {
         problem(lines, format!("{lines} lines: a second noun hides here"));
     }
     // Put together, so that this file does not find itself.
