@@ -302,6 +302,25 @@ impl Agent {
         list.as_array().into_iter().flatten().find(|alloc| alloc["ClientStatus"] == status).cloned().expect("the condition was met")
     }
 
+    /// Waits until every task of an allocation of the job runs, and returns its stub: an allocation is called `running` as soon as
+    /// one of its tasks is.
+    pub fn until_tasks_run(&self, job: &str) -> Value {
+        let groups = self.get(&format!("/v1/job/{job}"))["TaskGroups"].clone();
+        let tasks = |name: &Value| {
+            let group = groups.as_array().into_iter().flatten().find(|group| group["Name"] == *name);
+            group.and_then(|group| group["Tasks"].as_array()).map_or(0, Vec::len)
+        };
+        let all_run = |alloc: &Value| {
+            let states = alloc["TaskStates"].as_object();
+            states
+                .is_some_and(|states| states.len() == tasks(&alloc["TaskGroup"]) && states.values().all(|task| task["State"] == "running"))
+        };
+        let list = self.until(&format!("/v1/job/{job}/allocations"), "every task runs", |allocs| {
+            allocs.as_array().is_some_and(|allocs| allocs.iter().any(all_run))
+        });
+        list.as_array().into_iter().flatten().find(|alloc| all_run(alloc)).cloned().expect("the condition was met")
+    }
+
     /// Kills the agent as a crash would.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.process.take() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use drover_api::AllocationListStub;
+use drover_api::{AllocationListStub, TaskState};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 
@@ -95,13 +95,15 @@ pub(super) async fn logs(context: &mut Context) -> Outcome {
             let Some(answer) = answer else { continue };
             let answer = answer.attempt("Error retrieving allocations")?;
             index = answer.meta.index;
-            for stub in answer.value.iter().filter(|stub| stub.client_status != "pending") {
-                let group = context.flags.text("group");
-                if group.is_some_and(|group| group != stub.task_group) || !seen.insert(stub.id.clone()) {
+            for stub in &answer.value {
+                if context.flags.text("group").is_some_and(|group| group != stub.task_group) {
                     continue;
                 }
-                for task in stub.task_states.iter().flatten().map(|(name, _)| name) {
-                    if context.flags.text("task").is_some_and(|wanted| wanted != task) {
+                // An allocation runs when its first task does; the others are followed once they have begun.
+                let has_begun = |state: &TaskState| state.started_at.is_some() || state.state != "pending";
+                let begun = stub.task_states.iter().flatten().filter(|(_, state)| state.as_ref().is_some_and(has_begun));
+                for task in begun.map(|(name, _)| name) {
+                    if context.flags.text("task").is_some_and(|wanted| wanted != task) || !seen.insert((stub.id.clone(), task.clone())) {
                         continue;
                     }
                     let paint = COLOURS[colour % COLOURS.len()];

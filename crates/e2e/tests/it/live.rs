@@ -52,7 +52,7 @@ fn start(base: &std::path::Path) -> Agent {
 }
 
 fn running(agent: &Agent, job: &str) -> String {
-    agent.until_alloc(job, "running")["ID"].as_str().unwrap().to_owned()
+    agent.until_tasks_run(job)["ID"].as_str().unwrap().to_owned()
 }
 
 /// JSON objects one after another: heartbeats left out, data of one file put together.

@@ -78,7 +78,7 @@ fn logs_of_all_tasks_of_a_job_come_with_whose_they_are() {
     let directory = tempfile::tempdir().unwrap();
     let agent = Agent::start(directory.path(), Mode::Dev);
     agent.register(job("choir", "echo \"$NOMAD_TASK_NAME sings\"; echo low >&2; while true; do sleep 1; done", false));
-    let alloc = agent.until_alloc("choir", "running")["ID"].as_str().unwrap()[..8].to_owned();
+    let alloc = agent.until_tasks_run("choir")["ID"].as_str().unwrap()[..8].to_owned();
     let mut ran = agent.cli(&["job", "logs", "choir"]);
     while !(ran.out.contains("one sings") && ran.out.contains("two sings") && ran.error.contains("low")) {
         assert_eq!(ran.code, 0, "{ran:?}");
@@ -104,7 +104,7 @@ fn a_port_of_an_allocation_is_reached_at_a_local_one() {
     let directory = tempfile::tempdir().unwrap();
     let agent = Agent::start(directory.path(), Mode::Dev);
     agent.register(job("echo", "while true; do sleep 1; done", true));
-    let alloc = agent.until_alloc("echo", "running");
+    let alloc = agent.until_tasks_run("echo");
     let id = alloc["ID"].as_str().unwrap();
     let whole = agent.get(&format!("/v1/allocation/{id}"));
     let port = &whole["AllocatedResources"]["Shared"]["Ports"][0];
@@ -182,7 +182,7 @@ fn tasks_have_no_schedules_that_could_be_paused() {
     let directory = tempfile::tempdir().unwrap();
     let agent = Agent::start(directory.path(), Mode::Dev);
     agent.register(job("steady", "while true; do sleep 1; done", false));
-    let id = agent.until_alloc("steady", "running")["ID"].as_str().unwrap().to_owned();
+    let id = agent.until_tasks_run("steady")["ID"].as_str().unwrap().to_owned();
     let ran = agent.cli(&["alloc", "pause", "-status", &id, "one"]);
     assert_eq!((ran.code, ran.error.as_str()), (1, "Error getting task pause state: Unexpected response code: 500 (Enterprise only)\n"));
     told("alloc pause");
@@ -196,10 +196,13 @@ fn tasks_have_no_schedules_that_could_be_paused() {
     }
 }
 
+/// How many lines of a command wait for the test that reads them.
+const LINES_MAX: usize = 1024;
+
 /// A command that goes on, its output line by line, ended by an interrupt.
 struct Following {
     child: std::process::Child,
-    out: BufReader<std::process::ChildStdout>,
+    lines: std::sync::mpsc::Receiver<String>,
     seen: String,
 }
 
@@ -213,15 +216,17 @@ impl Following {
             .spawn()
             .unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
-        Self { child, out, seen: String::new() }
+        let (line, lines) = std::sync::mpsc::sync_channel(LINES_MAX);
+        std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|text| line.send(text)));
+        Self { child, lines, seen: String::new() }
     }
 
-    /// Reads on until a line fits.
+    /// Reads on until a line fits, which has to come within a minute.
     fn until(&mut self, fits: impl Fn(&str) -> bool) -> String {
         loop {
-            let mut line = String::new();
-            assert_ne!(self.out.read_line(&mut line).unwrap(), 0, "it ended after {}", self.seen);
+            let line = self.lines.recv_timeout(Duration::from_secs(60)).unwrap_or_else(|end| panic!("{end} after {}", self.seen));
             self.seen.push_str(&line);
+            self.seen.push('\n');
             if fits(&line) {
                 return line;
             }
@@ -241,7 +246,7 @@ fn logs_of_a_job_go_on_with_tasks_that_start_later() {
     let directory = tempfile::tempdir().unwrap();
     let agent = Agent::start(directory.path(), Mode::Dev);
     agent.register(job("choir", "echo \"first $NOMAD_TASK_NAME\"; while true; do sleep 1; done", false));
-    let first = agent.until_alloc("choir", "running")["ID"].as_str().unwrap()[..8].to_owned();
+    let first = agent.until_tasks_run("choir")["ID"].as_str().unwrap()[..8].to_owned();
     let mut logs = Following::start(&agent, &["job", "logs", "-f", "choir"]);
     for _ in 0..2 {
         let line = logs.until(|line| line.contains("first"));
@@ -260,7 +265,7 @@ fn the_status_of_a_job_is_shown_again_when_it_changes() {
     let directory = tempfile::tempdir().unwrap();
     let agent = Agent::start(directory.path(), Mode::Dev);
     agent.register(job("bell", "while true; do sleep 1; done", false));
-    agent.until_alloc("bell", "running");
+    agent.until_tasks_run("bell");
     let mut status = Following::start(&agent, &["job", "status", "-watch", "bell"]);
     status.until(|line| line.starts_with("Status") && line.contains("running"));
     assert_eq!(agent.cli(&["job", "stop", "-detach", "bell"]).code, 0);
@@ -279,7 +284,7 @@ fn an_action_is_a_command_in_a_running_task_with_its_exit_code() {
         { "Name": "mood", "Command": "/bin/sh", "Args": ["-c", "echo $MOOD; cat; echo low >&2; exit 5"] },
     ]);
     agent.register(actor);
-    let id = agent.until_alloc("actor", "running")["ID"].as_str().unwrap().to_owned();
+    let id = agent.until_tasks_run("actor")["ID"].as_str().unwrap().to_owned();
     for words in [
         vec!["action", "-t=false", "-job", "actor", "-group", "g", "-task", "one", "mood"],
         vec!["job", "action", "-t=false", "-job", "actor", "-alloc", &id, "-task", "one", "mood"],
@@ -302,7 +307,7 @@ fn what_a_stopped_client_remembers_is_told() {
     let directory = tempfile::tempdir().unwrap();
     let mut agent = Agent::start(directory.path(), Mode::Durable);
     agent.register(job("kept", "while true; do sleep 1; done", false));
-    let id = agent.until_alloc("kept", "running")["ID"].as_str().unwrap().to_owned();
+    let id = agent.until_tasks_run("kept")["ID"].as_str().unwrap().to_owned();
     agent.stop();
     let state = find(directory.path(), "state.redb").expect("a client with a data_dir keeps its state");
     let ran = agent.cli(&["operator", "client-state", state.parent().unwrap().to_str().unwrap()]);
