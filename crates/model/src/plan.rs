@@ -203,9 +203,6 @@ pub struct Plan {
     pub joins: Option<DeploymentId>,
 }
 
-/// Allocations that one chunk of a plan changes at most.
-pub const CHUNK_ALLOCS_MAX: usize = 2_000;
-
 impl Plan {
     /// A plan without anything to do.
     pub fn new(eval_id: EvalId, job_id: JobId, priority: u8) -> Self {
@@ -243,14 +240,10 @@ impl Plan {
         self.deployment.as_ref().map(|deployment| deployment.id).or(self.joins)
     }
 
-    /// Cuts the plan into plans of at most [`CHUNK_ALLOCS_MAX`] changes of allocations, each valid alone when those
-    /// before it are applied: the deployment travels in the first, a placement with what it replaces and evicts, and
-    /// room is freed no later than it is taken. With `all_at_once` the plan stays whole (EVL-040).
-    pub fn chunks(self) -> impl Iterator<Item = Plan> {
-        self.chunks_of(CHUNK_ALLOCS_MAX).into_iter()
-    }
-
-    fn chunks_of(mut self, most: usize) -> Vec<Plan> {
+    /// Cuts the plan into plans of at most so many changes of allocations, each valid alone when those before it are applied:
+    /// the deployment travels in the first, a placement with what it replaces and evicts, and room is freed no later than it is
+    /// taken. With `all_at_once` the plan stays whole (EVL-040).
+    pub fn chunks_of(mut self, most: usize) -> Vec<Plan> {
         if self.all_at_once || self.allocs() <= most {
             return vec![self];
         }

@@ -46,6 +46,27 @@ pub enum PlantedBug {
     StaleCapacity,
 }
 
+/// How much the plan applier writes at once.
+#[derive(Clone, Copy, Debug)]
+pub struct EntryLimits {
+    /// Plans in one entry at most.
+    pub plans: usize,
+    /// Allocations in one entry at most; a plan that commits all or nothing goes alone if it is larger.
+    pub allocs: usize,
+    /// Entries on their way at once: one is written while the next is verified.
+    pub at_once: usize,
+    /// Plans that make a second entry on its way worth while; fewer wait for the first.
+    pub plans_many: usize,
+    /// The same by what is left of larger ones.
+    pub allocs_many: usize,
+}
+
+impl Default for EntryLimits {
+    fn default() -> Self {
+        Self { plans: 512, allocs: 2_000, at_once: 2, plans_many: 64, allocs_many: 1_000 }
+    }
+}
+
 /// Settings of a server.
 #[derive(Clone)]
 pub struct Config {
@@ -95,6 +116,8 @@ pub struct Config {
     /// Evaluations that may wait to be worked out; while there are more, registrations and dispatches are turned away with
     /// 429, and come again.
     pub evals_pending_max: usize,
+    /// How much the plan applier writes at once; small in simulations, so that little does what much does elsewhere.
+    pub entry_limits: EntryLimits,
     /// Whether the region has a keyring, and with it variables.
     pub keyring: bool,
     /// Access control.
@@ -131,6 +154,7 @@ impl Config {
             job_max_priority: 100,
             peers: drover_model::admission::Peers::default(),
             evals_pending_max: 200_000,
+            entry_limits: EntryLimits::default(),
             keyring: false,
             acl: AclConfig::default(),
             observer: None,

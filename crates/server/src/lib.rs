@@ -25,7 +25,7 @@ mod server;
 pub use calls::NoPath;
 pub use channel::AgentChannel;
 pub use concern::Concern;
-pub use config::{AclConfig, Config, Observer, PlantedBug, ResetFile};
+pub use config::{AclConfig, Config, EntryLimits, Observer, PlantedBug, ResetFile};
 pub use dispatches::Dispatched;
 pub use drover_scheduler::dispatch::Request as DispatchRequest;
 pub use drover_scheduler::why;

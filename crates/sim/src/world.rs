@@ -9,7 +9,7 @@ use drover_base::{NodeId, Rng, WallTime};
 use drover_raft::{DiskLogOptions, Storage};
 use drover_rt::{Clock, Entropy, TaskScope};
 use drover_server::state::Snapshot;
-use drover_server::{Config, Server};
+use drover_server::{Config, EntryLimits, Server};
 use openraft::impls::TokioRuntime;
 use openraft_rt::deterministic_rng::DeterministicRng;
 
@@ -188,6 +188,8 @@ impl World {
         config.snapshot_every = 100;
         config.trailing_logs = 20;
         config.workers = 4;
+        // Several entries are on their way at once with as little as this.
+        config.entry_limits = EntryLimits { plans: 3, allocs: 4, at_once: 2, plans_many: 2, allocs_many: 2 };
         config.gc_interval = Duration::from_secs(60);
         config.gc_thresholds.eval = Duration::from_secs(120);
         config.gc_thresholds.batch_eval = Duration::from_secs(120);

@@ -18,20 +18,11 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::config::EntryLimits;
 use crate::error::EndpointError;
 use crate::pace::gather;
 use crate::server::Server;
 
-/// Plans in one entry at most.
-const ENTRY_PLANS_MAX: usize = 512;
-/// Allocations in one entry at most; a plan that commits all or nothing goes alone if it is larger.
-const ENTRY_ALLOCS_MAX: usize = 2_000;
-/// Entries on their way at once: one is written while the next is verified.
-const ENTRIES_MAX: usize = 2;
-/// Plans that make a second entry on its way worth while; fewer wait for the first.
-const ENTRY_PLANS_MANY: usize = 64;
-/// The same by what is left of larger ones.
-const ENTRY_ALLOCS_MANY: usize = 1_000;
 /// How long the state may lag behind the one that a plan was worked out on (EVL-046).
 const STATE_LIMIT: Duration = Duration::from_secs(10);
 
@@ -69,6 +60,9 @@ struct Unit {
     reply: oneshot::Sender<Result<Verdict, EndpointError>>,
 }
 
+/// What waits: by priority, then as it came.
+type Queue = BTreeMap<(Reverse<u8>, u64), Unit>;
+
 /// An entry as it is put together.
 #[derive(Default)]
 struct Entry {
@@ -78,18 +72,19 @@ struct Entry {
 }
 
 pub(super) async fn run(server: Server, mut requests: mpsc::Receiver<PlanRequest>) {
-    let mut queue: BTreeMap<(Reverse<u8>, u64), Unit> = BTreeMap::new();
+    let mut queue = Queue::new();
     let (mut arrivals, mut entries) = (0, FuturesUnordered::new());
     // One for each worker at most, as each waits for its answer.
     let mut early = FuturesUnordered::new();
+    let limits = server.0.config.entry_limits;
     loop {
-        if queue.is_empty() || entries.len() >= ENTRIES_MAX || !entries.is_empty() && !many(&queue) {
+        if queue.is_empty() || entries.len() >= limits.at_once || !entries.is_empty() && !many(&queue, limits) {
             tokio::select! {
                 Some(()) = entries.next(), if !entries.is_empty() => {}
-                Some(request) = early.next(), if !early.is_empty() => queue_up(&mut queue, &mut arrivals, request),
+                Some(request) = early.next(), if !early.is_empty() => queue_up(&mut queue, &mut arrivals, request, limits),
                 request = requests.recv() => match request {
                     Some(request) if request.needed > server.snapshot().index() => early.push(caught_up(&server, request)),
-                    Some(request) => queue_up(&mut queue, &mut arrivals, Some(request)),
+                    Some(request) => queue_up(&mut queue, &mut arrivals, Some(request), limits),
                     None => return,
                 },
             }
@@ -98,12 +93,12 @@ pub(super) async fn run(server: Server, mut requests: mpsc::Receiver<PlanRequest
             if request.needed > server.snapshot().index() {
                 early.push(caught_up(&server, request));
             } else {
-                queue_up(&mut queue, &mut arrivals, Some(request));
+                queue_up(&mut queue, &mut arrivals, Some(request), limits);
             }
             true
         })
         .await;
-        if !queue.is_empty() && (entries.is_empty() || entries.len() < ENTRIES_MAX && many(&queue)) {
+        if !queue.is_empty() && (entries.is_empty() || entries.len() < limits.at_once && many(&queue, limits)) {
             let began = server.0.clock.monotonic();
             let entry = put_together(&server, &mut queue, &mut arrivals);
             metrics::histogram!("nomad.nomad.plan.evaluate").record(milliseconds(&server, began));
@@ -114,9 +109,9 @@ pub(super) async fn run(server: Server, mut requests: mpsc::Receiver<PlanRequest
 }
 
 /// Whether what waits is worth an entry of its own beside one that is on its way.
-fn many(queue: &BTreeMap<(Reverse<u8>, u64), Unit>) -> bool {
+fn many(queue: &Queue, limits: EntryLimits) -> bool {
     let allocs = || queue.values().flat_map(|unit| &unit.chunks).map(Plan::allocs).sum::<usize>();
-    queue.len() >= ENTRY_PLANS_MANY || allocs() >= ENTRY_ALLOCS_MANY
+    queue.len() >= limits.plans_many || allocs() >= limits.allocs_many
 }
 
 /// Waits for the state that a plan was worked out on; one that waits in vain has failed.
@@ -130,21 +125,23 @@ async fn caught_up(server: &Server, request: PlanRequest) -> Option<PlanRequest>
     None
 }
 
-fn queue_up(queue: &mut BTreeMap<(Reverse<u8>, u64), Unit>, arrivals: &mut u64, request: Option<PlanRequest>) {
+fn queue_up(queue: &mut Queue, arrivals: &mut u64, request: Option<PlanRequest>, limits: EntryLimits) {
     let Some(PlanRequest { eval, token, plan, needed: _, then, reply }) = request else { return };
     *arrivals += 1;
     let key = (Reverse(eval.priority), *arrivals);
-    queue.insert(key, Unit { eval, token, chunks: plan.chunks().collect(), then, partial: false, progress: false, reply });
+    let chunks = plan.chunks_of(limits.allocs).into();
+    queue.insert(key, Unit { eval, token, chunks, then, partial: false, progress: false, reply });
 }
 
 /// Takes chunks from the queue and lets through what fits, until the entry is full.
-fn put_together(server: &Server, queue: &mut BTreeMap<(Reverse<u8>, u64), Unit>, arrivals: &mut u64) -> Entry {
+fn put_together(server: &Server, queue: &mut Queue, arrivals: &mut u64) -> Entry {
+    let limits = server.0.config.entry_limits;
     let newest = server.snapshot();
     let mut state = server.0.leader.ahead.of(&newest);
     let (mut entry, mut allocs) = (Entry::default(), 0);
     while let Some(first) = queue.first_entry() {
         let next = first.get().chunks.front().map_or(0, Plan::allocs);
-        if allocs > 0 && allocs + next > ENTRY_ALLOCS_MAX || entry.plans.len() >= ENTRY_PLANS_MAX || entry.evals.len() >= ENTRY_PLANS_MAX {
+        if allocs > 0 && allocs + next > limits.allocs || entry.plans.len() >= limits.plans || entry.evals.len() >= limits.plans {
             break;
         }
         allocs += next;
@@ -197,20 +194,22 @@ fn milliseconds(server: &Server, began: drover_base::Monotonic) -> f64 {
     server.0.clock.monotonic().since(began).as_secs_f64() * 1_000.0
 }
 
-async fn commit(server: Server, entry: Entry) {
+/// Puts an entry on its way. It counts as in flight at once, not from when what is returned is first polled: another entry may be
+/// put together before.
+fn commit(server: Server, entry: Entry) -> impl Future<Output = ()> {
     let Entry { plans, evals, waiting } = entry;
-    let result = if plans.is_empty() && evals.is_empty() {
-        Ok(())
-    } else {
+    let in_flight = server.0.leader.ahead.take_off(Arc::from(plans.as_slice()));
+    async move {
         let began = server.0.clock.monotonic();
-        let in_flight = server.0.leader.ahead.take_off(Arc::from(plans.as_slice()));
-        let result = server.propose(Change::Results { plans, evals }).await.map(|_| ());
+        let written = !plans.is_empty() || !evals.is_empty();
+        let result = if written { server.propose(Change::Results { plans, evals }).await.map(|_| ()) } else { Ok(()) };
         server.0.leader.ahead.land(in_flight);
-        metrics::histogram!("nomad.nomad.plan.apply").record(milliseconds(&server, began));
-        result
-    };
-    for tell in waiting {
-        // A worker that is gone has no use for the answer.
-        let _ = tell.send(result.clone());
+        if written {
+            metrics::histogram!("nomad.nomad.plan.apply").record(milliseconds(&server, began));
+        }
+        for tell in waiting {
+            // A worker that is gone has no use for the answer.
+            let _ = tell.send(result.clone());
+        }
     }
 }

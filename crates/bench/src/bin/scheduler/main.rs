@@ -121,7 +121,7 @@ fn memory() {
     cluster.register("heavy", &Wish { count, spread: false, kind: JobType::Batch, cpu: 10, memory_mb: 10 });
     let before = resident_kib();
     let plan = cluster.process("heavy").plan;
-    for chunk in plan.chunks() {
+    for chunk in plan.chunks_of(2_000) {
         cluster.commit(vec![chunk]);
     }
     let placed = resident_kib();
