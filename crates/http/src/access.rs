@@ -16,6 +16,7 @@ use futures::future::BoxFuture;
 use http::StatusCode;
 
 use crate::error::ApiError;
+use crate::home::no_path;
 use crate::relay::Pipe;
 use crate::request::Request;
 
@@ -74,7 +75,7 @@ pub enum Forward {
 }
 
 /// Where a request is answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Way {
     /// By this agent.
     Here,
@@ -82,6 +83,8 @@ pub enum Way {
     Servers,
     /// By the agent that is this node.
     Node(NodeId),
+    /// By a server of another region.
+    Region(String),
 }
 
 /// An object whose id in a path decides the namespace of a request.
@@ -144,9 +147,30 @@ pub trait Guard: Send + Sync + 'static {
         Way::Here
     }
 
+    /// The way to another region.
+    fn way_to_region(&self, region: String) -> Way {
+        Way::Region(region)
+    }
+
+    /// The region that writes policies, roles, global tokens and the like for all regions; none where each writes for itself.
+    fn shared_region(&self) -> Option<&str> {
+        None
+    }
+
+    /// Whether requests may be for other regions without their query saying so.
+    fn knows_regions(&self) -> bool {
+        false
+    }
+
+    /// Whether the token with this accessor is good in every region.
+    fn token_is_global(&self, _accessor: &str) -> bool {
+        false
+    }
+
     /// A connection to another agent's API.
-    fn open(&self, _way: Way) -> BoxFuture<'static, Result<Pipe, ApiError>> {
-        Box::pin(std::future::ready(Err(ApiError::not_found("No path to node"))))
+    fn open(&self, way: &Way) -> BoxFuture<'static, Result<Pipe, ApiError>> {
+        let missing = if matches!(way, Way::Region(_)) { no_path() } else { ApiError::not_found("No path to node") };
+        Box::pin(std::future::ready(Err(missing)))
     }
 }
 

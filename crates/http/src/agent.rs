@@ -13,7 +13,7 @@ use drover_state::Snapshot;
 use crate::blocking::Source;
 use crate::error::ApiError;
 use crate::logs::LogSource;
-use crate::relay::Upstream;
+use crate::relay::{OtherRegions, Upstream};
 use crate::telemetry::Telemetry;
 
 /// What does not change while the agent runs.
@@ -57,6 +57,8 @@ pub struct Agent {
     pub client: Option<ClientHandle>,
     /// Where the servers are, for an agent that is none.
     pub upstream: Option<Arc<dyn Upstream>>,
+    /// The servers of other regions, for an agent that is a server.
+    pub regions: Option<Arc<dyn OtherRegions>>,
     /// Lines of the log as they are written.
     pub logs: Arc<dyn LogSource>,
     /// Measurements.

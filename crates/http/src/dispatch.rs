@@ -19,6 +19,7 @@ use percent_encoding::percent_decode_str;
 use crate::access::{Access, Caller, Forward, Gate, Guard, Object, Way, denied, require};
 use crate::compress::Coding;
 use crate::error::ApiError;
+use crate::home::{Decision, FOR_REGION, Home, Known, no_path};
 use crate::json;
 use crate::query::Query;
 use crate::relay::RELAYED;
@@ -163,8 +164,6 @@ impl<S: Guard> Api<S> {
                 if outgoing.cors.as_ref().is_some_and(is_preflight) {
                     outgoing.coding = None;
                     Reply::empty().status(StatusCode::NO_CONTENT)
-                } else if let Err(error) = self.reachable(route.forward, &query) {
-                    Reply::of_error(error)
                 } else {
                     let body: Incoming = Box::pin(body.map_err(io::Error::other));
                     let mut request = Request {
@@ -185,6 +184,15 @@ impl<S: Guard> Api<S> {
                     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
                     if self.inner.state.way(route.forward, &request) == Way::Servers {
                         return (Step::Elsewhere(self.pass_on(Way::Servers, target, request)), outgoing);
+                    }
+                    match self.region_of(route, &request, None) {
+                        Ok(Decision::Here) => {}
+                        Ok(Decision::There(region)) => {
+                            let way = self.inner.state.way_to_region(region);
+                            return (Step::Elsewhere(self.pass_on(way, target, request)), outgoing);
+                        }
+                        Ok(Decision::InBody) => return (Step::Elsewhere(self.read_first(target, request)), outgoing),
+                        Err(error) => return (Step::done(Reply::of_error(error)), outgoing),
                     }
                     if let Some(asked) = self.ask_first(route, &request) {
                         return (Step::Elsewhere(self.admit_later(asked, request)), outgoing);
@@ -208,7 +216,7 @@ impl<S: Guard> Api<S> {
 
     /// Sends a request to the agent that answers it.
     fn pass_on(&self, way: Way, target: &str, request: Request) -> BoxFuture<'static, Result<Elsewhere, ApiError>> {
-        let opening = self.inner.state.open(way);
+        let opening = self.inner.state.open(&way);
         let (api, target) = (self.clone(), target.to_owned());
         Box::pin(async move {
             if way == Way::Servers && request.headers.contains_key(RELAYED) {
@@ -220,11 +228,49 @@ impl<S: Guard> Api<S> {
                 Err(_) if matches!(way, Way::Node(_)) => return api.found(request),
                 Err(error) => return Err(error),
             };
-            let Request { method, headers, body, upgrade, .. } = request;
+            let Request { method, mut headers, body, upgrade, .. } = request;
+            if let Way::Region(region) = &way {
+                let region = HeaderValue::from_str(region).map_err(|_| no_path())?;
+                headers.insert(FOR_REGION, region);
+            }
             let (body, upgrade) = (into_inner(body), into_inner(upgrade));
             let response = crate::relay::relay(pipe, &target, (method, headers), body, upgrade).await?;
             Ok(Elsewhere::Answered(Box::new(response)))
         })
+    }
+
+    /// Reads the body of a request, which says what region it is for.
+    fn read_first(&self, target: &str, mut request: Request) -> BoxFuture<'static, Result<Elsewhere, ApiError>> {
+        let (api, target) = (self.clone(), target.to_owned());
+        Box::pin(async move {
+            let body = request.bytes().await?;
+            let decision = api.region_of(api.route(&request)?, &request, Some(&body))?;
+            let whole: Incoming = Box::pin(http_body_util::Full::new(body).map_err(|never| match never {}));
+            request.body = Mutex::new(Some(whole));
+            match decision {
+                Decision::There(region) => api.pass_on(api.inner.state.way_to_region(region), &target, request).await,
+                Decision::Here | Decision::InBody => {
+                    let route = api.route(&request)?;
+                    api.admit(route, &mut request)?;
+                    Ok(Elsewhere::Here(api.handle(route, request)))
+                }
+            }
+        })
+    }
+
+    /// Which region answers a request.
+    fn region_of(&self, route: &Route<S>, request: &Request, body: Option<&[u8]>) -> Result<Decision, ApiError> {
+        if route.forward == Forward::Local {
+            return Ok(Decision::Here);
+        }
+        let state = &self.inner.state;
+        let known = Known {
+            own: &self.inner.options.region,
+            shared: state.shared_region(),
+            others: state.knows_regions(),
+            token_is_global: route.home == Home::OfNamedToken && state.token_is_global(request.parameter("accessor_id")),
+        };
+        known.decide(route.home, request.query.get("region"), &request.headers, body)
     }
 
     /// Who asks, where only the servers know.
@@ -315,13 +361,6 @@ impl<S: Guard> Api<S> {
             pattern: route.pattern,
             answer: (route.handler)(Arc::clone(&self.inner.state), request),
         }
-    }
-
-    /// Whether the region asked for can be reached from here.
-    fn reachable(&self, forward: Forward, query: &Query) -> Result<(), ApiError> {
-        let region = query.get("region");
-        let elsewhere = !region.is_empty() && region != self.inner.options.region;
-        if forward != Forward::Local && elsewhere { Err(ApiError::by_text("No path to region")) } else { Ok(()) }
     }
 
     fn finish(&self, reply: Reply, outgoing: Outgoing) -> Response<Body> {

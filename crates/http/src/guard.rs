@@ -10,6 +10,7 @@ use crate::access::{Caller, Forward, Guard, Object, Rights, Way, denied};
 use crate::agent::Agent;
 use crate::blocking::Source;
 use crate::error::ApiError;
+use crate::home::no_path;
 use crate::relay::{Pipe, to_node};
 use crate::request::Request;
 
@@ -84,10 +85,30 @@ impl Guard for Agent {
         }
     }
 
-    fn open(&self, way: Way) -> BoxFuture<'static, Result<Pipe, ApiError>> {
+    fn way_to_region(&self, region: String) -> Way {
+        if self.upstream.is_some() { Way::Servers } else { Way::Region(region) }
+    }
+
+    fn shared_region(&self) -> Option<&str> {
+        self.server.as_ref().and_then(drover_server::Server::shared_region)
+    }
+
+    fn knows_regions(&self) -> bool {
+        self.server.as_ref().is_some_and(drover_server::Server::knows_regions)
+    }
+
+    fn token_is_global(&self, accessor: &str) -> bool {
+        self.server.as_ref().is_some_and(|server| server.snapshot().acl_token(accessor).is_some_and(|token| token.global))
+    }
+
+    fn open(&self, way: &Way) -> BoxFuture<'static, Result<Pipe, ApiError>> {
         match (way, &self.upstream, &self.server) {
             (Way::Servers, Some(servers), _) => servers.open(),
-            (Way::Node(node), _, Some(server)) => Box::pin(to_node(server.clone(), node)),
+            (Way::Node(node), _, Some(server)) => Box::pin(to_node(server.clone(), *node)),
+            (Way::Region(region), _, _) => match &self.regions {
+                Some(regions) => regions.open(region),
+                None => Box::pin(std::future::ready(Err(no_path()))),
+            },
             _ => Box::pin(std::future::ready(Err(ApiError::not_found("No path to node")))),
         }
     }

@@ -11,6 +11,7 @@ pub mod dispatch;
 pub mod error;
 pub mod filter;
 pub mod guard;
+mod home;
 pub mod ids;
 pub mod json;
 pub mod limit;

@@ -47,6 +47,12 @@ pub trait Upstream: Send + Sync + 'static {
     fn reached(&self) -> bool;
 }
 
+/// Servers of other regions, for an agent that is a server.
+pub trait OtherRegions: Send + Sync + 'static {
+    /// A connection to the API of a server of a region.
+    fn open(&self, region: &str) -> BoxFuture<'static, Result<Pipe, ApiError>>;
+}
+
 /// The way to a node that is connected to a server.
 pub(crate) async fn to_node(server: drover_server::Server, node: NodeId) -> Result<Pipe, ApiError> {
     server.call_node(node).await.map_err(|error| ApiError::not_found(error.to_string()))

@@ -11,6 +11,7 @@ use http::Method;
 
 use crate::access::{Access, Forward};
 use crate::error::ApiError;
+use crate::home::Home;
 use crate::reply::Reply;
 use crate::request::Request;
 
@@ -63,6 +64,8 @@ pub struct Route<S> {
     pub late: bool,
     /// Which agent answers.
     pub forward: Forward,
+    /// How requests say which region answers; those to routes that this agent always answers itself do not.
+    pub home: Home,
     /// Whether browsers of other origins may call it.
     pub cors: bool,
     /// Whether replies are compressed on request.
@@ -105,6 +108,7 @@ impl<S> Route<S> {
             access,
             late: false,
             forward,
+            home: Home::Asked,
             cors: false,
             compressed: true,
             refuses_late: false,
@@ -128,6 +132,13 @@ impl<S> Route<S> {
     #[must_use]
     pub fn held_to(mut self, access: Access) -> Self {
         self.access = access;
+        self
+    }
+
+    /// With a region that more than the query decides about.
+    #[must_use]
+    pub fn home(mut self, home: Home) -> Self {
+        self.home = home;
         self
     }
 

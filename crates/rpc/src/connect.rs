@@ -6,6 +6,7 @@ use drover_base::AllocId;
 use drover_model::{AllocUpdate, Node, ServiceRegistration};
 use futures::Stream;
 use futures::stream::StreamExt;
+use http::HeaderMap;
 use http::uri::PathAndQuery;
 use tonic::client::Grpc;
 use tonic::transport::{Channel, Endpoint};
@@ -16,7 +17,7 @@ use crate::MESSAGE_MAX;
 use crate::codec::Cbor;
 use crate::desired::{Desired, DesiredMessage};
 use crate::message::{
-    Caller, CallerCall, DeleteServiceCall, Done, Identified, IdentifyCall, Reason, Refusal, RegisterCall, Registered, TaskIdentityCall,
+    Caller, CallerCall, DeleteServiceCall, Done, Greeting, Identified, IdentifyCall, Reason, Refusal, RegisterCall, Registered, TaskIdentityCall,
     TaskIdentityReply, UpdateAllocsCall, UpsertServicesCall, path,
 };
 use crate::pipe::{self, Pipe};
@@ -29,8 +30,27 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a silent connection is pinged.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
+/// How long a greeting may take.
+const GREET_TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes of one pipe between regions that may be on their way before they are read.
+const VISIT_WINDOW: u32 = 64 << 10;
+/// The same for all of them: as much as all that may be open at a time, so that readers who do not read hold up nobody else.
+const VISITS_WINDOW: u32 = VISIT_WINDOW * 1_024;
 /// Calls that may wait for the connection; more are held back.
 const CALLS_WAITING_MAX: usize = 16;
+
+/// The server at `host:port`, as all connections to it are made.
+fn endpoint(address: &str) -> Result<Endpoint, Refusal> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}"))
+        .map_err(|error| Refusal::new(Reason::Refused, format!("server address {address:?}: {error}; expected host:port")))?;
+    Ok(endpoint
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .buffer_size(CALLS_WAITING_MAX))
+}
 
 /// A connection to a server. Clones share it.
 #[derive(Clone, Debug)]
@@ -44,17 +64,16 @@ impl AgentClient {
     /// # Errors
     /// When the address cannot be read.
     pub fn new(address: &str) -> Result<Self, Refusal> {
-        let endpoint = Endpoint::from_shared(format!("http://{address}"))
-            .map_err(|error| Refusal::new(Reason::Refused, format!("server address {address:?}: {error}; expected host:port")))?;
-        let channel = endpoint
-            .connect_timeout(CONNECT_TIMEOUT)
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(PING_INTERVAL)
-            .keep_alive_timeout(PING_TIMEOUT)
-            .keep_alive_while_idle(true)
-            .buffer_size(CALLS_WAITING_MAX)
-            .connect_lazy();
-        Ok(Self { channel })
+        Ok(Self { channel: endpoint(address)?.connect_lazy() })
+    }
+
+    /// The same for pipes to the API of another region alone: many, some of whose readers are slow.
+    ///
+    /// # Errors
+    /// When the address cannot be read.
+    pub fn for_visits(address: &str) -> Result<Self, Refusal> {
+        let endpoint = endpoint(address)?.initial_stream_window_size(VISIT_WINDOW).initial_connection_window_size(VISITS_WINDOW);
+        Ok(Self { channel: endpoint.connect_lazy() })
     }
 
     async fn call<Call, Reply>(&self, path: &'static str, call: Call) -> Result<Reply, Refusal>
@@ -149,11 +168,34 @@ impl AgentClient {
     /// # Errors
     /// When the server cannot be reached, does not know the node, or waits for no such pipe.
     pub async fn pipe(&self, caller: &Caller, ticket: Option<u64>) -> Result<Pipe, Refusal> {
+        let mut headers = HeaderMap::new();
+        pipe::introduce(caller, ticket, &mut headers)?;
+        self.open(path::PIPE, headers).await
+    }
+
+    /// Opens a pipe to the API of a server of another region.
+    ///
+    /// # Errors
+    /// When the server cannot be reached, or has too much to do.
+    pub async fn visit(&self) -> Result<Pipe, Refusal> {
+        self.open(path::VISIT, HeaderMap::new()).await
+    }
+
+    /// Tells a server of another region of this one, and hears of it.
+    ///
+    /// # Errors
+    /// When the server cannot be reached in time, or wants nothing to do with this one.
+    pub async fn greet(&self, greeting: Greeting) -> Result<Greeting, Refusal> {
+        let answer = tokio::time::timeout(GREET_TIMEOUT, self.call(path::GREET, greeting)).await;
+        answer.unwrap_or_else(|_| Err(Refusal::new(Reason::Unreachable, "the server does not answer")))
+    }
+
+    async fn open(&self, path: &'static str, headers: HeaderMap) -> Result<Pipe, Refusal> {
         let unreachable = |error: tonic::transport::Error| Refusal::new(Reason::Unreachable, error.to_string());
         let (opening, outbound) = pipe::opening();
         let mut request =
-            http::Request::post(path::PIPE).body(outbound.body()).map_err(|error| Refusal::new(Reason::Refused, error.to_string()))?;
-        pipe::introduce(caller, ticket, request.headers_mut())?;
+            http::Request::post(path).body(outbound.body()).map_err(|error| Refusal::new(Reason::Refused, error.to_string()))?;
+        request.headers_mut().extend(headers);
         let mut channel = self.channel.clone();
         let opened = async { channel.ready().await?.call(request).await };
         let answer = tokio::time::timeout(CONNECT_TIMEOUT, opened)

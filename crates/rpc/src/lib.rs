@@ -8,6 +8,9 @@
 //!
 //! A [`Pipe`] is a call that carries bytes both ways for as long as either side likes. Agents open pipes, because servers may not
 //! be able to dial them: one that a server asked for through the stream is then the server's way to the node.
+//!
+//! Servers of different regions greet each other over the same channel, and open pipes to each other's API. Neither says who the
+//! caller is: what comes through such a pipe is held to the token that it carries, as whatever comes from outside.
 
 mod codec;
 mod connect;
@@ -18,7 +21,7 @@ mod serve;
 
 pub use connect::AgentClient;
 pub use desired::Desired;
-pub use message::{Caller, Identified, Reason, Refusal, Registered};
+pub use message::{Caller, Greeting, Identified, Peer, Reason, Refusal, Registered};
 pub use pipe::{Pipe, Rest};
 pub use serve::{DesiredStream, Options, Servers, serve};
 

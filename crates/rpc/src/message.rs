@@ -19,6 +19,8 @@ pub(crate) mod path {
     pub(crate) const IDENTIFY: &str = "/drover.agent.v1.Servers/Identify";
     pub(crate) const TASK_IDENTITY: &str = "/drover.agent.v1.Servers/TaskIdentity";
     pub(crate) const PIPE: &str = "/drover.agent.v1.Servers/Pipe";
+    pub(crate) const GREET: &str = "/drover.agent.v1.Servers/Greet";
+    pub(crate) const VISIT: &str = "/drover.agent.v1.Servers/Visit";
 }
 
 /// Who calls, with the proof.
@@ -188,6 +190,50 @@ pub struct Identified {
     /// The task whose identity this is.
     #[n(4)]
     pub workload: Option<Workload>,
+}
+
+/// A server, as servers of different regions tell each other of themselves and of others.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Peer {
+    /// Its region.
+    #[n(0)]
+    pub region: String,
+    /// Its name, without the region.
+    #[n(1)]
+    pub name: String,
+    /// What tells it from a server that has its name and address later.
+    #[n(2)]
+    #[cbor(default)]
+    pub id: String,
+    /// Where its agent channel is reached, as `host:port`.
+    #[n(3)]
+    #[cbor(default)]
+    pub address: String,
+    /// Its datacenter.
+    #[n(4)]
+    #[cbor(default)]
+    pub datacenter: String,
+    /// The version that it is compatible with.
+    #[n(5)]
+    #[cbor(default)]
+    pub build: String,
+    /// The port that members are listed with.
+    #[n(6)]
+    #[cbor(default)]
+    pub serf_port: u16,
+}
+
+/// What servers of different regions say to each other when they meet, and every few seconds from then on; the answer is of the same
+/// kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Greeting {
+    /// The server that says it.
+    #[n(0)]
+    pub from: Peer,
+    /// Servers of other regions that it reaches.
+    #[n(1)]
+    #[cbor(default)]
+    pub others: Vec<Peer>,
 }
 
 /// An answer that says nothing but that it is done.

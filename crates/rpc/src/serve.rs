@@ -25,7 +25,7 @@ use crate::MESSAGE_MAX;
 use crate::codec::Cbor;
 use crate::desired::{Desired, DesiredMessage, WrittenJobs};
 use crate::message::{
-    Caller, CallerCall, DeleteServiceCall, Done, Identified, IdentifyCall, Refusal, RegisterCall, Registered, TaskIdentityCall,
+    Caller, CallerCall, DeleteServiceCall, Done, Greeting, Identified, IdentifyCall, Refusal, RegisterCall, Registered, TaskIdentityCall,
     TaskIdentityReply, UpdateAllocsCall, UpsertServicesCall, path,
 };
 use crate::pipe::{self, Pipe};
@@ -66,6 +66,10 @@ pub trait Servers: Send + Sync + 'static {
     fn task_identity(&self, caller: Caller, alloc: AllocId, task: String) -> BoxFuture<'_, Result<String, Refusal>>;
     /// Takes a pipe: one that was asked for under a ticket, or without one a way to the API.
     fn pipe(&self, caller: Caller, ticket: Option<u64>, pipe: Pipe) -> BoxFuture<'_, Result<(), Refusal>>;
+    /// Hears of a server of another region, and tells it of this one.
+    fn greet(&self, greeting: Greeting) -> BoxFuture<'_, Result<Greeting, Refusal>>;
+    /// Takes a way to the API, for requests of another region.
+    fn visit(&self, pipe: Pipe) -> BoxFuture<'_, Result<(), Refusal>>;
 }
 
 /// How to listen.
@@ -154,6 +158,14 @@ fn answer(servers: Arc<dyn Servers>, jobs: &WrittenJobs, request: http::Request<
             };
             match taken.await {
                 Ok(outbound) => http::Response::new(outbound.body()),
+                Err(refusal) => Status::from(refusal).into_http(),
+            }
+        }),
+        path::GREET => unary(request, move |greeting: Greeting| async move { servers.greet(greeting).await }),
+        path::VISIT => Box::pin(async move {
+            let (opening, outbound) = pipe::opening();
+            match servers.visit(opening.reading(request.into_body())).await {
+                Ok(()) => http::Response::new(outbound.body()),
                 Err(refusal) => Status::from(refusal).into_http(),
             }
         }),

@@ -1,5 +1,5 @@
 //! Reaching nodes. A server cannot always dial a node, so it asks for a pipe through the node's open stream, under a ticket, and the
-//! node opens one. Pipes that nodes open of their own accord are ways to this server's API.
+//! node opens one. Pipes that nodes, and servers of other regions, open of their own accord are ways to this server's API.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,7 +30,7 @@ struct Board {
     /// Who waits for which pipe, and of which node.
     waiting: BTreeMap<u64, (NodeId, oneshot::Sender<Pipe>)>,
     last_ticket: u64,
-    visitors: Option<mpsc::Sender<(NodeId, Pipe)>>,
+    visitors: Option<mpsc::Sender<Pipe>>,
 }
 
 /// The nodes that can be reached, and the pipes that are waited for.
@@ -87,18 +87,23 @@ impl Calls {
 
     /// A node has opened a pipe.
     pub(crate) fn opened(&self, node: NodeId, ticket: Option<u64>, pipe: Pipe) -> Result<(), Refusal> {
+        let Some(ticket) = ticket else { return self.visited(pipe) };
         let mut board = self.board();
-        let Some(ticket) = ticket else {
-            let full = |_| Refusal::new(Reason::Unreachable, "too many requests of agents wait to be answered, try again");
-            let visitors =
-                board.visitors.as_ref().ok_or_else(|| Refusal::new(Reason::Unreachable, "this server does not answer requests yet"))?;
-            return visitors.try_send((node, pipe)).map_err(full);
-        };
         let own = board.waiting.get(&ticket).is_some_and(|(wanted, _)| *wanted == node);
         match own.then(|| board.waiting.remove(&ticket)).flatten() {
             Some((_, waiting)) => waiting.send(pipe).map_err(|_| Refusal::new(Reason::NotFound, "nobody waits for this pipe any more")),
             None => Err(Refusal::new(Reason::NotFound, "nobody waits for this pipe")),
         }
+    }
+
+    /// An agent, or a server of another region, has opened a pipe to the API.
+    pub(crate) fn visited(&self, pipe: Pipe) -> Result<(), Refusal> {
+        let board = self.board();
+        let visitors =
+            board.visitors.as_ref().ok_or_else(|| Refusal::new(Reason::Unreachable, "this server does not answer requests yet"))?;
+        visitors
+            .try_send(pipe)
+            .map_err(|_| Refusal::new(Reason::Unreachable, "too many requests of agents wait to be answered, try again"))
     }
 }
 
@@ -128,8 +133,8 @@ impl Server {
         opened
     }
 
-    /// The pipes that nodes open to this server's API from now on, for whoever serves it.
-    pub fn visitors(&self) -> mpsc::Receiver<(NodeId, Pipe)> {
+    /// The pipes that nodes and servers of other regions open to this server's API from now on, for whoever serves it.
+    pub fn visitors(&self) -> mpsc::Receiver<Pipe> {
         let (sender, visitors) = mpsc::channel(VISITORS_MAX);
         self.0.calls.board().visitors = Some(sender);
         visitors

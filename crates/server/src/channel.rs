@@ -5,7 +5,7 @@ use std::sync::Arc;
 use drover_base::{AllocId, NodeId};
 use drover_model::acl::{ANONYMOUS, PolicyRow};
 use drover_model::{AllocUpdate, Node, ServiceRegistration};
-use drover_rpc::{Caller, Desired, DesiredStream, Identified, Pipe, Reason, Refusal, Registered, Servers};
+use drover_rpc::{Caller, Desired, DesiredStream, Greeting, Identified, Pipe, Reason, Refusal, Registered, Servers};
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt};
 
@@ -146,6 +146,14 @@ impl Servers for AgentChannel {
 
     fn pipe(&self, caller: Caller, ticket: Option<u64>, pipe: Pipe) -> BoxFuture<'_, Result<(), Refusal>> {
         Box::pin(async move { self.0.0.calls.opened(self.known(&caller)?, ticket, pipe) })
+    }
+
+    fn greet(&self, greeting: Greeting) -> BoxFuture<'_, Result<Greeting, Refusal>> {
+        Box::pin(std::future::ready(self.0.greeted(greeting)))
+    }
+
+    fn visit(&self, pipe: Pipe) -> BoxFuture<'_, Result<(), Refusal>> {
+        Box::pin(std::future::ready(self.0.0.calls.visited(pipe)))
     }
 }
 

@@ -72,13 +72,21 @@ impl Default for EntryLimits {
 pub struct Config {
     /// Its region.
     pub region: String,
-    /// The region in which policies, global tokens, roles, auth methods, binding rules and namespaces are written;
-    /// what is written there is refused here while no path leads to it (of ACL-004, which has such requests forwarded).
+    /// The region in which policies, global tokens, roles, auth methods, binding rules, and while ACLs are on namespaces and node
+    /// pools are written. Requests to write them are passed on to it before they come to the endpoints, which refuse them here.
     pub authoritative_region: String,
     /// Its name, without the region.
     pub name: String,
+    /// What tells it from a server that has its name later.
+    pub id: String,
+    /// Its datacenter.
+    pub datacenter: String,
     /// Where other agents reach it.
     pub rpc_address: String,
+    /// The port that it is listed with among members.
+    pub serf_port: u16,
+    /// A server of another region that does not answer is tried again after so long at the latest.
+    pub join_interval: Duration,
     /// Where the log lives.
     pub storage: Storage,
     /// A snapshot is taken after so many entries.
@@ -135,7 +143,11 @@ impl Config {
             region: "global".to_owned(),
             authoritative_region: "global".to_owned(),
             name: "server".to_owned(),
+            id: String::new(),
+            datacenter: "dc1".to_owned(),
             rpc_address: "127.0.0.1:4647".to_owned(),
+            serf_port: 4648,
+            join_interval: Duration::from_secs(30),
             storage,
             snapshot_every: 8_192,
             trailing_logs: 10_240,

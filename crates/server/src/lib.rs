@@ -19,6 +19,7 @@ mod link;
 mod machine;
 mod measure;
 mod pace;
+pub mod regions;
 mod reports;
 mod server;
 

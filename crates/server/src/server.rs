@@ -17,6 +17,7 @@ use crate::error::EndpointError;
 use crate::events::Subscription;
 use crate::leader::Leader;
 use crate::machine::Region;
+use crate::regions::{Peer, Regions};
 use crate::reports::Reports;
 
 /// A server that does not start.
@@ -46,6 +47,8 @@ pub(crate) struct Inner {
     pub(crate) dispatches: Dispatches,
     pub(crate) reports: Reports,
     pub(crate) calls: crate::calls::Calls,
+    pub(crate) regions: Mutex<Regions>,
+    pub(crate) regions_changed: tokio::sync::Notify,
     pub(crate) keyring: crate::keyring::Keyring,
     /// Locks on variables, and when they end.
     pub(crate) locks: Mutex<crate::endpoints::Locks>,
@@ -54,6 +57,19 @@ pub(crate) struct Inner {
     pub(crate) workers: tokio::sync::watch::Sender<usize>,
     last_stamp: AtomicI64,
     ready: AtomicBool,
+}
+
+/// The server as those of other regions know it.
+fn own_peer(config: &Config) -> Peer {
+    Peer {
+        region: config.region.clone(),
+        name: config.name.clone(),
+        id: config.id.clone(),
+        address: config.rpc_address.clone(),
+        datacenter: config.datacenter.clone(),
+        build: drover_model::NOMAD_VERSION.to_owned(),
+        serf_port: config.serf_port,
+    }
 }
 
 /// A handle to the server; clones share it.
@@ -98,6 +114,8 @@ impl Server {
             heartbeats: Mutex::default(),
             reports,
             calls: crate::calls::Calls::default(),
+            regions: Mutex::new(Regions::new(own_peer(&config), config.join_interval, entropy.seed())),
+            regions_changed: tokio::sync::Notify::new(),
             keyring: crate::keyring::Keyring::default(),
             locks: Mutex::default(),
             lock_changed: tokio::sync::Notify::new(),

@@ -9,7 +9,7 @@ use drover_client::ClientHandle;
 use drover_http::agent::{Agent, Facts};
 use drover_http::dispatch::{Api, ApiOptions};
 use drover_http::logs::{Heard, Level, Line, LogSource};
-use drover_http::relay::{Pipe, Upstream};
+use drover_http::relay::{OtherRegions, Pipe, Upstream};
 use drover_http::telemetry::Telemetry;
 use drover_http::tls::Tls;
 use drover_rt::telemetry::LogHub;
@@ -29,6 +29,7 @@ pub(super) struct Parts<'a> {
     pub(super) server: Option<&'a Server>,
     pub(super) client: Option<&'a ClientHandle>,
     pub(super) upstream: Option<Arc<dyn Upstream>>,
+    pub(super) regions: Option<Arc<dyn OtherRegions>>,
     /// Requests that other agents pass on.
     pub(super) relayed: BoxStream<'static, Pipe>,
     pub(super) logs: &'a LogHub,
@@ -42,7 +43,7 @@ pub(super) struct Parts<'a> {
 
 /// Starts answering in `scope`.
 pub(super) fn serve(listener: TcpListener, parts: Parts<'_>, scope: TaskScope) {
-    let Parts { settings, server, client, upstream, mut relayed, logs, clock, entropy, http_address, server_id, reload, tls } = parts;
+    let Parts { settings, server, client, upstream, regions, mut relayed, logs, clock, entropy, http_address, server_id, reload, tls } = parts;
     let telemetry = Telemetry::default();
     telemetry.install();
     let agent = Agent {
@@ -50,6 +51,7 @@ pub(super) fn serve(listener: TcpListener, parts: Parts<'_>, scope: TaskScope) {
         server: server.cloned(),
         client: client.cloned(),
         upstream,
+        regions,
         logs: Arc::new(Hub(logs.clone())),
         telemetry: telemetry.clone(),
         known: drover_http::guard::Known::default(),

@@ -4,6 +4,7 @@ mod api;
 mod link;
 mod lock;
 mod logging;
+mod regions;
 mod remote;
 mod rest;
 mod server_id;

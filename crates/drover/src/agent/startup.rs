@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use drover_base::NodeId;
 use drover_client::client::Runtime;
 use drover_client::template::{GoTemplates, interfaces};
 use drover_client::{Client, ClientConfig, ClientHandle, ServerLink};
-use drover_http::relay::{Pipe, Upstream};
+use drover_http::relay::{OtherRegions, Pipe, Upstream};
 use drover_http::tls::Tls;
 use drover_lang::config::{AgentConfig, Partial, PluginConfig};
 use drover_lang::sockaddr::one_address;
@@ -27,6 +28,7 @@ use tokio::sync::mpsc;
 
 use super::link::LocalLink;
 use super::lock::DataDirLock;
+use super::regions::Links;
 use super::remote::Remote;
 use super::{Settings, server_id, service};
 
@@ -78,14 +80,15 @@ pub(super) async fn run(settings: Settings, logs: LogHub) -> anyhow::Result<()> 
         // Before anything is opened: a port that is taken is told at once.
         let channel = listen("rpc", SocketAddr::new(settings.rpc_bind, settings.rpc_port)).await?;
         let server_id = if settings.dev { entropy.id() } else { server_id::load(&data_dir, &entropy)? };
-        (Some(start_server(&settings, &data_dir, channel, (&clock, &entropy), &scope, &server_scope).await?), Some(server_id))
+        let server = start_server((&settings, &data_dir), server_id, channel, (&clock, &entropy), &scope, &server_scope).await?;
+        (Some(server), Some(server_id))
     } else {
         (None, None)
     };
     let client_scope = scope.child();
     let mut upstream: Option<Arc<dyn Upstream>> = None;
     let mut relayed: BoxStream<'static, Pipe> = match &server {
-        Some(server) => pipes(server.visitors(), |(_, pipe)| pipe),
+        Some(server) => pipes(server.visitors()),
         None => futures::stream::pending().boxed(),
     };
     let client = if settings.config.client.enabled {
@@ -96,7 +99,7 @@ pub(super) async fn run(settings: Settings, logs: LogHub) -> anyhow::Result<()> 
                 let ttl = caller_ttl(&settings);
                 let (remote, opened) = Remote::new(&server_addresses(&settings.config), ttl, clock.clone(), client_scope.clone());
                 upstream = Some(Arc::new(remote.clone()));
-                relayed = pipes(opened, |pipe| pipe);
+                relayed = pipes(opened);
                 Arc::new(remote)
             }
         };
@@ -106,6 +109,12 @@ pub(super) async fn run(settings: Settings, logs: LogHub) -> anyhow::Result<()> 
     } else {
         None
     };
+    let mut regions: Option<Arc<dyn OtherRegions>> = None;
+    if let Some(server) = &server {
+        let links = Links::new(server.clone());
+        regions = Some(Arc::new(links.clone()));
+        server_scope.spawn_until_stop("other regions", links.run(super::regions::addresses(&settings.config), clock.clone()));
+    }
     let interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     let terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let http_scope = scope.child();
@@ -117,6 +126,7 @@ pub(super) async fn run(settings: Settings, logs: LogHub) -> anyhow::Result<()> 
             server: server.as_ref(),
             client: client.as_ref(),
             upstream,
+            regions,
             relayed,
             logs: &logs,
             clock: &clock,
@@ -156,24 +166,24 @@ pub(super) async fn run(settings: Settings, logs: LogHub) -> anyhow::Result<()> 
 
 /// Starts the server role and the listener of the agent channel.
 async fn start_server(
-    settings: &Settings,
-    data_dir: &Path,
+    (settings, data_dir): (&Settings, &Path),
+    id: NodeId,
     channel: TcpListener,
     (clock, entropy): (&Clock, &Entropy),
     scope: &TaskScope,
     server_scope: &TaskScope,
 ) -> anyhow::Result<Server> {
     let server =
-        Server::start(server_config(settings, data_dir), clock.clone(), entropy.clone(), server_scope).await.context("start server")?;
+        Server::start(Config { id: id.to_string(), ..server_config(settings, data_dir) }, clock.clone(), entropy.clone(), server_scope).await.context("start server")?;
     let per_client = usize::try_from(settings.config.limits.rpc_max_conns_per_client).unwrap_or(0);
     let options = drover_rpc::Options { connections_per_client: per_client };
     scope.spawn("agent channel", drover_rpc::serve(channel, server.clone().into(), options, clock.clone(), server_scope.clone()));
     Ok(server)
 }
 
-/// What comes through a queue, as pipes.
-fn pipes<T: Send + 'static>(queue: mpsc::Receiver<T>, pipe: fn(T) -> Pipe) -> BoxStream<'static, Pipe> {
-    futures::stream::unfold(queue, move |mut queue| async move { Some((pipe(queue.recv().await?), queue)) }).boxed()
+/// What comes through a queue.
+fn pipes(queue: mpsc::Receiver<Pipe>) -> BoxStream<'static, Pipe> {
+    futures::stream::unfold(queue, |mut queue| async move { Some((queue.recv().await?, queue)) }).boxed()
 }
 
 /// Where a client without a server in its process looks for servers.
@@ -261,12 +271,15 @@ fn server_config(settings: &Settings, data_dir: &Path) -> Config {
     config.authoritative_region.clone_from(authoritative);
     config.name.clone_from(&settings.config.name);
     config.rpc_address = advertised(&settings.config.advertise.rpc, SocketAddr::new(settings.rpc_bind, settings.rpc_port));
+    config.datacenter.clone_from(&settings.config.datacenter);
+    config.serf_port = u16::try_from(settings.config.ports.serf).unwrap_or(config.serf_port);
     (config.snapshot_every, config.trailing_logs) = log_limits(settings, (config.snapshot_every, config.trailing_logs));
     config.workers = workers(settings, config.workers);
     config.worker_types.clone_from(&told.enabled_schedulers);
     let duration = |nanoseconds: i64, default: Duration| {
         u64::try_from(nanoseconds).ok().filter(|nanoseconds| *nanoseconds > 0).map_or(default, Duration::from_nanos)
     };
+    config.join_interval = duration(told.server_join.retry_interval.0, config.join_interval);
     config.heartbeat_grace = duration(told.heartbeat_grace.0, config.heartbeat_grace);
     config.heartbeat_min = duration(told.min_heartbeat_ttl.0, config.heartbeat_min);
     if told.max_heartbeats_per_second > 0.0 {

@@ -14,6 +14,7 @@ mod live;
 mod operators;
 mod programs;
 mod records;
+mod regions;
 mod rows;
 mod sdk;
 mod secured;

@@ -7,6 +7,7 @@ use drover_api as api;
 use drover_api::wire::Base64;
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use drover_server::regions::Member;
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -53,7 +54,7 @@ fn stats(agent: &Agent) -> Sections {
             ("leader", status.leader.to_string()),
             ("leader_addr", if status.known_leader { agent.rpc_address() } else { String::new() }),
             ("bootstrap", (agent.facts.bootstrap_expect <= 1).to_string()),
-            ("known_regions", "1".to_owned()),
+            ("known_regions", server.region_names().len().to_string()),
         ]);
         out.insert("nomad".to_owned(), servers);
         let member = format!("[{{Suffrage:Voter ID:{} Address:{}}}]", agent.facts.server_id, agent.rpc_address());
@@ -92,7 +93,7 @@ fn stats(agent: &Agent) -> Sections {
             "query_queue",
             "query_time",
         ];
-        let mut serf = section([("members", "1".to_owned()), ("encrypted", "false".to_owned())]);
+        let mut serf = section([("members", (1 + server.region_members().len()).to_string()), ("encrypted", "false".to_owned())]);
         serf.extend(quiet.map(|name| (name.to_owned(), "0".to_owned())));
         out.insert("serf".to_owned(), serf);
     }
@@ -131,14 +132,46 @@ pub async fn about(agent: Arc<Agent>, _: Request) -> Result<Reply, ApiError> {
 
 /// `GET /v1/agent/members`.
 pub async fn members(agent: Arc<Agent>, _: Request) -> Result<Reply, ApiError> {
-    agent.server()?;
+    let members = agent.server()?.region_members();
+    let members = std::iter::once(agent.member()).chain(members.iter().map(elsewhere)).collect();
     let response = api::ServerMembers {
         server_name: agent.facts.name.clone(),
         server_region: agent.facts.region.clone(),
         server_dc: agent.facts.datacenter.clone(),
-        members: Some(vec![agent.member()]),
+        members: Some(members),
     };
     Reply::json(&response)
+}
+
+/// A server of another region, as far as it told of itself.
+fn elsewhere(member: &Member) -> api::AgentMember {
+    let peer = &member.peer;
+    let (address, port) = peer.address.rsplit_once(':').unwrap_or((&peer.address, ""));
+    let address = address.trim_matches(['[', ']']);
+    let tags = [
+        ("role", "nomad"),
+        ("region", &peer.region),
+        ("dc", &peer.datacenter),
+        ("build", &peer.build),
+        ("id", &peer.id),
+        ("rpc_addr", address),
+        ("port", port),
+        ("raft_vsn", "3"),
+        ("vsn", "1"),
+    ];
+    api::AgentMember {
+        name: format!("{}.{}", peer.name, peer.region),
+        addr: address.to_owned(),
+        port: u64::from(peer.serf_port),
+        tags: Some(tags.map(|(name, value)| (name.to_owned(), value.to_owned())).into()),
+        status: if member.reached { "alive" } else { "failed" }.to_owned(),
+        protocol_min: 1,
+        protocol_max: 5,
+        protocol_cur: 2,
+        delegate_min: 2,
+        delegate_max: 5,
+        delegate_cur: 4,
+    }
 }
 
 /// `GET /v1/agent/servers`.

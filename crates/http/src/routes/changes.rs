@@ -207,7 +207,10 @@ pub async fn peers(agent: Arc<Agent>, _: Request) -> Result<Reply, ApiError> {
 
 /// `GET /v1/regions`.
 pub async fn regions(agent: Arc<Agent>, _: Request) -> Result<Reply, ApiError> {
-    Reply::json(std::slice::from_ref(&agent.facts.region))
+    match &agent.server {
+        Some(server) => Reply::json(&server.region_names()),
+        None => Reply::json(std::slice::from_ref(&agent.facts.region)),
+    }
 }
 
 /// `DELETE /v1/evaluations`.

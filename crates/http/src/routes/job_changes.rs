@@ -18,6 +18,7 @@ use super::job_id;
 use crate::access::{Capability, HostVolumeCapability, require};
 use crate::agent::Agent;
 use crate::error::ApiError;
+use crate::home::FOR_REGION;
 use crate::reply::{Meta, Reply};
 use crate::request::Request;
 use crate::view;
@@ -34,6 +35,14 @@ fn registered(done: &Registered, known_leader: bool) -> Result<Reply, ApiError> 
         ..api::JobRegisterResponse::default()
     };
     Ok(Reply::json(&response)?.index(done.index))
+}
+
+/// The region around a job that is for this one: its own, where the query or another region's server has decided so, whatever the job
+/// says.
+fn decided(agent: &Agent, request: &Request, around: &mut String) {
+    if around.is_empty() && (!request.query.get("region").is_empty() || request.headers.contains_key(FOR_REGION)) {
+        around.clone_from(&agent.facts.region);
+    }
 }
 
 /// Whether the caller may register, dispatch and scale jobs while that is switched off for all but managers.
@@ -73,7 +82,8 @@ fn permit_volumes(request: &Request, in_body: &str, job: Option<&api::Job>) -> R
 
 /// `PUT /v1/jobs`.
 pub async fn register(agent: Arc<Agent>, mut request: Request) -> Result<Reply, ApiError> {
-    let body: api::JobRegisterRequest = request.json().await?;
+    let mut body: api::JobRegisterRequest = request.json().await?;
+    decided(&agent, &request, &mut body.region);
     permit_job(&request, &body.namespace, body.job.as_ref())?;
     permit_volumes(&request, &body.namespace, body.job.as_ref())?;
     switched_on(&agent, &request)?;
@@ -82,7 +92,8 @@ pub async fn register(agent: Arc<Agent>, mut request: Request) -> Result<Reply, 
 
 /// `PUT /v1/job/{job_id}`.
 pub async fn register_by_path(agent: Arc<Agent>, mut request: Request) -> Result<Reply, ApiError> {
-    let body: api::JobRegisterRequest = request.json().await?;
+    let mut body: api::JobRegisterRequest = request.json().await?;
+    decided(&agent, &request, &mut body.region);
     let job = body.job.as_ref().ok_or_else(|| ApiError::bad_request("Job must be specified"))?;
     if job.id.as_deref() != Some(request.parameter("job_id")) {
         return Err(ApiError::bad_request("Job ID does not match name"));
@@ -95,7 +106,8 @@ pub async fn register_by_path(agent: Arc<Agent>, mut request: Request) -> Result
 
 /// `PUT /v1/job/{job_id}/plan`.
 pub async fn plan(agent: Arc<Agent>, mut request: Request) -> Result<Reply, ApiError> {
-    let body: api::JobPlanRequest = request.json().await?;
+    let mut body: api::JobPlanRequest = request.json().await?;
+    decided(&agent, &request, &mut body.region);
     permit_job(&request, &body.namespace, body.job.as_ref())?;
     let job = body.job.as_ref().ok_or_else(|| ApiError::bad_request("Job must be specified"))?;
     match job.id.as_deref() {

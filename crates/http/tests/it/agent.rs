@@ -84,6 +84,7 @@ impl Whole {
             server: Some(server.clone()),
             client: None,
             upstream: None,
+            regions: None,
             logs: Arc::new(Silent),
             telemetry: Telemetry::default(),
             known: drover_http::guard::Known::default(),

@@ -241,7 +241,7 @@ acl { strict
   token_ttl d acts
   policy_ttl d acts
   role_ttl d acts
-  replication_token s
+  replication_token s acts
   token_min_expiration_ttl d acts
   token_max_expiration_ttl d acts
 }
@@ -488,15 +488,15 @@ server { strict
   }
   rejoin_after_leave b
   server_join { strict
-    start_join l
-    retry_join l
+    start_join l acts
+    retry_join l acts
     retry_max i RetryMaxAttempts
-    retry_interval d
+    retry_interval d acts
   }
-  retry_join L
+  retry_join L acts
   retry_interval d
   retry_max i RetryMaxAttempts
-  start_join L
+  start_join L acts
   start_timeout s
   search { whole acts
     fuzzy_enabled b

@@ -9,7 +9,9 @@ use drover_base::{AllocId, EvalId, NodeId, WallTime};
 use drover_model::{
     AllocUpdate, AllocatedResources, Allocation, ClientStatus, DesiredStatus, DesiredTransition, Job, Node, ServiceRegistration,
 };
-use drover_rpc::{AgentClient, Caller, Desired, DesiredStream, Identified, Options, Pipe, Reason, Refusal, Registered, Servers, serve};
+use drover_rpc::{
+    AgentClient, Caller, Desired, DesiredStream, Greeting, Identified, Options, Peer, Pipe, Reason, Refusal, Registered, Servers, serve,
+};
 use drover_rt::{Clock, TaskScope};
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -84,6 +86,31 @@ impl Servers for Fake {
             _ => Err(Refusal::new(Reason::NotFound, "nobody waits for this pipe")),
         };
         Box::pin(std::future::ready(taken))
+    }
+
+    fn greet(&self, greeting: Greeting) -> BoxFuture<'_, Result<Greeting, Refusal>> {
+        let answer = match greeting.from.region.as_str() {
+            "here" => Err(Refusal::new(Reason::Refused, "there is one already")),
+            _ => Ok(Greeting { from: peer("here"), others: vec![greeting.from] }),
+        };
+        Box::pin(std::future::ready(answer))
+    }
+
+    fn visit(&self, pipe: Pipe) -> BoxFuture<'_, Result<(), Refusal>> {
+        self.pipes.lock().expect("no test panics with it").push((None, pipe));
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+fn peer(region: &str) -> Peer {
+    Peer {
+        region: region.to_owned(),
+        name: "one".to_owned(),
+        id: format!("id of {region}"),
+        address: "10.0.0.1:4647".to_owned(),
+        datacenter: "dc1".to_owned(),
+        build: "2.0.5".to_owned(),
+        serf_port: 4648,
     }
 }
 
@@ -284,4 +311,31 @@ async fn who_sends_a_secret_is_told() {
     let unknown = client.identify(caller("right"), "unknown".to_owned()).await.expect("it answers");
     assert_eq!((known.enforced, known.refused, unknown.refused.as_deref()), (true, None, Some("Permission denied")));
     house.scope.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn servers_of_regions_greet_each_other_and_open_pipes() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let house = House::open(0).await;
+    let client = house.client();
+    let greeting = |region: &str| Greeting { from: peer(region), others: vec![peer("third")] };
+    let answer = client.greet(greeting("there")).await.expect("an answer");
+    assert_eq!(answer, Greeting { from: peer("here"), others: vec![peer("there")] });
+    assert_eq!(client.greet(greeting("here")).await.unwrap_err(), Refusal::new(Reason::Refused, "there is one already"));
+    // It needs no node, and carries bytes both ways.
+    let visits = AgentClient::for_visits(&house.address.to_string()).expect("an address");
+    let mut near = visits.visit().await.expect("a pipe");
+    let (_, mut far) = house.fake.pipes.lock().expect("no test panics with it").pop().expect("the other end");
+    near.write_all(b"question").await.expect("written");
+    let mut heard = [0; 8];
+    far.read_exact(&mut heard).await.expect("read");
+    far.write_all(b"answer").await.expect("written");
+    drop(far);
+    let mut answer = Vec::new();
+    near.read_to_end(&mut answer).await.expect("read");
+    assert_eq!((&heard, answer.as_slice()), (b"question", &b"answer"[..]));
+    // Nobody there: told soon.
+    drop(near);
+    house.scope.shutdown(LIMIT).await;
+    assert_eq!(client.greet(greeting("there")).await.unwrap_err().reason, Reason::Unreachable);
 }

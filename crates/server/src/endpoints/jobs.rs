@@ -139,9 +139,9 @@ impl Server {
         self.admit_load()?;
         self.may_register(true)?;
         let priority = check_priority(request.eval_priority)?;
-        self.check_region(&request.region, job.region.as_deref())?;
-        let namespace = namespace.filter(|text| !text.is_empty()).or(Some(request.namespace.as_str()).filter(|text| !text.is_empty()));
         let mut job = job;
+        self.take_home(&request.region, &mut job)?;
+        let namespace = namespace.filter(|text| !text.is_empty()).or(Some(request.namespace.as_str()).filter(|text| !text.is_empty()));
         if let Some(namespace) = namespace {
             job.namespace = Some(namespace.to_owned());
         }
@@ -194,13 +194,14 @@ impl Server {
         Ok(())
     }
 
-    fn check_region(&self, wrapper: &str, job: Option<&str>) -> Result<(), EndpointError> {
-        let wanted = if wrapper.is_empty() { job.unwrap_or_default() } else { wrapper };
-        if wanted.is_empty() || wanted == "global" || wanted == self.0.config.region {
-            Ok(())
-        } else {
-            Err(EndpointError::internal(NO_PATH))
+    /// Makes a job one of this region, unless it is one of another: what is around it beats what it says itself.
+    fn take_home(&self, around: &str, job: &mut api::Job) -> Result<(), EndpointError> {
+        let wanted = if around.is_empty() { job.region.as_deref().unwrap_or_default() } else { around };
+        if !wanted.is_empty() && wanted != "global" && wanted != self.0.config.region {
+            return Err(EndpointError::internal(NO_PATH));
         }
+        job.region = Some(self.0.config.region.clone());
+        Ok(())
     }
 
     #[expect(clippy::too_many_arguments, reason = "the parts of one log entry")]
@@ -244,7 +245,7 @@ impl Server {
     /// When the job has problems.
     pub fn plan_job(&self, request: api::JobPlanRequest, namespace: Option<&str>) -> Result<Planned, EndpointError> {
         let mut job = request.job.ok_or_else(|| EndpointError::bad_request("Job must be specified"))?;
-        self.check_region(&request.region, job.region.as_deref())?;
+        self.take_home(&request.region, &mut job)?;
         if let Some(namespace) =
             namespace.filter(|text| !text.is_empty()).or(Some(request.namespace.as_str()).filter(|text| !text.is_empty()))
         {

@@ -1,0 +1,231 @@
+//! Two regions of one server each: requests passed on, streams, writes that are of all regions, and what is copied.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::time::Duration;
+
+use drover_api::websocket::Message;
+use drover_e2e::websocket::Conversation;
+use drover_e2e::{Agent, Mode, http};
+use drover_macros::proves;
+use serde_json::{Value, json};
+
+fn server(base: &Path, region: &str, more: &str) -> Agent {
+    Agent::start_with(&base.join(region), Mode::Durable, &format!("name = \"of-{region}\"\nregion = \"{region}\"\n{more}"), &[])
+}
+
+/// A server that is told of another one.
+fn joined(base: &Path, region: &str, to: &Agent, more: &str) -> Agent {
+    let join = format!("server {{\n server_join {{\n retry_join = [\"{}\"]\n retry_interval = \"2s\"\n }}\n}}\n{more}", to.channel);
+    server(base, region, &join)
+}
+
+fn job(name: &str, script: &str) -> Value {
+    json!({
+        "ID": name, "Name": name, "Type": "service", "Datacenters": ["dc1"],
+        "TaskGroups": [{"Name": "group", "Count": 1, "Tasks": [{
+            "Name": "task", "Driver": "raw_exec", "Config": {"command": "/bin/sh", "args": ["-c", script]},
+            "Resources": {"CPU": 20, "MemoryMB": 16}}]}],
+    })
+}
+
+/// Sends a request with a token.
+fn with(agent: &Agent, token: &str, method: &str, path: &str, body: &Value) -> http::Reply {
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Nomad-Token: {token}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    http::raw(agent.address, head.as_bytes()).unwrap()
+}
+
+fn done(reply: http::Reply) -> http::Reply {
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    reply
+}
+
+/// Asks until an answer fits.
+fn until(what: &str, agent: &Agent, ask: impl Fn() -> http::Reply, fits: impl Fn(&http::Reply) -> bool) -> http::Reply {
+    for _ in 0..600 {
+        let reply = ask();
+        if fits(&reply) {
+            return reply;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let last = ask();
+    panic!("{what}: {} {}\n{}", last.status, last.text(), agent.log());
+}
+
+fn know_each_other(one: &Agent, two: &Agent, regions: &Value) {
+    for agent in [one, two] {
+        agent.until("/v1/regions", "both regions", |found| found == regions);
+    }
+}
+
+fn refused(reply: &http::Reply) {
+    assert_eq!((reply.status, reply.text().as_str()), (500, "No path to region"));
+}
+
+/// A stream that goes on, read by lines.
+struct Stream(BufReader<TcpStream>);
+
+impl Stream {
+    fn open(agent: &Agent, token: &str, path: &str) -> Self {
+        let mut stream = TcpStream::connect(agent.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\nX-Nomad-Token: {token}\r\n\r\n").as_bytes()).unwrap();
+        let mut reader = BufReader::new(stream);
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        assert!(line.contains(" 200 "), "{path}: {line}");
+        Self(reader)
+    }
+
+    /// The next line that holds a text; none when the stream ends before.
+    fn line_with(&mut self, text: &str) -> Option<String> {
+        let mut line = String::new();
+        loop {
+            line.clear();
+            match self.0.read_line(&mut line) {
+                Ok(0) | Err(_) => return None,
+                Ok(_) if line.contains(text) => return Some(line),
+                Ok(_) => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn a_request_for_another_region_is_answered_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let west = server(directory.path(), "west", "");
+    let mut east = joined(directory.path(), "east", &west, "");
+    know_each_other(&west, &east, &json!(["east", "west"]));
+
+    // The list of servers is the same everywhere, and the command shows both.
+    let names = |agent: &Agent| -> Vec<String> {
+        let members = agent.get("/v1/agent/members");
+        let mut names: Vec<String> =
+            members["Members"].as_array().unwrap().iter().map(|member| member["Name"].as_str().unwrap().to_owned()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!((names(&west), names(&east)), (vec!["of-east.east".to_owned(), "of-west.west".to_owned()], names(&west)));
+    let listed = west.cli(&["server", "members"]);
+    assert!(listed.code == 0 && listed.out.contains("of-east.east") && listed.out.contains("of-west.west"), "{listed:?}");
+
+    // A job of the other region, by the query, by what is around it, and by what it says; none of them is here.
+    let script = "echo hello from $NOMAD_REGION; while true; do sleep 0.1; done";
+    let body = |name: &str| json!({"Job": job(name, script)});
+    done(west.call("PUT", "/v1/jobs?region=east", Some(&body("by-query"))));
+    let mut around = body("by-wrapper");
+    around["Region"] = json!("east");
+    done(west.call("PUT", "/v1/jobs?region=west", Some(&around)));
+    let mut inside = body("by-itself");
+    inside["Job"]["Region"] = json!("east");
+    let planned = done(west.call("PUT", "/v1/job/by-itself/plan", Some(&inside))).json();
+    assert!(planned["JobModifyIndex"].is_number(), "{planned}");
+    done(west.call("PUT", "/v1/jobs", Some(&inside)));
+    assert_eq!(west.get("/v1/jobs"), json!([]));
+    assert_eq!(east.get("/v1/jobs").as_array().unwrap().len(), 3);
+    assert_eq!(west.get("/v1/job/by-itself?region=east")["Region"], "east");
+    // The query beats what the job says.
+    inside["Job"]["ID"] = json!("stays");
+    done(west.call("PUT", "/v1/jobs?region=west", Some(&inside)));
+    assert_eq!(west.get("/v1/job/stays")["Region"], "west");
+
+    // What only a node of the other region knows: its files, its log as it grows, and a conversation with a task.
+    let alloc = east.until_alloc("by-query", "running")["ID"].as_str().unwrap().to_owned();
+    let ls = west.get(&format!("/v1/client/fs/ls/{alloc}?path=alloc/logs&region=east"));
+    assert!(ls.as_array().unwrap().iter().any(|file| file["Name"] == "task.stdout.0"), "{ls}");
+    let mut log = Stream::open(&west, "", &format!("/v1/client/fs/logs/{alloc}?task=task&type=stdout&follow=true&plain=true&region=east"));
+    assert!(log.line_with("hello from east").is_some());
+    let command = "%5B%22%2Fbin%2Fsh%22%2C%22-c%22%2C%22echo%20%24NOMAD_REGION%3B%20exit%207%22%5D";
+    let mut talk =
+        Conversation::open(west.address, &format!("/v1/client/allocation/{alloc}/exec?task=task&tty=false&region=east&command={command}"))
+            .unwrap();
+    let mut code = None;
+    while let Some(Message::Text(bytes)) = talk.hear() {
+        let frame: Value = serde_json::from_slice(&bytes).unwrap();
+        if frame["exited"] == true {
+            code = frame["result"]["exit_code"].as_i64();
+        }
+    }
+    assert_eq!(code, Some(7));
+    let told = west.cli(&["alloc", "exec", "-region", "east", "-task", "task", &alloc, "/bin/echo", "over there"]);
+    assert_eq!((told.code, told.out.as_str()), (0, "over there\n"), "{}", told.error);
+    let status = west.cli(&["job", "status", "-region", "east", "by-query"]);
+    assert!(status.code == 0 && status.out.contains("by-query"), "{status:?}");
+
+    // A held read waits over there.
+    let index = done(west.call("GET", "/v1/jobs?region=east", None)).header("x-nomad-index").unwrap().to_owned();
+    let address = west.address;
+    let held =
+        std::thread::spawn(move || http::call(address, "GET", &format!("/v1/jobs?region=east&index={index}&wait=60s"), None).unwrap());
+    done(east.call("DELETE", "/v1/job/by-wrapper?purge=true", None));
+    let held = held.join().unwrap();
+    assert_eq!((held.status, held.json().as_array().unwrap().iter().filter(|job| job["Stop"] == false).count()), (200, 2));
+
+    // What nobody knows a way to, and what was passed on once already.
+    refused(&west.call("GET", "/v1/jobs?region=north", None));
+    refused(&west.call("PUT", "/v1/jobs", Some(&json!({"Region": "north", "Job": job("x", "true")}))));
+    let circle = b"GET /v1/jobs HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Drover-Region: east\r\n\r\n";
+    refused(&http::raw(west.address, circle).unwrap());
+    let missing = west.call("GET", "/v1/job/none?region=east", None);
+    assert_eq!((missing.status, missing.text().as_str()), (404, "job not found"));
+
+    // Killed: a stream in the middle of it ends without its end, requests are refused, and it comes back by itself.
+    east.kill();
+    assert_eq!(log.line_with("never said"), None);
+    let mut rest = Vec::new();
+    assert!(log.0.read_to_end(&mut rest).is_ok_and(|read| read == 0));
+    refused(&west.call("GET", "/v1/jobs?region=east", None));
+    west.until("/v1/regions", "the loss", |regions| *regions == json!(["west"]));
+    let lost = west.get("/v1/agent/members");
+    let status: Vec<&Value> = lost["Members"].as_array().unwrap().iter().map(|member| &member["Status"]).collect();
+    assert_eq!(status, ["alive", "failed"]);
+    assert!(west.log().contains("server of another region is lost"));
+    east.launch();
+    east.wait_ready();
+    know_each_other(&west, &east, &json!(["east", "west"]));
+    assert_eq!(west.get("/v1/job/by-query?region=east")["ID"], "by-query");
+    // The other one of the two, which was not told of the first, finds it again as well.
+    let mut west = west;
+    west.kill();
+    east.until("/v1/regions", "the loss", |regions| *regions == json!(["east"]));
+    west.launch();
+    west.wait_ready();
+    know_each_other(&west, &east, &json!(["east", "west"]));
+    for name in ["by-query", "by-itself", "stays"] {
+        let region = if name == "stays" { "west" } else { "east" };
+        done(west.call("DELETE", &format!("/v1/job/{name}?region={region}"), None));
+    }
+}
+
+#[test]
+fn regions_hear_of_each_other_through_a_third_and_clients_reach_all() {
+    let directory = tempfile::tempdir().unwrap();
+    let west = server(directory.path(), "west", "");
+    let east = joined(directory.path(), "east", &west, "");
+    let north = joined(directory.path(), "north", &west, "");
+    let all = json!(["east", "north", "west"]);
+    know_each_other(&east, &north, &all);
+    know_each_other(&west, &north, &all);
+    // A client of one asks another region through its server.
+    let config = format!("region = \"east\"\nname = \"client\"\nclient {{ servers = [\"{}\"] }}", east.channel);
+    let client = Agent::start_with(&directory.path().join("client"), Mode::DurableClient, &config, &[]);
+    assert_eq!(client.get("/v1/regions"), all);
+    let through = client.get("/v1/nodes?region=north");
+    assert!(through == north.get("/v1/nodes") && through != client.get("/v1/nodes"), "{through}");
+    refused(&client.call("GET", "/v1/nodes?region=south", None));
+    // Of a second server of a region, both say what is the matter.
+    let second = directory.path().join("second");
+    let config = format!("region = \"west\"\nname = \"second\"\nserver {{\n server_join {{ retry_join = [\"{}\"] }}\n}}", west.channel);
+    let second = Agent::start_with(&second, Mode::DurableServer, &config, &[]);
+    until("told of the other server", &second, || second.call("GET", "/v1/regions", None), |_| {
+        second.log().contains("region west has server of-west already")
+    });
+    assert_eq!(second.get("/v1/regions"), json!(["west"]));
+}
