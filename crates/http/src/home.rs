@@ -61,12 +61,12 @@ pub(crate) fn no_path() -> ApiError {
 }
 
 impl Known<'_> {
-    fn to(&self, region: &str) -> Decision {
+    fn leads(&self, region: &str) -> Decision {
         if region.is_empty() || region == self.own { Decision::Here } else { Decision::There(region.to_owned()) }
     }
 
-    fn to_shared(&self, asked: &str) -> Decision {
-        self.to(self.shared.unwrap_or(asked))
+    fn shared_or(&self, asked: &str) -> Decision {
+        self.leads(self.shared.unwrap_or(asked))
     }
 
     /// Where a request is answered. `body` is there once it was read.
@@ -79,17 +79,17 @@ impl Known<'_> {
         }
         Ok(match (home, body) {
             (Home::Any, _) => Decision::Here,
-            (Home::Asked, _) => self.to(asked),
-            (Home::Shared, _) => self.to_shared(asked),
-            (Home::OfNamedToken, _) if self.token_is_global => self.to_shared(asked),
-            (Home::OfNamedToken, _) => self.to(asked),
+            (Home::Asked, _) => self.leads(asked),
+            (Home::Shared, _) => self.shared_or(asked),
+            (Home::OfNamedToken, _) if self.token_is_global => self.shared_or(asked),
+            (Home::OfNamedToken, _) => self.leads(asked),
             // What cannot be told apart is left to the endpoint, which says what is wrong with it.
-            (Home::OfJob, None) if !self.others && self.to(asked) == Decision::Here => Decision::Here,
-            (Home::OfToken, None) if self.shared.is_none() => self.to(asked),
+            (Home::OfJob, None) if !self.others && self.leads(asked) == Decision::Here => Decision::Here,
+            (Home::OfToken, None) if self.shared.is_none() => self.leads(asked),
             (Home::OfJob | Home::OfToken, None) => Decision::InBody,
-            (Home::OfJob, Some(body)) => self.to(&self.of_job(&head(body), asked)),
-            (Home::OfToken, Some(body)) if head(body).global => self.to_shared(asked),
-            (Home::OfToken, Some(_)) => self.to(asked),
+            (Home::OfJob, Some(body)) => self.leads(&self.of_job(&head(body), asked)),
+            (Home::OfToken, Some(body)) if head(body).global => self.shared_or(asked),
+            (Home::OfToken, Some(_)) => self.leads(asked),
         })
     }
 

@@ -17,8 +17,8 @@ use crate::MESSAGE_MAX;
 use crate::codec::Cbor;
 use crate::desired::{Desired, DesiredMessage};
 use crate::message::{
-    Caller, CallerCall, DeleteServiceCall, Done, Greeting, Identified, IdentifyCall, Reason, Refusal, RegisterCall, Registered, TaskIdentityCall,
-    TaskIdentityReply, UpdateAllocsCall, UpsertServicesCall, path,
+    Caller, CallerCall, DeleteServiceCall, Done, Greeting, Identified, IdentifyCall, Reason, Refusal, RegisterCall, Registered, Shared,
+    SharedCall, TaskIdentityCall, TaskIdentityReply, UpdateAllocsCall, UpsertServicesCall, path,
 };
 use crate::pipe::{self, Pipe};
 
@@ -30,6 +30,8 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a silent connection is pinged.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
+/// How long what all regions share may be on its way once it was asked for and waited for.
+const SHARED_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a greeting may take.
 const GREET_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of one pipe between regions that may be on their way before they are read.
@@ -188,6 +190,26 @@ impl AgentClient {
     pub async fn greet(&self, greeting: Greeting) -> Result<Greeting, Refusal> {
         let answer = tokio::time::timeout(GREET_TIMEOUT, self.call(path::GREET, greeting)).await;
         answer.unwrap_or_else(|_| Err(Refusal::new(Reason::Unreachable, "the server does not answer")))
+    }
+
+    /// What all regions share, once it is newer than `since`; after `wait` nothing, if nothing is. `secret` is a management token of
+    /// the region.
+    ///
+    /// # Errors
+    /// When the server cannot be reached, does not take the token, or is not of the region in which it is written.
+    pub async fn shared(&self, secret: String, since: u64, wait: Duration) -> Result<Shared, Refusal> {
+        let call = SharedCall { secret, since, wait_ns: u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX) };
+        let asked = async {
+            let codec = Cbor::<SharedCall, Shared>::default();
+            let reply = self.grpc().await?.server_streaming(Request::new(call), PathAndQuery::from_static(path::SHARED), codec).await?;
+            let (mut parts, mut whole) = (reply.into_inner(), Shared::default());
+            while let Some(part) = parts.message().await? {
+                whole.absorb(part);
+            }
+            Ok(whole)
+        };
+        let late = || Refusal::new(Reason::Unreachable, "the server does not answer");
+        tokio::time::timeout(wait + SHARED_TIMEOUT, asked).await.unwrap_or_else(|_| Err(late()))
     }
 
     async fn open(&self, path: &'static str, headers: HeaderMap) -> Result<Pipe, Refusal> {

@@ -21,7 +21,7 @@ mod serve;
 
 pub use connect::AgentClient;
 pub use desired::Desired;
-pub use message::{Caller, Greeting, Identified, Peer, Reason, Refusal, Registered};
+pub use message::{Caller, Greeting, Identified, Peer, Reason, Refusal, Registered, Shared};
 pub use pipe::{Pipe, Rest};
 pub use serve::{DesiredStream, Options, Servers, serve};
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use drover_base::{AllocId, NodeId};
 use drover_model::acl::Workload;
-use drover_model::{AclPolicy, AclToken, AllocUpdate, Node, ServiceRegistration};
+use drover_model::acl::{AclRole, AuthMethod, BindingRule};
+use drover_model::{AclPolicy, AclToken, AllocUpdate, Namespace, Node, NodePool, ServiceRegistration};
 use minicbor::{Decode, Encode};
 use tonic::{Code, Status};
 
@@ -21,6 +22,7 @@ pub(crate) mod path {
     pub(crate) const PIPE: &str = "/drover.agent.v1.Servers/Pipe";
     pub(crate) const GREET: &str = "/drover.agent.v1.Servers/Greet";
     pub(crate) const VISIT: &str = "/drover.agent.v1.Servers/Visit";
+    pub(crate) const SHARED: &str = "/drover.agent.v1.Servers/Shared";
 }
 
 /// Who calls, with the proof.
@@ -234,6 +236,68 @@ pub struct Greeting {
     #[n(1)]
     #[cbor(default)]
     pub others: Vec<Peer>,
+}
+
+#[derive(Debug, Encode, Decode)]
+pub(crate) struct SharedCall {
+    #[n(0)]
+    pub(crate) secret: String,
+    #[n(1)]
+    pub(crate) since: u64,
+    #[n(2)]
+    #[cbor(default)]
+    pub(crate) wait_ns: u64,
+}
+
+/// What all regions share, as the one has it in which it is written: secrets and times as they are, indexes those of that region. It
+/// comes in parts, and none of a kind is told when nothing of it has changed.
+#[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
+pub struct Shared {
+    /// The state that it is of.
+    #[n(0)]
+    #[cbor(default)]
+    pub index: u64,
+    /// Every policy.
+    #[n(1)]
+    pub policies: Option<Vec<AclPolicy>>,
+    /// Every role.
+    #[n(2)]
+    pub roles: Option<Vec<AclRole>>,
+    /// Every token that is good in all regions.
+    #[n(3)]
+    pub tokens: Option<Vec<AclToken>>,
+    /// Every auth method.
+    #[n(4)]
+    pub auth_methods: Option<Vec<AuthMethod>>,
+    /// Every binding rule.
+    #[n(5)]
+    pub binding_rules: Option<Vec<BindingRule>>,
+    /// Every namespace.
+    #[n(6)]
+    pub namespaces: Option<Vec<Namespace>>,
+    /// Every node pool.
+    #[n(7)]
+    pub node_pools: Option<Vec<NodePool>>,
+}
+
+impl Shared {
+    /// Puts a part to those before it.
+    pub fn absorb(&mut self, part: Self) {
+        fn join<T>(own: &mut Option<Vec<T>>, part: Option<Vec<T>>) {
+            if let Some(part) = part {
+                own.get_or_insert_default().extend(part);
+            }
+        }
+        let Self { index, policies, roles, tokens, auth_methods, binding_rules, namespaces, node_pools } = part;
+        self.index = self.index.max(index);
+        join(&mut self.policies, policies);
+        join(&mut self.roles, roles);
+        join(&mut self.tokens, tokens);
+        join(&mut self.auth_methods, auth_methods);
+        join(&mut self.binding_rules, binding_rules);
+        join(&mut self.namespaces, namespaces);
+        join(&mut self.node_pools, node_pools);
+    }
 }
 
 /// An answer that says nothing but that it is done.

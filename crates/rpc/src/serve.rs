@@ -25,8 +25,8 @@ use crate::MESSAGE_MAX;
 use crate::codec::Cbor;
 use crate::desired::{Desired, DesiredMessage, WrittenJobs};
 use crate::message::{
-    Caller, CallerCall, DeleteServiceCall, Done, Greeting, Identified, IdentifyCall, Refusal, RegisterCall, Registered, TaskIdentityCall,
-    TaskIdentityReply, UpdateAllocsCall, UpsertServicesCall, path,
+    Caller, CallerCall, DeleteServiceCall, Done, Greeting, Identified, IdentifyCall, Refusal, RegisterCall, Registered, Shared, SharedCall,
+    TaskIdentityCall, TaskIdentityReply, UpdateAllocsCall, UpsertServicesCall, path,
 };
 use crate::pipe::{self, Pipe};
 
@@ -68,6 +68,9 @@ pub trait Servers: Send + Sync + 'static {
     fn pipe(&self, caller: Caller, ticket: Option<u64>, pipe: Pipe) -> BoxFuture<'_, Result<(), Refusal>>;
     /// Hears of a server of another region, and tells it of this one.
     fn greet(&self, greeting: Greeting) -> BoxFuture<'_, Result<Greeting, Refusal>>;
+    /// What all regions share, in parts, once it is newer than this: for whoever shows a management token of the region in which it is
+    /// written.
+    fn shared(&self, secret: String, since: u64, wait: Duration) -> BoxFuture<'_, Result<Vec<Shared>, Refusal>>;
     /// Takes a way to the API, for requests of another region.
     fn visit(&self, pipe: Pipe) -> BoxFuture<'_, Result<(), Refusal>>;
 }
@@ -162,6 +165,11 @@ fn answer(servers: Arc<dyn Servers>, jobs: &WrittenJobs, request: http::Request<
             }
         }),
         path::GREET => unary(request, move |greeting: Greeting| async move { servers.greet(greeting).await }),
+        path::SHARED => {
+            let mut grpc = Grpc::new(Cbor::<Shared, SharedCall>::default());
+            let copies = Copies(servers);
+            Box::pin(async move { grpc.server_streaming(copies, request).await })
+        }
         path::VISIT => Box::pin(async move {
             let (opening, outbound) = pipe::opening();
             match servers.visit(opening.reading(request.into_body())).await {
@@ -237,6 +245,27 @@ impl tower::Service<Request<CallerCall>> for Follow {
             let changes = servers.follow(request.into_inner().caller).await?;
             let messages = changes.map(move |change| Ok(DesiredMessage::fold(&change, &jobs)));
             Ok(Response::new(Box::pin(messages) as Pin<Box<_>>))
+        })
+    }
+}
+
+struct Copies(Arc<dyn Servers>);
+
+impl tower::Service<Request<SharedCall>> for Copies {
+    type Response = Response<BoxStream<'static, Result<Shared, Status>>>;
+    type Error = Status;
+    type Future = BoxFuture<'static, Result<Self::Response, Status>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<SharedCall>) -> Self::Future {
+        let servers = Arc::clone(&self.0);
+        Box::pin(async move {
+            let SharedCall { secret, since, wait_ns } = request.into_inner();
+            let parts = servers.shared(secret, since, Duration::from_nanos(wait_ns)).await?;
+            Ok(Response::new(futures::stream::iter(parts).map(Ok).boxed()))
         })
     }
 }

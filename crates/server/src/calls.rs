@@ -101,9 +101,7 @@ impl Calls {
         let board = self.board();
         let visitors =
             board.visitors.as_ref().ok_or_else(|| Refusal::new(Reason::Unreachable, "this server does not answer requests yet"))?;
-        visitors
-            .try_send(pipe)
-            .map_err(|_| Refusal::new(Reason::Unreachable, "too many requests of agents wait to be answered, try again"))
+        visitors.try_send(pipe).map_err(|_| Refusal::new(Reason::Unreachable, "too many requests of agents wait to be answered, try again"))
     }
 }
 

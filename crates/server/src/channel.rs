@@ -1,11 +1,12 @@
 //! The server's side of the agent channel: who calls is checked against the node's secret, then the endpoint is called.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use drover_base::{AllocId, NodeId};
 use drover_model::acl::{ANONYMOUS, PolicyRow};
 use drover_model::{AllocUpdate, Node, ServiceRegistration};
-use drover_rpc::{Caller, Desired, DesiredStream, Greeting, Identified, Pipe, Reason, Refusal, Registered, Servers};
+use drover_rpc::{Caller, Desired, DesiredStream, Greeting, Identified, Pipe, Reason, Refusal, Registered, Servers, Shared};
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt};
 
@@ -150,6 +151,10 @@ impl Servers for AgentChannel {
 
     fn greet(&self, greeting: Greeting) -> BoxFuture<'_, Result<Greeting, Refusal>> {
         Box::pin(std::future::ready(self.0.greeted(greeting)))
+    }
+
+    fn shared(&self, secret: String, since: u64, wait: Duration) -> BoxFuture<'_, Result<Vec<Shared>, Refusal>> {
+        Box::pin(async move { self.0.shared(&secret, since, wait).await })
     }
 
     fn visit(&self, pipe: Pipe) -> BoxFuture<'_, Result<(), Refusal>> {

@@ -22,6 +22,7 @@ mod pace;
 pub mod regions;
 mod reports;
 mod server;
+pub mod shared;
 
 pub use calls::NoPath;
 pub use channel::AgentChannel;

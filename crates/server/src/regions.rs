@@ -20,6 +20,8 @@ const GREET_EVERY: Duration = Duration::from_secs(3);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// A server that was only heard of and has not answered for so long is forgotten.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(72 * 3_600);
+/// One that never has is forgotten sooner: it may not be there at all.
+const DOUBTED_AFTER: Duration = Duration::from_secs(600);
 /// Servers of other regions at most; what is heard of more is forgotten at once.
 pub const PEERS_MAX: usize = 256;
 /// The longest name of a region or server, and the longest address, in bytes.
@@ -63,8 +65,8 @@ struct Link {
     failures: u32,
     /// The next greeting; none while one is under way.
     next: Option<Monotonic>,
-    /// Since when nobody answers.
-    silent: Monotonic,
+    /// Since when somebody answers, or nobody does.
+    since: Monotonic,
     /// What was said last of its uselessness, so that it is said once.
     told: String,
 }
@@ -95,7 +97,13 @@ fn is_text(text: &str) -> bool {
 fn sensible(peer: &Peer) -> bool {
     let address = peer.address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
     let region = is_text(&peer.region) && !peer.region.contains('/');
-    region && is_text(&peer.name) && is_text(&peer.id) && is_text(&peer.address) && address && peer.datacenter.len() <= TEXT_MAX && peer.build.len() <= TEXT_MAX
+    region
+        && is_text(&peer.name)
+        && is_text(&peer.id)
+        && is_text(&peer.address)
+        && address
+        && peer.datacenter.len() <= TEXT_MAX
+        && peer.build.len() <= TEXT_MAX
 }
 
 impl Regions {
@@ -141,7 +149,10 @@ impl Regions {
         let Greeting { from, others } = greeting;
         let itself = from.id == self.own.id;
         if !itself && from.region == self.own.region {
-            let text = format!("region {} has server {} already, and this version of Drover has one server in each", self.own.region, self.own.name);
+            let text = format!(
+                "region {} has server {} already, and this version of Drover has one server in each",
+                self.own.region, self.own.name
+            );
             return Err(Refusal::new(Reason::Refused, text));
         }
         if !itself {
@@ -171,11 +182,12 @@ impl Regions {
         names.into_iter().map(str::to_owned).collect()
     }
 
-    /// Where servers of a region are reached: those that the configuration names first.
+    /// Where servers of a region are reached: those that the configuration names first, then those that have answered the longest, so
+    /// that nobody takes the place of another.
     pub fn ways(&self, region: &str) -> Vec<String> {
-        let mut ways = self.named_ways(region);
-        ways.extend(self.links_to(region).filter(|(_, link)| !link.configured).map(|(address, _)| address.clone()));
-        ways
+        let mut ways: Vec<(&String, &Link)> = self.links_to(region).collect();
+        ways.sort_by_key(|(_, link)| (!link.configured, link.since));
+        ways.into_iter().map(|(address, _)| address.clone()).collect()
     }
 
     /// The same of those alone that the configuration names: nobody else can have made themselves one.
@@ -207,7 +219,7 @@ impl Regions {
         if reached || !sensible(&peer) || self.is_own(&peer) || self.links.contains_key(&peer.address) || self.links.len() >= PEERS_MAX {
             return;
         }
-        let link = Link { claimed: peer.region, next: Some(now), silent: now, ..Link::default() };
+        let link = Link { claimed: peer.region, next: Some(now), since: now, ..Link::default() };
         self.links.insert(peer.address, link);
     }
 
@@ -236,7 +248,10 @@ impl Regions {
         }
         let configured = link.configured;
         let news = !link.reached || link.peer.as_ref().is_none_or(|known| known.id != from.id);
-        (link.reached, link.failures, link.next, link.silent) = (true, 0, Some(now + GREET_EVERY), now);
+        if !link.reached {
+            (link.reached, link.since) = (true, now);
+        }
+        (link.failures, link.next) = (0, Some(now + GREET_EVERY));
         link.told.clear();
         link.peer = Some(from.clone());
         if news {
@@ -260,7 +275,7 @@ impl Regions {
         if let Some(peer) = link.peer.as_ref().filter(|_| link.reached) {
             actions.push(Action::Lost(peer.clone(), text.clone()));
         }
-        link.reached = false;
+        (link.reached, link.since) = (false, now);
         if link.told != text {
             link.told.clone_from(&text);
             actions.push(Action::Useless(address.to_owned(), text));
@@ -275,14 +290,14 @@ impl Regions {
         link.failures = link.failures.saturating_add(1);
         link.next = Some(now + pause + jitter);
         if link.reached {
-            (link.reached, link.silent) = (false, now);
+            (link.reached, link.since) = (false, now);
             if let Some(peer) = link.peer.clone() {
                 actions.push(Action::Lost(peer, reason));
             }
         } else if link.configured && link.peer.is_none() && link.told != reason {
             link.told.clone_from(&reason);
             actions.push(Action::Useless(address.to_owned(), reason));
-        } else if !link.configured && now.since(link.silent) >= FORGOTTEN_AFTER {
+        } else if !link.configured && now.since(link.since) >= if link.peer.is_some() { FORGOTTEN_AFTER } else { DOUBTED_AFTER } {
             self.links.remove(address);
         }
     }
@@ -296,14 +311,20 @@ impl Server {
     /// Takes up what the agent's loop has heard of other regions, and tells what to do.
     pub fn heard_of_regions(&self, event: Event) -> Vec<Action> {
         let actions = self.regions().handle(self.0.clock.monotonic(), event);
-        self.0.regions_changed.notify_waiters();
+        if actions.iter().any(|action| matches!(action, Action::Reached(_) | Action::Lost(..))) {
+            self.0.regions_changed.notify_waiters();
+        }
         actions
     }
 
     /// A server of another region has greeted this one.
     pub(crate) fn greeted(&self, greeting: Greeting) -> Result<Greeting, Refusal> {
-        let answer = self.regions().visited(self.0.clock.monotonic(), greeting);
-        self.0.regions_changed.notify_waiters();
+        let mut regions = self.regions();
+        let due = regions.next_deadline();
+        let answer = regions.visited(self.0.clock.monotonic(), greeting);
+        if regions.next_deadline() != due {
+            self.0.regions_changed.notify_waiters();
+        }
         answer
     }
 
@@ -317,7 +338,7 @@ impl Server {
         self.regions().next_deadline()
     }
 
-    /// Returns when something may be different about other regions. Cancel-safe from its first poll on.
+    /// Returns when another region was reached or lost since the call, or [`Self::regions_due`] may be earlier.
     pub fn regions_changed(&self) -> tokio::sync::futures::Notified<'_> {
         self.0.regions_changed.notified()
     }

@@ -43,7 +43,8 @@ pub(super) struct Parts<'a> {
 
 /// Starts answering in `scope`.
 pub(super) fn serve(listener: TcpListener, parts: Parts<'_>, scope: TaskScope) {
-    let Parts { settings, server, client, upstream, regions, mut relayed, logs, clock, entropy, http_address, server_id, reload, tls } = parts;
+    let Parts { settings, server, client, upstream, regions, mut relayed, logs, clock, entropy, http_address, server_id, reload, tls } =
+        parts;
     let telemetry = Telemetry::default();
     telemetry.install();
     let agent = Agent {
@@ -122,6 +123,10 @@ fn facts(settings: &Settings, http_address: &str, server_id: Option<NodeId>) -> 
         tracing::error!(%error, "the configuration cannot be shown as the API has it");
         drover_api::AgentConfig::default()
     });
+    // It opens every region to whoever has it.
+    if let Some(acl) = shown.acl.as_mut().filter(|acl| !acl.replication_token.is_empty()) {
+        acl.replication_token = "<redacted>".to_owned();
+    }
     shown.node_name.clone_from(&config.name);
     shown.region.clone_from(&config.region);
     shown.datacenter.clone_from(&config.datacenter);

@@ -1,6 +1,7 @@
 //! The agent: puts server, client and HTTP API together, and takes them apart in order.
 
 mod api;
+mod copies;
 mod link;
 mod lock;
 mod logging;

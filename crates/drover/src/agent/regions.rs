@@ -8,7 +8,7 @@ use std::time::Duration;
 use drover_http::ApiError;
 use drover_http::relay::{OtherRegions, Pipe};
 use drover_lang::config::AgentConfig;
-use drover_rpc::{AgentClient, Refusal};
+use drover_rpc::{AgentClient, Reason, Refusal, Shared};
 use drover_rt::Clock;
 use drover_server::Server;
 use drover_server::regions::{Action, Event, PEERS_MAX};
@@ -41,12 +41,13 @@ pub(super) struct Links(Arc<Inner>);
 pub(super) fn addresses(config: &AgentConfig) -> Vec<String> {
     let told = &config.server;
     let mut addresses: Vec<String> = Vec::new();
-    for address in
-        told.server_join.start_join.iter().chain(&told.server_join.retry_join).chain(&told.start_join).chain(&told.retry_join)
-    {
+    for address in told.server_join.start_join.iter().chain(&told.server_join.retry_join).chain(&told.start_join).chain(&told.retry_join) {
         let address = address.trim();
         if address.is_empty() || address.starts_with("provider=") || address.starts_with("exec=") {
-            tracing::warn!(address, "server_join: this version of Drover does not look servers up; name them as host:port of their agent channel");
+            tracing::warn!(
+                address,
+                "server_join: this version of Drover does not look servers up; name them as host:port of their agent channel"
+            );
             continue;
         }
         let address = with_port(address);
@@ -76,6 +77,19 @@ impl Links {
         Ok(made)
     }
 
+    /// What all regions share, as the region has it that writes it. Its servers must be named in the configuration: whoever has made
+    /// itself known as one by a greeting gets no token of this agent.
+    pub(super) async fn shared(&self, region: &str, token: &str, since: u64, wait: Duration) -> Result<Shared, Refusal> {
+        let mut last = "none of its servers answers that server_join in this agent's configuration names".to_owned();
+        for address in self.0.server.named_ways_to_region(region) {
+            match self.connection(&address)?.own.shared(token.to_owned(), since, wait).await {
+                Err(refusal) if refusal.reason == Reason::Unreachable => last = format!("{address}: {}", refusal.text),
+                answered => return answered,
+            }
+        }
+        Err(Refusal::new(Reason::Unreachable, last))
+    }
+
     async fn greet(&self, address: String) -> Event {
         let answered = async { self.connection(&address)?.own.greet(self.0.server.region_greeting()).await };
         match answered.await {
@@ -101,7 +115,11 @@ impl Links {
                         tracing::warn!(region = %peer.region, server = %peer.name, reason, "server of another region is lost, trying again");
                     }
                     Action::Useless(address, reason) => {
-                        tracing::warn!(address, reason, "no server of another region answers there, trying again; the port is that of its agent channel, 4647 unless told");
+                        tracing::warn!(
+                            address,
+                            reason,
+                            "no server of another region answers there, trying again; the port is that of its agent channel, 4647 unless told"
+                        );
                     }
                 }
             }

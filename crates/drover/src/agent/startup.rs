@@ -113,6 +113,7 @@ pub(super) async fn run(settings: Settings, logs: LogHub) -> anyhow::Result<()> 
     if let Some(server) = &server {
         let links = Links::new(server.clone());
         regions = Some(Arc::new(links.clone()));
+        follow_authoritative(&settings, server, &links, &clock, &server_scope);
         server_scope.spawn_until_stop("other regions", links.run(super::regions::addresses(&settings.config), clock.clone()));
     }
     let interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
@@ -174,11 +175,28 @@ async fn start_server(
     server_scope: &TaskScope,
 ) -> anyhow::Result<Server> {
     let server =
-        Server::start(Config { id: id.to_string(), ..server_config(settings, data_dir) }, clock.clone(), entropy.clone(), server_scope).await.context("start server")?;
+        Server::start(Config { id: id.to_string(), ..server_config(settings, data_dir) }, clock.clone(), entropy.clone(), server_scope)
+            .await
+            .context("start server")?;
     let per_client = usize::try_from(settings.config.limits.rpc_max_conns_per_client).unwrap_or(0);
     let options = drover_rpc::Options { connections_per_client: per_client };
     scope.spawn("agent channel", drover_rpc::serve(channel, server.clone().into(), options, clock.clone(), server_scope.clone()));
     Ok(server)
+}
+
+/// Keeps copies of what another region writes for all, if there is one that does.
+fn follow_authoritative(settings: &Settings, server: &Server, links: &Links, clock: &Clock, scope: &TaskScope) {
+    let own = settings.config.region.as_str();
+    let Some(region) = server.shared_region().filter(|region| *region != own) else { return };
+    let token = &settings.config.acl.replication_token;
+    if token.is_empty() {
+        return tracing::warn!(
+            region,
+            "acl.replication_token is not set: this region has no policies, roles, global tokens and namespaces of the authoritative one"
+        );
+    }
+    let following = super::copies::run(links.clone(), server.clone(), region.to_owned(), token.clone(), clock.clone());
+    scope.spawn_until_stop("copies of what all regions share", following);
 }
 
 /// What comes through a queue.

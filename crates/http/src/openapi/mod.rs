@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::access::{Access, Forward};
 use crate::agent::Agent;
+use crate::home::Home;
 use crate::route::{Methods, Route};
 use operation::{Gives, Operation, Takes};
 
@@ -212,11 +213,12 @@ fn responses(route: &Route<Agent>, operation: &Operation, all: &mut Definitions)
     if !matches!(route.access, Access::Public) {
         failures.push((403, "The token may not do that.".to_owned()));
     }
-    if !matches!(route.forward, Forward::Local) || route.pattern.contains('{') {
+    let passed_on = route.forward != Forward::Local && route.home != Home::Any;
+    if passed_on || route.pattern.contains('{') {
         failures.push((404, "There is no such object.".to_owned()));
     }
-    if !matches!(route.forward, Forward::Local) {
-        failures.push((500, "'No path to region': the region asked for is unknown here.".to_owned()));
+    if passed_on {
+        failures.push((500, "'No path to region': the region that the request is for cannot be reached from here.".to_owned()));
     }
     for (status, when) in failures.into_iter().chain(operation.failures.iter().map(|(status, when)| (*status, (*when).to_owned()))) {
         let answer = out.entry(status.to_string()).or_insert_with(|| {

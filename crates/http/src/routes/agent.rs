@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use drover_api as api;
 use drover_api::wire::Base64;
+use drover_server::regions::Member;
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use drover_server::regions::Member;
 use http::StatusCode;
 use serde_json::{Value, json};
 

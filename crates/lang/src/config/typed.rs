@@ -540,6 +540,8 @@ pub struct Telemetry {
 pub struct AclConfig {
     /// Whether callers are held to policies.
     pub enabled: bool,
+    /// A management token of the authoritative region.
+    pub replication_token: String,
     /// The shortest time that a token lasts which expires.
     pub token_min_expiration_ttl: Nanoseconds,
     /// The longest.

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use drover_base::{AllocId, EvalId, NodeId, WallTime};
 use drover_model::{
-    AllocUpdate, AllocatedResources, Allocation, ClientStatus, DesiredStatus, DesiredTransition, Job, Node, ServiceRegistration,
+    AclPolicy, AllocUpdate, AllocatedResources, Allocation, ClientStatus, DesiredStatus, DesiredTransition, Job, Node, ServiceRegistration,
 };
 use drover_rpc::{
-    AgentClient, Caller, Desired, DesiredStream, Greeting, Identified, Options, Peer, Pipe, Reason, Refusal, Registered, Servers, serve,
+    AgentClient, Caller, Desired, DesiredStream, Greeting, Identified, Options, Peer, Pipe, Reason, Refusal, Registered, Servers, Shared,
+    serve,
 };
 use drover_rt::{Clock, TaskScope};
 use futures::StreamExt;
@@ -92,6 +93,20 @@ impl Servers for Fake {
         let answer = match greeting.from.region.as_str() {
             "here" => Err(Refusal::new(Reason::Refused, "there is one already")),
             _ => Ok(Greeting { from: peer("here"), others: vec![greeting.from] }),
+        };
+        Box::pin(std::future::ready(answer))
+    }
+
+    fn shared(&self, secret: String, since: u64, wait: Duration) -> BoxFuture<'_, Result<Vec<Shared>, Refusal>> {
+        let part = |index: u64, names: &[&str]| Shared {
+            index,
+            policies: Some(names.iter().map(|name| AclPolicy { name: (*name).to_owned(), ..AclPolicy::default() }).collect()),
+            ..Shared::default()
+        };
+        let answer = match secret.as_str() {
+            "right" if wait == Duration::from_secs(7) => Ok(vec![part(since + 1, &["a"]), part(since + 1, &["b"])]),
+            "right" => Ok(vec![Shared { index: since, ..Shared::default() }]),
+            _ => Err(Refusal::new(Reason::Refused, "Permission denied")),
         };
         Box::pin(std::future::ready(answer))
     }
@@ -322,6 +337,12 @@ async fn servers_of_regions_greet_each_other_and_open_pipes() {
     let answer = client.greet(greeting("there")).await.expect("an answer");
     assert_eq!(answer, Greeting { from: peer("here"), others: vec![peer("there")] });
     assert_eq!(client.greet(greeting("here")).await.unwrap_err(), Refusal::new(Reason::Refused, "there is one already"));
+    // What all regions share comes in parts, for whoever may have it.
+    let shared = client.shared("right".to_owned(), 4, Duration::from_secs(7)).await.expect("it is told");
+    let names: Vec<&str> = shared.policies.iter().flatten().map(|policy| policy.name.as_str()).collect();
+    assert_eq!((shared.index, names, shared.tokens), (5, vec!["a", "b"], None));
+    assert_eq!(client.shared("right".to_owned(), 4, Duration::ZERO).await, Ok(Shared { index: 4, ..Shared::default() }));
+    assert_eq!(client.shared("wrong".to_owned(), 4, Duration::ZERO).await.unwrap_err(), Refusal::new(Reason::Refused, "Permission denied"));
     // It needs no node, and carries bytes both ways.
     let visits = AgentClient::for_visits(&house.address.to_string()).expect("an address");
     let mut near = visits.visit().await.expect("a pipe");

@@ -12,7 +12,6 @@ use drover_model::command::Change;
 use drover_model::mirror::Carried;
 use drover_state::Snapshot;
 
-use crate::config::Config;
 use crate::error::{EndpointError, NO_PATH};
 use crate::server::Server;
 
@@ -108,10 +107,12 @@ impl Server {
         token.map(|token| (token, index)).ok_or_else(|| EndpointError::not_found("ACL token not found"))
     }
 
-    /// Refuses what only the authoritative region writes (ACL-004): no other region can be reached from this one.
+    /// Refuses what another region writes for all: it was to be passed on there (ACL-004).
     pub(super) fn writes_for_all_regions(&self) -> Result<(), EndpointError> {
-        let Config { region, authoritative_region, .. } = &self.0.config;
-        if region == authoritative_region { Ok(()) } else { Err(EndpointError::internal(NO_PATH)) }
+        match self.shared_region() {
+            Some(region) if region != self.0.config.region => Err(EndpointError::internal(NO_PATH)),
+            _ => Ok(()),
+        }
     }
 
     async fn write_acl(&self, objects: AclObjects) -> Result<u64, EndpointError> {
@@ -521,7 +522,9 @@ impl Server {
     /// Deletes tokens that have expired long ago, and one-time tokens that nobody used.
     pub(crate) async fn collect_tokens(&self) -> Result<(), EndpointError> {
         let (state, now) = (self.snapshot(), self.0.clock.now());
-        let old = state.acl_tokens().filter(|token| token.expired(WallTime(now.0.saturating_sub(EXPIRED_KEPT_NS))));
+        // Copies go when their originals do.
+        let own = |token: &&std::sync::Arc<AclToken>| !token.global || self.writes_for_all_regions().is_ok();
+        let old = state.acl_tokens().filter(own).filter(|token| token.expired(WallTime(now.0.saturating_sub(EXPIRED_KEPT_NS))));
         let tokens: Vec<String> = old.map(|token| token.accessor.clone()).take(DELETED_AT_ONCE).collect();
         let spent = state.one_time_tokens().filter(|token| token.expires <= now);
         let one_time_tokens: Vec<String> = spent.map(|token| token.secret.clone()).take(DELETED_AT_ONCE).collect();

@@ -118,6 +118,7 @@ impl Server {
     /// # Errors
     /// When it always exists, or the change cannot be committed.
     pub async fn upsert_node_pool(&self, pool: NodePool) -> Result<u64, EndpointError> {
+        self.writes_for_all_regions()?;
         self.propose(Change::UpsertNodePools(vec![pool])).await
     }
 
@@ -126,6 +127,7 @@ impl Server {
     /// # Errors
     /// When it is not there, always exists, or has nodes or jobs.
     pub async fn delete_node_pool(&self, name: &str) -> Result<u64, EndpointError> {
+        self.writes_for_all_regions()?;
         let state = self.snapshot();
         if state.node_pool(name).is_none() {
             return Err(EndpointError::internal(format!("node pool {name} not found")));

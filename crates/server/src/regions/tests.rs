@@ -97,6 +97,12 @@ fn what_others_tell_is_only_believed_at_the_address_itself() {
     regions.handle(at(2), Event::Answered("10.0.0.1:9".to_owned(), from(&second, &[])));
     assert_eq!(regions.ways("east"), ["10.0.0.1:2", "10.0.0.1:9"]);
     assert_eq!(regions.named_ways("east"), ["10.0.0.1:2"]);
+    // And of the others, who was there before comes before.
+    let early = Peer { address: "10.0.0.0:1".to_owned(), ..peer("east", "b", 1) };
+    regions.visited(at(3), from(&early, &[])).unwrap();
+    regions.handle(at(3), Event::Answered("10.0.0.0:1".to_owned(), from(&early, &[])));
+    regions.handle(at(6), Event::Answered("10.0.0.1:9".to_owned(), from(&second, &[])));
+    assert_eq!(regions.ways("east"), ["10.0.0.1:2", "10.0.0.1:9", "10.0.0.0:1"]);
 }
 
 #[test]
@@ -127,7 +133,7 @@ fn nonsense_is_refused_and_what_is_kept_is_bounded() {
     assert!(regions.links.len() <= PEERS_MAX);
     // Those that never answer are forgotten in the end.
     for address in regions.links.keys().cloned().collect::<Vec<_>>() {
-        regions.handle(at(1) + FORGOTTEN_AFTER, Event::Failed(address.clone(), "gone".to_owned()));
+        regions.handle(at(1) + DOUBTED_AFTER, Event::Failed(address.clone(), "gone".to_owned()));
     }
     assert_eq!(regions.links.len(), 1, "only the configured one is left");
 }
