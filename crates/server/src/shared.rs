@@ -1,7 +1,7 @@
 //! What all regions share: policies, roles, global tokens, auth methods, binding rules, namespaces and node pools. One region writes
 //! it; the leader of every other one keeps copies in its own log, secrets and times as they are.
 //!
-//! [`difference`] says what a region has to write so that it has what was told: pure, and the same whatever was missed before.
+//! `difference` says what a region has to write so that it has what was told: pure, and the same whatever was missed before.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

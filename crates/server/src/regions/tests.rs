@@ -1,3 +1,5 @@
+//! Who is greeted when, what is believed, and what is bounded.
+
 use super::*;
 
 fn peer(region: &str, name: &str, port: u16) -> Peer {

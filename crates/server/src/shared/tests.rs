@@ -1,3 +1,5 @@
+//! Two states, what the one is told of the other, and what it writes then.
+
 use drover_base::WallTime;
 use drover_model::Command;
 use drover_model::acl::{AuthMethodType, TokenLocality};
