@@ -23,7 +23,7 @@ fn things(state: &Snapshot) -> BTreeMap<String, String> {
     }
     for alloc in state.allocs() {
         let says = format!(
-            "on {} v{} {:?} {} canary {} health {:?} by {:?} after {:?} next {:?} {:?}",
+            "on {} v{} {:?} {} canary {} health {:?} by {:?} after {:?} next {:?} followed up by {:?} {} {:?}",
             alloc.node_id,
             alloc.job.version,
             alloc.desired,
@@ -33,6 +33,8 @@ fn things(state: &Snapshot) -> BTreeMap<String, String> {
             alloc.rare.preempted_by,
             alloc.rare.previous,
             alloc.rare.next,
+            alloc.rare.followup_eval,
+            alloc.rare.reschedules.as_ref().map_or(0, |events| events.len()),
             alloc.transition
         );
         out.insert(format!("alloc {} {}", alloc.name(), alloc.id), says);
