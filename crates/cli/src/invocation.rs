@@ -29,7 +29,12 @@ pub enum Invocation {
         code: i32,
     },
     /// To complete a line.
-    Complete(String),
+    Complete {
+        /// The line up to the cursor.
+        line: String,
+        /// What the shell replaces of it, where it says so.
+        word: Option<String>,
+    },
     /// To install or remove completion.
     Completion {
         /// Whether it is removed.
@@ -41,7 +46,9 @@ impl Invocation {
     /// Reads the words after the program's name.
     pub fn parse(words: &[String], environment: &Environment) -> Self {
         if let Some(line) = environment.get("COMP_LINE") {
-            return Self::Complete(line.to_owned());
+            let point = environment.get("COMP_POINT").and_then(|point| point.parse::<usize>().ok());
+            let line = point.and_then(|point| line.get(..point)).unwrap_or(line).to_owned();
+            return Self::Complete { line, word: words.get(1).cloned() };
         }
         match words.first().map(String::as_str) {
             None => return Self::Say { out: top_help(), error: String::new(), code: UNKNOWN },
@@ -166,15 +173,12 @@ impl Invocation {
                     }
                 }
             }
-            Self::Complete(line) => {
-                let mut found = complete::candidates(&line);
-                if found.is_empty()
-                    && let Some(command) = commands().next()
-                {
-                    let context = context(command, Parsed::default(), ui.clone(), environment, clock);
-                    found = complete::ids(&context, &line).await;
+            Self::Complete { line, word } => {
+                if let Some(command) = commands().next() {
+                    let mut context = context(command, Parsed::default(), ui.clone(), environment, clock);
+                    let found = complete::Line::read(&line).candidates(&mut context, word.as_deref()).await;
+                    found.iter().for_each(|word| ui.output(word));
                 }
-                found.iter().for_each(|word| ui.output(word));
                 0
             }
             Self::Command(command, parsed) => {
