@@ -205,8 +205,23 @@ fn context(command: &'static Command, flags: Parsed, ui: Ui, environment: Enviro
 
 /// Whether a text says that no connection came to be.
 fn lost(text: &str) -> bool {
-    [": dial tcp ", ": connect: ", "tcp connect error", "failed to lookup address"].iter().any(|part| text.contains(part))
-        && text.contains("://")
+    let reached = [": dial tcp ", ": connect: ", "tcp connect error", "failed to lookup address"].iter().any(|part| text.contains(part));
+    (reached && text.contains("://")) || text.starts_with("Error initializing client: failed to look up ")
+}
+
+/// What helps where two ends do not agree on TLS.
+fn tls_hint(text: &str) -> Option<&'static str> {
+    let hints = [
+        ("certificate: UnknownIssuer", "Name the authority that signed the agent's certificate with -ca-cert or NOMAD_CACERT."),
+        ("certificate not valid for name", "Say which name the certificate is for with -tls-server-name or NOMAD_TLS_SERVER_NAME."),
+        (
+            "alert: CertificateRequired",
+            "The agent wants to see a certificate: -client-cert and -client-key, or NOMAD_CLIENT_CERT and NOMAD_CLIENT_KEY.",
+        ),
+        ("sent an HTTP request to an HTTPS server", "The agent speaks TLS: begin the address with https:// in -address or NOMAD_ADDR."),
+        ("message of type InvalidContentType", "The agent speaks no TLS: begin the address with http:// in -address or NOMAD_ADDR."),
+    ];
+    hints.into_iter().find(|(part, _)| text.contains(part)).map(|(_, hint)| hint)
 }
 
 /// Prints what went wrong and returns the exit code.
@@ -216,6 +231,8 @@ fn report(context: &Context, failure: &Failure) -> i32 {
     context.ui.error(format!("{mark}{}", failure.text));
     if lost(&failure.text) {
         context.ui.note(context.client_config().unreachable());
+    } else if let Some(hint) = tls_hint(&failure.text) {
+        context.ui.note(hint);
     }
     if failure.usage {
         let path = if context.command.path == "job status" { "status" } else { context.command.path };

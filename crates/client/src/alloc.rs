@@ -22,7 +22,7 @@ use futures::stream::FuturesUnordered;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::alloc_dir::AllocDir;
-use crate::checks::{self, CheckKind, CheckPlan, Outcome};
+use crate::checks::{self, CheckKind, CheckPlan, Outcome, TlsPlan};
 use crate::client::Shared;
 use crate::registrar::Order;
 use crate::store::{StoredCheck, StoredState};
@@ -869,8 +869,8 @@ impl Runner {
         let kind = match check.r#type.as_str() {
             "tcp" => CheckKind::Tcp,
             "http" => CheckKind::Http {
-                tls: check.protocol == "https",
-                skip_verify: check.tls_skip_verify,
+                tls: (check.protocol == "https")
+                    .then(|| TlsPlan::new(check.tls_skip_verify, environment.interpolate(&check.tls_server_name))),
                 method: environment.interpolate(&check.method),
                 path: environment.interpolate(&check.path),
                 headers: check

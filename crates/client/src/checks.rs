@@ -5,10 +5,14 @@
 //! Results, their outputs included, read as existing tools show them.
 
 use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use drover_rt::Clock;
-use tokio::net::TcpStream;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::sync::OnceCell;
 
 /// How much of an answer is kept.
 const OUTPUT_BYTES_MAX: usize = 3 * 1024;
@@ -28,7 +32,25 @@ pub(crate) struct CheckPlan {
 #[derive(Debug, Clone)]
 pub(crate) enum CheckKind {
     Tcp,
-    Http { tls: bool, skip_verify: bool, method: String, path: String, headers: Vec<(String, String)>, body: String },
+    Http { tls: Option<TlsPlan>, method: String, path: String, headers: Vec<(String, String)>, body: String },
+}
+
+/// How a check speaks TLS.
+#[derive(Debug, Clone)]
+pub(crate) struct TlsPlan {
+    skip_verify: bool,
+    /// The name that is asked for and that the certificate is held to, where it is not that of the address.
+    name: String,
+    /// Made once, where there is such a name: it finds the service's address whatever it is asked for.
+    named: Arc<OnceCell<reqwest::Client>>,
+}
+
+impl TlsPlan {
+    pub(crate) fn new(skip_verify: bool, name: String) -> Self {
+        // An address is never asked for by name (RFC 6066, section 3).
+        let name = if name.parse::<IpAddr>().is_ok() { String::new() } else { name };
+        Self { skip_verify, name, named: Arc::default() }
+    }
 }
 
 /// The outcome of one run.
@@ -86,7 +108,7 @@ fn url(plan: &CheckPlan) -> String {
     match &plan.kind {
         CheckKind::Http { tls, path, .. } => {
             let slash = if path.starts_with('/') { "" } else { "/" };
-            format!("{}://{}{slash}{path}", if *tls { "https" } else { "http" }, address(plan))
+            format!("{}://{}{slash}{path}", if tls.is_some() { "https" } else { "http" }, address(plan))
         }
         CheckKind::Tcp => address(plan),
     }
@@ -106,6 +128,7 @@ fn explain(error: &io::Error) -> String {
         Some(libc_errno::ECONNREFUSED) => "connect: connection refused".to_owned(),
         Some(libc_errno::EHOSTUNREACH) => "connect: no route to host".to_owned(),
         Some(libc_errno::ENETUNREACH) => "connect: network is unreachable".to_owned(),
+        Some(libc_errno::ECONNRESET) => "read: connection reset by peer".to_owned(),
         _ => error.to_string(),
     }
 }
@@ -113,6 +136,7 @@ fn explain(error: &io::Error) -> String {
 /// Numbers of errors whose texts are given above.
 mod libc_errno {
     pub(super) const ENETUNREACH: i32 = 101;
+    pub(super) const ECONNRESET: i32 = 104;
     pub(super) const ECONNREFUSED: i32 = 111;
     pub(super) const EHOSTUNREACH: i32 = 113;
 }
@@ -125,34 +149,67 @@ async fn tcp(plan: &CheckPlan) -> Outcome {
     }
 }
 
-fn client(skip_verify: bool) -> Result<reqwest::Client, reqwest::Error> {
+/// Finds the address of a service, whatever it is asked for.
+struct Always(String, u16);
+
+impl Resolve for Always {
+    fn resolve(&self, _: Name) -> Resolving {
+        let (host, port) = (self.0.clone(), self.1);
+        Box::pin(async move {
+            let found: Addrs = Box::new(lookup_host((host, port)).await?.collect::<Vec<_>>().into_iter());
+            Ok(found)
+        })
+    }
+}
+
+fn client(skip_verify: bool, always: Option<&CheckPlan>) -> Result<reqwest::Client, reqwest::Error> {
     let builder = || {
-        reqwest::Client::builder()
+        let builder = reqwest::Client::builder()
             .pool_max_idle_per_host(0)
             .no_proxy()
             .tls_danger_accept_invalid_certs(skip_verify)
-            .user_agent("Consul Health Check")
+            .user_agent("Consul Health Check");
+        match always {
+            Some(plan) => builder.dns_resolver(Always(plan.host.clone(), plan.port)),
+            None => builder,
+        }
     };
     // A machine without certificates of authorities trusts none; plain checks need none.
     builder().build().or_else(|_| builder().tls_certs_only([]).build())
 }
 
+/// The client for a check. Made when a check first needs one: certificates are not read on the way of a start.
+async fn client_of<'plan>(plan: &'plan CheckPlan, tls: Option<&'plan TlsPlan>) -> Result<&'plan reqwest::Client, reqwest::Error> {
+    static CLIENTS: [OnceCell<reqwest::Client>; 2] = [OnceCell::const_new(), OnceCell::const_new()];
+    let skip_verify = tls.is_some_and(|tls| tls.skip_verify);
+    match tls.filter(|tls| !tls.name.is_empty()) {
+        Some(tls) => tls.named.get_or_try_init(|| async { client(skip_verify, Some(plan)) }).await,
+        None => CLIENTS[usize::from(skip_verify)].get_or_try_init(|| async { client(skip_verify, None) }).await,
+    }
+}
+
 async fn http(plan: &CheckPlan) -> Outcome {
-    let CheckKind::Http { skip_verify, method, headers, body, .. } = &plan.kind else { return failure("not an http check") };
+    let CheckKind::Http { tls, method, headers, body, .. } = &plan.kind else { return failure("not an http check") };
     let shown = url(plan);
     let name = verb(method);
     let wrong = |error: &dyn std::fmt::Display| failure(format!("nomad: {name} \"{shown}\": {error}"));
-    // Made when a check first needs one: certificates are not read on the way of a start.
-    static CLIENTS: [tokio::sync::OnceCell<reqwest::Client>; 2] = [tokio::sync::OnceCell::const_new(), tokio::sync::OnceCell::const_new()];
-    let client = match CLIENTS[usize::from(*skip_verify)].get_or_try_init(|| async { client(*skip_verify) }).await {
+    let client = match client_of(plan, tls.as_ref()).await {
         Ok(client) => client,
-        Err(error) => return wrong(&error),
+        Err(error) => return wrong(&innermost(&error)),
     };
     let method = match reqwest::Method::from_bytes(if method.is_empty() { b"GET" } else { method.as_bytes() }) {
         Ok(method) => method,
         Err(error) => return wrong(&error),
     };
-    let mut request = client.request(method, &shown);
+    let named = tls.as_ref().map_or("", |tls| tls.name.as_str());
+    let mut request = match named {
+        "" => client.request(method, &shown),
+        named => client.request(method, shown.replacen(&address(plan), &format!("{named}:{}", plan.port), 1)),
+    };
+    if !named.is_empty() && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+        // The name is between the two ends of TLS; within, the service is still asked for by its address.
+        request = request.header("host", address(plan));
+    }
     for (name, value) in headers {
         request = request.header(name, value);
     }
@@ -163,9 +220,18 @@ async fn http(plan: &CheckPlan) -> Outcome {
         Ok(response) => read_answer(response).await,
         Err(error) => match io_error(&error) {
             Some(cause) => wrong(&format_args!("dial tcp {}: {}", address(plan), explain(cause))),
-            None => wrong(&error.without_url()),
+            None => wrong(&innermost(&error)),
         },
     }
+}
+
+/// What is behind an error; the outer ones only say that there was one.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut cause: &(dyn std::error::Error + 'static) = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
 }
 
 fn io_error(error: &reqwest::Error) -> Option<&io::Error> {
@@ -207,8 +273,7 @@ mod tests {
     fn http_plan(port: u16) -> CheckPlan {
         CheckPlan {
             kind: CheckKind::Http {
-                tls: false,
-                skip_verify: false,
+                tls: None,
                 method: "PUT".to_owned(),
                 path: "/x".to_owned(),
                 headers: vec![("X-Test".to_owned(), "1".to_owned())],

@@ -69,9 +69,15 @@ fn the_api_speaks_tls_with_everybody_and_takes_new_certificates_while_it_runs() 
     assert!(plain.status == 400 && plain.text().contains("HTTPS server"), "{}", plain.text());
     assert_eq!(cli(&agent, &second, &["job", "status"]).code, 1);
     let without = agent.cli(&["job", "status", &format!("-address=https://{}", agent.address), "-tls-skip-verify"]);
-    assert!(without.code == 1 && !without.error.is_empty(), "{without:?}");
+    assert!(without.code == 1 && without.error.contains("-client-cert"), "{without:?}");
+    let untrusted = agent.cli(&["job", "status", &format!("-address=https://{}", agent.address)]);
+    assert!(untrusted.code == 1 && untrusted.error.contains("-ca-cert"), "{untrusted:?}");
+    let http = agent.cli(&["job", "status"]);
+    assert!(http.code == 1 && http.error.contains("begin the address with https://"), "{http:?}");
     let wrong = cli(&agent, &first, &["job", "status", "-tls-server-name=client.global.nomad"]);
-    assert_eq!(wrong.code, 1, "{wrong:?}");
+    assert!(wrong.code == 1 && wrong.error.contains("-tls-server-name"), "{wrong:?}");
+    let nowhere = agent.cli(&["job", "status", "-address=https://nowhere.invalid:1", "-tls-server-name=server.global.nomad"]);
+    assert!(nowhere.code == 1 && nowhere.error.contains("No agent could be reached at https://nowhere.invalid:1"), "{nowhere:?}");
     let named = cli(&agent, &first, &["job", "status", "-tls-server-name=server.global.nomad"]);
     assert_eq!(named.code, 0, "{named:?}");
     let environment = Command::new(program())
@@ -112,6 +118,74 @@ fn the_api_speaks_tls_with_everybody_and_takes_new_certificates_while_it_runs() 
     let ended = cli(&agent, &second, &["job", "stop", "-purge", "safe"]);
     assert_eq!(ended.code, 0, "{ended:?}");
     assert_eq!(agent.stop(), 0);
+}
+
+#[test]
+fn a_check_over_tls_holds_the_service_to_its_certificate_and_says_what_is_wrong_with_it() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (own, other) = (scratch.path().join("own"), scratch.path().join("other"));
+    certificates(&own);
+    certificates(&other);
+    let file = |name: &str| own.join(name).display().to_string();
+    let config = format!(
+        "tls {{\n http = true\n cert_file = {:?}\n key_file = {:?}\n}}\n",
+        file("global-server-nomad.pem"),
+        file("global-server-nomad-key.pem")
+    );
+    for (trusted, verified, refused) in [(&own, "success", ""), (&other, "failure", "UnknownIssuer")] {
+        // The machine trusts one authority; what is checked over TLS is the agent's own API.
+        let trust = format!("SSL_CERT_FILE={}", trusted.join("nomad-agent-ca.pem").display());
+        let mut agent = Agent::prepare(&scratch.path().join(format!("agent-{verified}")), Mode::Dev, &config, &["env", &trust]);
+        agent.launch();
+        until("the node", &agent, || cli(&agent, &own, &["node", "status"]).out.contains("ready"));
+        let check = |name: &str, more: &str| {
+            format!(
+                "check {{\n name = {name:?}\n type = \"http\"\n protocol = \"https\"\n path = \"/v1/status/leader\"\n interval = \"1s\"\n timeout = \"5s\"\n {more}\n}}\n"
+            )
+        };
+        let checks = [
+            check("verified", ""),
+            check("any", "tls_skip_verify = true"),
+            check("named", "tls_server_name = \"server.global.nomad\""),
+            check("misnamed", "tls_server_name = \"web.example\""),
+            check("any-name", "tls_server_name = \"web.example\"\n tls_skip_verify = true"),
+            check("plain", "protocol = \"http\"").replacen("protocol = \"https\"\n", "", 1),
+        ];
+        let text = format!(
+            "job \"checked\" {{\n group \"g\" {{\n service {{\n provider = \"nomad\"\n name = \"api\"\n address = \"127.0.0.1\"\n port = \"{}\"\n {} }}\n task \"t\" {{\n driver = \"raw_exec\"\n config {{\n command = \"/bin/sleep\"\n args = [\"600\"]\n }}\n }}\n }}\n}}\n",
+            agent.address.port(),
+            checks.concat()
+        );
+        let path = scratch.path().join("checked.nomad.hcl");
+        std::fs::write(&path, text).unwrap();
+        let run = cli(&agent, &own, &["job", "run", "-detach", &path.display().to_string()]);
+        assert_eq!(run.code, 0, "{run:?}");
+        let found = || -> std::collections::BTreeMap<String, (String, String)> {
+            let allocs = cli(&agent, &own, &["job", "allocs", "-json", "checked"]);
+            let allocs: serde_json::Value = serde_json::from_str(&allocs.out).unwrap_or_default();
+            let path = format!("/v1/client/allocation/{}/checks", allocs[0]["ID"].as_str().unwrap_or("none"));
+            let checks: serde_json::Value = serde_json::from_str(&cli(&agent, &own, &["operator", "api", &path]).out).unwrap_or_default();
+            let text = |value: &serde_json::Value| value.as_str().unwrap_or("").to_owned();
+            let checks = checks.as_object().cloned().unwrap_or_default();
+            checks.into_iter().map(|(_, check)| (text(&check["Check"]), (text(&check["Status"]), text(&check["Output"])))).collect()
+        };
+        until("the checks", &agent, || found().len() == checks.len() && found().values().all(|(status, _)| status != "pending"));
+        let found = found();
+        let url = format!("\"https://{}/v1/status/leader\"", agent.address);
+        for (name, status, output) in [
+            ("verified", verified, refused),
+            ("any", "success", "http ok"),
+            ("named", verified, refused),
+            ("misnamed", "failure", if refused.is_empty() { "not valid for name" } else { refused }),
+            ("any-name", "success", "http ok"),
+            ("plain", "failure", "Client sent an HTTP request to an HTTPS server."),
+        ] {
+            let (is, said) = &found[name];
+            assert!(is == status && said.contains(output), "{name}: {found:?}");
+            assert!(status == "success" || name == "plain" || said.starts_with(&format!("nomad: Get {url}: ")), "{name}: {found:?}");
+        }
+        assert_eq!(agent.stop(), 0);
+    }
 }
 
 #[test]
