@@ -241,7 +241,32 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     T::deserialize(&mut decoder).map_err(|error| {
         let place = place(bytes, error.line(), error.column());
         let place = if place.is_empty() { place } else { format!("{place}: ") };
-        ApiError::bad_request(format!("decode the request body: {place}{error}"))
+        ApiError::bad_request(format!("decode the request body: {place}{}", plain(&error.to_string())))
+    })
+}
+
+/// The decoder's message in words that need no knowledge of the language it is written in.
+fn plain(message: &str) -> String {
+    let words = [
+        ("expected i64", "expected a whole number"),
+        ("expected i32", "expected a whole number"),
+        ("expected u64", "expected a whole number that is not negative"),
+        ("expected u32", "expected a whole number that is not negative"),
+        ("expected u16", "expected a whole number from 0 to 65535"),
+        ("expected u8", "expected a whole number from 0 to 255"),
+        ("expected f64", "expected a number"),
+        ("expected a boolean", "expected true or false"),
+        ("expected a sequence", "expected an array"),
+        ("expected a map", "expected an object"),
+        ("invalid type: sequence", "invalid type: array"),
+        ("invalid type: map", "invalid type: object"),
+        ("invalid type: floating point", "invalid type: number"),
+    ];
+    words.iter().fold(message.to_owned(), |message, (from, to)| match message.split_once(from) {
+        // Whole words only, and outside of what the request says itself, which stands in quotes.
+        Some((before, after)) if !after.starts_with(char::is_alphanumeric) && !before.contains('"') => format!("{before}{to}{after}"),
+        Some((before, after)) if before.ends_with("\", ") && !after.starts_with(char::is_alphanumeric) => format!("{before}{to}{after}"),
+        _ => message,
     })
 }
 
@@ -359,6 +384,28 @@ mod tests {
         }
         for body in ["\"", "{\"", "{\"a\\", "[[[", "}", "{\"a\":[1,2,}", "\u{e9}{\"\u{e9}\":"] {
             assert!(with_body(body.as_bytes().to_vec()).json::<drover_api::JobRegisterRequest>().await.is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_body_is_told_in_plain_words() {
+        for (message, plainly) in [
+            (
+                "invalid type: string \"x\", expected i64 at line 1 column 5",
+                "invalid type: string \"x\", expected a whole number at line 1 column 5",
+            ),
+            (
+                "invalid type: floating point `1.5`, expected u64",
+                "invalid type: number `1.5`, expected a whole number that is not negative",
+            ),
+            ("invalid type: sequence, expected a boolean", "invalid type: array, expected true or false"),
+            (
+                "invalid type: string \"expected i64\", expected an object (Job)",
+                "invalid type: string \"expected i64\", expected an object (Job)",
+            ),
+            ("expected i64x", "expected i64x"),
+        ] {
+            assert_eq!(plain(message), plainly);
         }
     }
 

@@ -132,3 +132,85 @@ fn the_pages_of_the_api_are_what_the_definitions_say() {
         }
     }
 }
+
+/// What is wrong with a value, as the paths to what the schema does not allow. Placeholders of records stand for anything.
+fn wrong(document: &Value, schema: &Value, value: &Value, at: &str, out: &mut Vec<String>) {
+    if let Some(target) = schema["$ref"].as_str() {
+        return wrong(document, document.pointer(target.trim_start_matches('#')).unwrap(), value, at, out);
+    }
+    if let Some(choices) = schema["anyOf"].as_array() {
+        let fits = |choice: &Value| {
+            let mut found = Vec::new();
+            wrong(document, choice, value, at, &mut found);
+            found
+        };
+        let each: Vec<Vec<String>> = choices.iter().map(fits).collect();
+        if !each.iter().any(Vec::is_empty) {
+            out.extend(each.into_iter().min_by_key(|found| found.iter().filter(|path| *path == at).count()).into_iter().flatten());
+        }
+        return;
+    }
+    let is = |kind: &str| match (kind, value) {
+        (_, Value::String(text)) if text.starts_with('<') => true,
+        ("null", Value::Null) | ("boolean", Value::Bool(_)) | ("string", Value::String(_)) | ("array", Value::Array(_)) => true,
+        ("object", Value::Object(_)) | ("number", Value::Number(_)) => true,
+        ("integer", Value::Number(number)) => !number.is_f64(),
+        _ => false,
+    };
+    let fits = match &schema["type"] {
+        Value::String(kind) => is(kind),
+        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).any(is),
+        _ => true,
+    };
+    if !fits {
+        out.push(at.to_owned());
+    }
+    for (key, member) in value.as_object().into_iter().flatten() {
+        let schema = schema["properties"].get(key).or_else(|| schema.get("additionalProperties").filter(|more| more.is_object()));
+        if let Some(schema) = schema {
+            wrong(document, schema, member, &format!("{at}.{key}"), out);
+        }
+    }
+    for (number, entry) in value.as_array().into_iter().flatten().enumerate() {
+        wrong(document, &schema["items"], entry, &format!("{at}[{number}]"), out);
+    }
+}
+
+#[test]
+fn every_recorded_answer_has_the_form_that_the_description_declares() {
+    // The ledger of types has no null there.
+    const EXCEPT: &str = "agent/GET-agent-self-client-only";
+    let document = whole();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/golden");
+    let (mut compared, mut problems) = (0, Vec::new());
+    for file in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        if !(name.starts_with("http-") && name.ends_with(".jsonl")) {
+            continue;
+        }
+        for line in std::fs::read_to_string(&file).unwrap().lines() {
+            let record: Value = serde_json::from_str(line).unwrap();
+            let (Some(method), Some(path)) = (record["request"]["method"].as_str(), record["request"]["path"].as_str()) else { continue };
+            let parts: Vec<&str> = path.split('?').next().unwrap().trim_end_matches('/').split('/').collect();
+            let fits = |declared: &&String| {
+                let declared: Vec<&str> = declared.split('/').collect();
+                declared.len() == parts.len() && declared.iter().zip(&parts).all(|(own, part)| own.starts_with('{') || own == part)
+            };
+            // Of several, the one with the most words of its own.
+            let declared = document["paths"].as_object().unwrap().keys().filter(fits).min_by_key(|declared| declared.matches('{').count());
+            let Some(declared) = declared else { continue };
+            let answer = &document["paths"][declared][method.to_lowercase()]["responses"][record["response"]["status"].to_string()];
+            let schema = &answer["content"]["application/json"]["schema"];
+            let body = &record["response"]["body"];
+            if schema.is_null() || body.as_str().is_some_and(|_| schema["type"] != "string") || record["name"] == EXCEPT {
+                continue;
+            }
+            let mut found = Vec::new();
+            wrong(&document, schema, body, "", &mut found);
+            problems.extend(found.into_iter().map(|at| format!("{}: {method} {declared}: the answer{at}", record["name"])));
+            compared += 1;
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+    assert!(compared > 400, "{compared}");
+}

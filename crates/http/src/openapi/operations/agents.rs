@@ -77,7 +77,7 @@ pub(super) fn client() -> Vec<Operation> {
             "What the checks of an allocation found last, from its node.",
         )
         .query("stale region namespace pretty")
-        .gives::<api::AllocCheckStatuses>()
+        .gives::<Option<api::AllocCheckStatuses>>()
         .fails(404, "with text containing 'Unknown allocation', 'Unknown node' or 'No path to node'")
         .fails(403, ""),
         op(Write, "/v1/client/allocation/{alloc_id}/restart", "restartAllocation", "Restarts one task of an allocation, or all.")

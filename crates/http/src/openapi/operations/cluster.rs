@@ -204,12 +204,12 @@ pub(super) fn acl() -> Vec<Operation> {
             .fails(400, "'ACL bootstrap already done (reset index: N)', 'Invalid bootstrap reset index (specified N, reset index: M)', 'invalid acl token'; 'ACL support disabled'"),
         op(Get, "/v1/acl/policies", "listAclPolicies", "The policies that the caller may see.")
             .query("index wait stale region prefix pretty")
-            .gives::<Vec<api::ACLPolicyListStub>>()
+            .gives::<Option<Vec<api::ACLPolicyListStub>>>()
             .fails(400, "'ACL support disabled'")
             .fails(403, ""),
         op(Get, "/v1/acl/policy/self", "listOwnAclPolicies", "The policies of the caller.")
             .query("stale region namespace pretty")
-            .gives::<Vec<api::ACLPolicyListStub>>()
+            .gives::<Option<Vec<api::ACLPolicyListStub>>>()
             .fails(400, "'ACL support disabled' (UUID tokens)")
             .fails(403, ""),
         op(Get, "/v1/acl/policy/{name}", "readAclPolicy", "A policy.")

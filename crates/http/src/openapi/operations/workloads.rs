@@ -224,7 +224,7 @@ pub(super) fn allocations() -> Vec<Operation> {
             .fails(403, ""),
         op(Get, "/v1/allocation/{alloc_id}/checks", "listAllocationChecks", "What the checks of an allocation found last.")
             .query("stale region namespace pretty")
-            .gives::<api::AllocCheckStatuses>()
+            .gives::<Option<api::AllocCheckStatuses>>()
             .fails(404, "unknown alloc/node or no path to node")
             .fails(400, "'No local Node and node_id not provided'")
             .fails(403, ""),
