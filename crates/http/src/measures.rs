@@ -58,12 +58,17 @@ impl Agent {
         }
         let size = &node.resources;
         let left = |whole: u32, kept: u32, used: f64| f64::from(whole.saturating_sub(kept)) - used;
+        // As far as this node was told.
+        let contact = client.contact();
+        let eligible = contact.as_ref().is_none_or(|contact| contact.answer.eligible);
         let own = |name: &'static str, value: f64| {
             Gauge::new(name, value)
                 .about("node_id", node.id.to_string())
                 .about("datacenter", node.datacenter.clone())
                 .about("node_class", if node.node_class.is_empty() { "none".to_owned() } else { node.node_class.clone() })
                 .about("node_pool", node.node_pool.clone())
+                .about("node_status", (if contact.is_some() { "ready" } else { "initializing" }).to_owned())
+                .about("node_scheduling_eligibility", (if eligible { "eligible" } else { "ineligible" }).to_owned())
         };
         out.extend([
             own("nomad.client.allocated.cpu", cpu),

@@ -238,8 +238,8 @@ impl Telemetry {
         self.kept().gathered = gathered;
     }
 
-    /// The last whole interval, or the running one before the first has ended.
-    pub fn summary(&self) -> api::MetricsSummary {
+    /// The last whole interval, or the running one before the first has ended. Every value is labelled with the host.
+    pub fn summary(&self, host: &str) -> api::MetricsSummary {
         let kept = self.kept();
         let interval = kept.ended.back().cloned().unwrap_or_else(|| kept.running(false));
         let values = |map: &BTreeMap<Series, Sample>| {
@@ -252,14 +252,14 @@ impl Telemetry {
                 mean: sample.mean(),
                 rate: sample.sum / INTERVAL_SECONDS as f64,
                 stddev: sample.deviation(),
-                labels: Some(labels.iter().cloned().collect()),
+                labels: Some(hosted(labels, host).into_iter().collect()),
             });
             Some(shown.collect())
         };
         let gauges = kept.levels().into_iter().map(|((name, labels), value)| api::GaugeValue {
             name,
             value,
-            labels: Some(labels.into_iter().collect()),
+            labels: Some(hosted(&labels, host).into_iter().collect()),
         });
         api::MetricsSummary {
             timestamp: interval.began(),
@@ -294,8 +294,8 @@ impl Telemetry {
         out
     }
 
-    /// Everything since the start, in the text form that Prometheus reads.
-    pub fn prometheus(&self) -> String {
+    /// Everything since the start, in the text form that Prometheus reads. Every value is labelled with the host.
+    pub fn prometheus(&self, host: &str) -> String {
         let kept = self.kept();
         let mut out = String::new();
         let mut family = String::new();
@@ -305,7 +305,7 @@ impl Telemetry {
                 out.push_str(&format!("# HELP {name} {name}\n# TYPE {name} {kind}\n"));
                 family.clone_from(&name);
             }
-            let labels: Vec<String> = labels
+            let labels: Vec<String> = hosted(labels, host)
                 .iter()
                 .map(|(key, value)| format!("{key}=\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")))
                 .collect();
@@ -324,6 +324,15 @@ impl Telemetry {
         }
         out
     }
+}
+
+/// Labels with that of the host, unless they have it.
+fn hosted(labels: &[(String, String)], host: &str) -> Vec<(String, String)> {
+    let mut labels = labels.to_vec();
+    if !host.is_empty() && !labels.iter().any(|(name, _)| name == "host") {
+        labels.push(("host".to_owned(), host.to_owned()));
+    }
+    labels
 }
 
 impl CounterFn for Slot {
@@ -394,7 +403,7 @@ mod tests {
             metrics::histogram!("a.time").record(3.0);
         });
         telemetry.tick(at(111));
-        let summary = telemetry.summary();
+        let summary = telemetry.summary("");
         let counters = summary.counters.unwrap();
         assert_eq!((counters[0].count, counters[0].sum, counters[0].rate), (2, 6.0, 0.6));
         assert_eq!(counters[0].labels.as_ref().unwrap()["kind"], "x");
@@ -404,14 +413,16 @@ mod tests {
         let gauge = |value: f64| ("a.leader".to_owned(), vec![("job".to_owned(), "x".to_owned())], value);
         telemetry.gather([gauge(1.0)]);
         telemetry.gather([gauge(2.0)]);
-        let shown = telemetry.summary().gauges.unwrap();
+        let shown = telemetry.summary("").gauges.unwrap();
         assert_eq!(shown.iter().map(|gauge| gauge.value).collect::<Vec<_>>(), [7.0, 2.0]);
-        assert!(telemetry.prometheus().contains("a_leader{job=\"x\"} 2\n"));
+        assert!(telemetry.prometheus("").contains("a_leader{job=\"x\"} 2\n"));
+        assert!(telemetry.prometheus("one").contains("a_leader{job=\"x\",host=\"one\"} 2\n"));
+        assert_eq!(telemetry.summary("one").gauges.unwrap()[0].labels.as_ref().unwrap()["host"], "one");
         telemetry.gather([]);
-        assert!(!telemetry.prometheus().contains("a_leader"), "what nobody tells any more is dropped");
+        assert!(!telemetry.prometheus("").contains("a_leader"), "what nobody tells any more is dropped");
         telemetry.tick(at(121));
-        assert!(telemetry.summary().counters.unwrap().is_empty());
-        let text = telemetry.prometheus();
+        assert!(telemetry.summary("").counters.unwrap().is_empty());
+        let text = telemetry.prometheus("");
         assert!(text.contains("# TYPE a_count counter\na_count{kind=\"x\"} 6\n") && text.contains("a_time_count 2\n"), "{text}");
     }
 
@@ -423,7 +434,7 @@ mod tests {
             telemetry.tick(WallTime(second * 1_000_000_000));
             metrics::with_local_recorder(&telemetry, || metrics::counter!("a.second", "kind" => "x").increment(1));
         }
-        let summary = telemetry.summary();
+        let summary = telemetry.summary("");
         let shown = &summary.counters.unwrap()[0];
         assert_eq!((summary.timestamp.as_str(), shown.count, shown.rate), ("1970-01-01 00:03:10 +0000 UTC", 10, 1.0), "the last whole one");
         let line = |start: i64, count: i64| {

@@ -158,6 +158,7 @@ pub(crate) fn clients(records: &Path, target: &Path) -> Result<()> {
     answers(&records.join("http"), vendor_operators::OPERATORS, &target.join("http-operators.jsonl"))?;
     answers(&records.join("http"), vendor_replay::FLOWS, &target.join("http-flows.jsonl"))?;
     answers(&records.join("http"), vendor_replay::LIVE, &target.join("http-live.jsonl"))?;
+    answers(&records.join("http"), vendor_replay::FORMED, &target.join("http-formed.jsonl"))?;
     for name in ["chronicle", "chronicle-acl", "chronicle-debug", "chronicle-drain", "chronicle-fleet", "chronicle-server"] {
         let story = target.join(format!("../{name}.txt"));
         let story = fs::read_to_string(&story).with_context(|| format!("read {}", story.display()))?;

@@ -193,11 +193,25 @@ pub(crate) const COMMANDS_FERRY: &[&str] = &[
     "044", "047", "048", "049", "050", "051", "059", "060", "062", "065", "066", "067", "068", "069", "070", "103",
 ];
 
+/// Requests whose answers are recorded by what they are made of.
+pub(crate) const FORMED: &[&str] = &[
+    "client/GET-client-fs-stream-alloc-id-truncate-then-delete",
+    "metrics/GET-metrics-json-pretty",
+    "metrics/GET-metrics-prometheus",
+    "metrics/GET-metrics-prometheus-server",
+    "operator/GET-operator-snapshot-acl-save",
+    "operator/GET-operator-snapshot-save",
+    "operator/GET-operator-snapshot-stale",
+    "operator/POST-operator-snapshot-restore",
+    "operator/PUT-operator-snapshot-restore",
+];
+
 /// Requests about tasks that run, answered by an agent with a client.
 pub(crate) const LIVE: &[&str] = &[
     "allocations/GET-allocation-alloc-id-restarted-by-user",
     "allocations/GET-allocation-alloc-id-signaled",
     "client/GET-client-allocation-alloc-id-checks-none",
+    "client/GET-client-allocation-alloc-id-exec-bad-frame",
     "client/GET-client-allocation-alloc-id-exec-bad-tty",
     "client/GET-client-allocation-alloc-id-exec-command-not-found",
     "client/GET-client-allocation-alloc-id-exec-empty-command",

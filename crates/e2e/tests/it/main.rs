@@ -8,6 +8,7 @@ mod docs;
 mod first_steps;
 mod fleet;
 mod followed;
+mod formed;
 mod guarded;
 mod hostile;
 mod live;

@@ -184,7 +184,9 @@ fn responses(route: &Route<Agent>, operation: &Operation, all: &mut Definitions)
     let content = match operation.gives {
         Gives::Nothing => None,
         Gives::Json(schema) => Some(json!({ "application/json": { "schema": schema(all) } })),
-        Gives::Bytes => Some(json!({ "application/octet-stream": { "schema": {} }, "text/plain": { "schema": {} } })),
+        Gives::Bytes => Some(
+            json!({ "application/octet-stream": { "schema": {} }, "application/x-gzip": { "schema": {} }, "text/plain": { "schema": {} } }),
+        ),
         Gives::Stream => Some(json!({ "application/json": { "schema": {} }, "text/plain": { "schema": {} } })),
         Gives::Upgrade => None,
     };

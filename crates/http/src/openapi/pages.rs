@@ -89,7 +89,7 @@ fn described(kind: &str, schema: &Value) -> String {
             text if text.is_empty() => "JSON".to_owned(),
             text => text,
         },
-        "application/octet-stream" => "bytes as they are".to_owned(),
+        "application/octet-stream" | "application/x-gzip" => "bytes as they are".to_owned(),
         other => other.to_owned(),
     }
 }

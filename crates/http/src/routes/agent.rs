@@ -233,14 +233,14 @@ pub async fn reload(agent: Arc<Agent>, _: Request) -> Result<Reply, ApiError> {
 pub async fn metrics(agent: Arc<Agent>, request: Request) -> Result<Reply, ApiError> {
     if request.query.get("format") != "prometheus" {
         agent.measure(&request.clock).await;
-        return Reply::json(&agent.telemetry.summary());
+        return Reply::json(&agent.telemetry.summary(&agent.facts.name));
     }
     let enabled = agent.facts.config.telemetry.as_ref().is_some_and(|telemetry| telemetry.prometheus_metrics);
     if !enabled {
         return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Prometheus is not enabled"));
     }
     agent.measure(&request.clock).await;
-    let text = agent.telemetry.prometheus();
+    let text = agent.telemetry.prometheus(&agent.facts.name);
     Ok(Reply::text(text).content_type("text/plain; version=0.0.4; charset=utf-8; escaping=underscores"))
 }
 

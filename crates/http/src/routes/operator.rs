@@ -197,7 +197,7 @@ pub async fn save_snapshot(agent: Arc<Agent>, _: Request) -> Result<Reply, ApiEr
             }
         }
     });
-    Ok(Reply::stream("application/octet-stream", body).header(HeaderName::from_static("digest"), digest))
+    Ok(Reply::stream("application/x-gzip", body).header(HeaderName::from_static("digest"), digest))
 }
 
 /// `PUT /v1/operator/snapshot`.
