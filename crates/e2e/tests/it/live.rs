@@ -409,6 +409,10 @@ fn commands_about_running_tasks_answer_as_recorded() {
     };
     let alloc = newest(&agent.until("/v1/job/scribe/allocations", "the second version", |allocs| newest(allocs).is_some())).unwrap();
     agent.until(&format!("/v1/client/fs/stat/{alloc}?path=/pen/local/f.txt"), "the last file", |file| file["Size"] == 5);
+    // What a task has written is there before the servers know that it runs.
+    agent.until(&format!("/v1/allocation/{alloc}"), "both tasks to run", |alloc| {
+        ["pen", "ink"].iter().all(|task| alloc["TaskStates"][task]["State"] == "running")
+    });
     agent.until("/v1/job/scribe/allocations", "the first version to end", |allocs| {
         allocs.as_array().is_some_and(|allocs| allocs.iter().all(|alloc| alloc["JobVersion"] == 1 || alloc["ClientStatus"] == "complete"))
     });
