@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use drover_base::{AllocId, DeploymentId, WallTime};
 use drover_model::{
-    Deployment, DeploymentGroup, DeploymentStatus, DeploymentUpdate, DesiredTransition, EvalStatus, Evaluation, Job, Trigger, description,
+    ClientStatus, Deployment, DeploymentGroup, DeploymentStatus, DeploymentUpdate, DesiredTransition, EvalStatus, Evaluation, Job, Trigger,
+    description,
 };
 use drover_state::{Alloc, Snapshot};
 
@@ -48,7 +49,8 @@ impl Watcher {
     pub fn look(&mut self, state: &Snapshot, id: DeploymentId, now: WallTime) -> Vec<Action> {
         let Some(deployment) = state.deployment(id).filter(|deployment| deployment.status.is_active()) else {
             self.seen.remove(&id);
-            return Vec::new();
+            let left = state.deployment(id).is_some_and(|deployment| leaves_failed(state, deployment));
+            return if left { vec![Action::Evaluate(id)] } else { Vec::new() };
         };
         if deployment.status != DeploymentStatus::Running {
             return Vec::new();
@@ -146,6 +148,15 @@ fn unhealthy<'a>(state: &'a Snapshot, deployment: &Deployment) -> impl Iterator<
     state
         .allocs_of_deployment(deployment.id)
         .filter(|alloc| alloc.is_healthy() == Some(false) && !alloc.server_terminal() && alloc.rare.next.is_none())
+}
+
+/// Whether a deployment succeeded over an allocation that had failed in it: while it was under way nobody else replaced that one, and
+/// no evaluation has looked at the job since.
+fn leaves_failed(state: &Snapshot, deployment: &Deployment) -> bool {
+    deployment.status == DeploymentStatus::Successful
+        && deployment.groups.values().any(|group| group.unhealthy > 0)
+        && unhealthy(state, deployment).any(|alloc| alloc.client_status == ClientStatus::Failed)
+        && !state.evals_of_job(&deployment.job_id).any(|eval| eval.create_index > deployment.modify_index)
 }
 
 fn failure(state: &Snapshot, deployment: &Deployment, now: WallTime) -> Option<Action> {

@@ -145,6 +145,23 @@ fn a_paused_deployment_is_left_alone() {
     assert_eq!(Watcher::next_deadline(&store.snapshot()), None);
 }
 
+#[test]
+fn what_failed_in_a_deployment_that_succeeded_is_looked_after_once() {
+    let allocs = json!([member("a", Some(true), &json!({})), member("b", Some(false), &failed())]);
+    let group = json!({ "desired_total": 2, "placed": 2, "healthy": 2, "unhealthy": 1 });
+    let world = cluster(&json!({ "max_parallel": 1 }), &Value::Null, &allocs, &group);
+    let mut store = Store::from_snapshot(world.state.clone());
+    let update =
+        drover_model::DeploymentUpdate { id: id("deployment", "d1"), status: DeploymentStatus::Successful, description: String::new() };
+    store.apply(9_000, Command { time: NOW, change: Change::DeploymentStatus { update, eval: None, revert: None } });
+    let look = |store: &Store| Watcher::default().look(&store.snapshot(), id("deployment", "d1"), NOW);
+    let actions = look(&store);
+    assert!(matches!(actions.as_slice(), [Action::Evaluate(deployment)] if *deployment == id("deployment", "d1")), "{actions:?}");
+    let eval = evaluation(deployment(&store.snapshot()), drover_model::JobType::Service, id("eval", "new"), NOW);
+    store.apply(9_001, Command { time: NOW, change: Change::Evaluations(vec![eval]) });
+    assert!(look(&store).is_empty(), "the job was looked at since");
+}
+
 fn deployment(state: &Snapshot) -> &Deployment {
     state.deployment(id("deployment", "d1")).unwrap()
 }
