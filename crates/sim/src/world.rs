@@ -314,6 +314,8 @@ impl World {
                 break;
             }
         }
+        // What the last entry leads to is written, too.
+        self.clock.sleep(Duration::from_secs(1)).await;
         let state = server.snapshot();
         self.check_promises(&state);
         self.watch.lock().unwrap_or_else(PoisonError::into_inner).add(check_settled(&state));
