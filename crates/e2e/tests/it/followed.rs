@@ -36,7 +36,7 @@ pub(crate) fn steady(text: &str) -> BTreeSet<String> {
         let failed = block.contains("Status      = failed");
         for line in block.lines().map(plain) {
             let of_evaluation = line.contains("valuation") || line.contains("Allocation");
-            let moment = line.contains("status changed: \"pending\" -> \"running\"") || line.contains("modified: node");
+            let moment = line.contains("Allocation") && line.contains("status changed") || line.contains("modified: node");
             if line.is_empty()
                 || line == "*"
                 || moment
