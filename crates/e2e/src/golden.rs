@@ -124,7 +124,8 @@ pub fn fits_text(recorded: &str, answered: &str) -> bool {
     rest.is_empty()
 }
 
-/// Entries of a list; allocations by what they are for, because those of one log entry are told in the order of their random ids.
+/// Entries of a list; allocations by what they are for, and tokens by their names, where they are of one log entry: such are told in
+/// the order of their random ids.
 pub fn in_order(list: &[Value]) -> Vec<&Value> {
     let mut entries: Vec<&Value> = list.iter().collect();
     let is_alloc = |entry: &&Value| entry["ClientStatus"].is_string() && (entry["Name"].is_string() || entry["Group"].is_string());
@@ -139,6 +140,10 @@ pub fn in_order(list: &[Value]) -> Vec<&Value> {
     };
     if !entries.is_empty() && entries.iter().all(made) {
         entries.sort_by_key(|entry| rank(&entry["CreateIndex"]));
+    }
+    let at_once = entries.iter().all(|entry| entry["AccessorID"].is_string() && entry["CreateIndex"] == entries[0]["CreateIndex"]);
+    if at_once {
+        entries.sort_by_cached_key(|entry| entry["Name"].to_string());
     }
     if entries.iter().all(is_alloc) || entries.iter().all(services) {
         let name = |entry: &Value| format!("{} {} {}", entry["Name"], entry["Group"], entry["JobVersion"]);

@@ -159,7 +159,9 @@ pub(crate) fn clients(records: &Path, target: &Path) -> Result<()> {
     answers(&records.join("http"), vendor_replay::FLOWS, &target.join("http-flows.jsonl"))?;
     answers(&records.join("http"), vendor_replay::LIVE, &target.join("http-live.jsonl"))?;
     answers(&records.join("http"), vendor_replay::FORMED, &target.join("http-formed.jsonl"))?;
-    for name in ["chronicle", "chronicle-acl", "chronicle-debug", "chronicle-drain", "chronicle-fleet", "chronicle-server"] {
+    for name in
+        ["chronicle", "chronicle-acl", "chronicle-debug", "chronicle-drain", "chronicle-fleet", "chronicle-regions", "chronicle-server"]
+    {
         let story = target.join(format!("../{name}.txt"));
         let story = fs::read_to_string(&story).with_context(|| format!("read {}", story.display()))?;
         whole(&records.join("http"), &vendor_replay::of_story(&story), &target.join(format!("http-{name}.jsonl")))?;
@@ -170,6 +172,7 @@ pub(crate) fn clients(records: &Path, target: &Path) -> Result<()> {
         command_line(&records.join("cli"), &vendor_replay::of_commands(&story), &target.join(format!("cli-{name}.jsonl")))?;
     }
     command_line(&records.join("cli"), vendor_replay::COMMANDS_LIVE, &target.join("cli-live.jsonl"))?;
+    command_line(&records.join("cli"), &["474"], &target.join("cli-regions.jsonl"))?;
     command_line(&records.join("cli"), vendor_replay::COMMANDS_FOLLOWED, &target.join("cli-followed.jsonl"))?;
     answers(&records.join("http"), NAMESPACE_ANSWERS, &target.join("http-namespaces.jsonl"))?;
     answers(&records.join("http"), vendor_acl::ACL, &target.join("http-acl.jsonl"))?;

@@ -378,7 +378,18 @@ fn a_server_and_two_clients_tell_their_story_as_recorded() {
     let server = format!("{region}\nname = \"ewe1\"\nserver {{ oidc_issuer = \"http://127.0.0.1:4646\" }}");
     let hill = format!("{region}\nclient {{\n node_class = \"hill\"\n meta {{ slope = \"north\" }}\n}}");
     let vale = format!("{region}\nclient {{ node_class = \"vale\" }}");
-    told_by("chronicle-fleet", Mode::DurableServer, &server, &[("ram1", &hill), ("ram2", &vale)]);
+    told_by("chronicle-fleet", (Mode::DurableServer, &server), &[("ram1", &hill), ("ram2", &vale)], &[]);
+}
+
+#[test]
+fn servers_of_two_regions_tell_their_story_as_recorded() {
+    let of = |region: &str, more: &str| {
+        format!(
+            "region = \"{region}\"\ndatacenter = \"{region}-1\"\nserver {{ authoritative_region = \"east\" }}\nacl {{\n enabled = true\n{more}\n}}"
+        )
+    };
+    let (east, west) = (format!("name = \"ewe1\"\n{}", of("east", "")), of("west", "replication_token = \"<secret-2>\""));
+    told_by("chronicle-regions", (Mode::DurableServer, &east), &[], &[("goat1", &west)]);
 }
 
 /// Sends a request that was not recorded, with the token of the story.
@@ -400,11 +411,12 @@ fn until(agent: &Agent, known: &Known, path: &str, what: &str, met: impl Fn(&Val
 }
 
 fn told(name: &str, mode: Mode, config: &str) {
-    told_by(name, mode, config, &[]);
+    told_by(name, (mode, config), &[], &[]);
 }
 
-/// The same with clients in agents of their own: their names and configurations.
-fn told_by(name: &str, mode: Mode, config: &str, clients: &[(&str, &str)]) {
+/// The same with clients in agents of their own, and with servers of other regions that are started later: their names and
+/// configurations.
+fn told_by(name: &str, (mode, config): (Mode, &str), clients: &[(&str, &str)], others: &[(&str, &str)]) {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata");
     let story = std::fs::read_to_string(data.join(format!("{name}.txt"))).unwrap();
     let all = records(&std::fs::read_to_string(data.join(format!("golden/http-{name}.jsonl"))).unwrap());
@@ -429,8 +441,15 @@ fn told_by(name: &str, mode: Mode, config: &str, clients: &[(&str, &str)]) {
         let (step, rest) = line.split_once(' ').unwrap();
         let agent = &agents[&asked];
         match step {
-            // Which agent is asked from here on, and which is no more.
+            // Which agent is asked from here on, which is there as well, and which is no more.
             "at" => rest.clone_into(&mut asked),
+            "start" => {
+                let (name, config) = others.iter().find(|(name, _)| *name == rest).unwrap_or_else(|| panic!("{line}: no such server"));
+                let join = format!("server {{ server_join {{ retry_join = [\"{}\"] }} }}", agents["first"].channel);
+                let config = format!("name = \"{name}\"\n{join}\n{}", known.fill(config));
+                let started = Agent::start_with(&directory.path().join(name), Mode::DurableServer, &config, &[]);
+                agents.insert((*name).to_owned(), started);
+            }
             "end" => {
                 agents.get_mut(rest).unwrap_or_else(|| panic!("{line}: no such agent")).kill();
             }

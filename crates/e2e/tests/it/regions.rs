@@ -6,10 +6,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use drover_api::websocket::Message;
+use drover_e2e::golden::{command_row, compare_lines, exercised, records};
 use drover_e2e::websocket::Conversation;
 use drover_e2e::{Agent, Mode, http};
 use drover_macros::proves;
 use serde_json::{Value, json};
+
+const COMMANDS: &str = include_str!("../../../../testdata/golden/cli-regions.jsonl");
 
 fn server(base: &Path, region: &str, more: &str) -> Agent {
     Agent::start_with(&base.join(region), Mode::Durable, &format!("name = \"of-{region}\"\nregion = \"{region}\"\n{more}"), &[])
@@ -121,6 +124,16 @@ fn a_request_for_another_region_is_answered_there() {
     assert_eq!((names(&west), names(&east)), (vec!["of-east.east".to_owned(), "of-west.west".to_owned()], names(&west)));
     let listed = west.cli(&["server", "members"]);
     assert!(listed.code == 0 && listed.out.contains("of-east.east") && listed.out.contains("of-west.west"), "{listed:?}");
+
+    // It has no jobs yet, and says so as recorded.
+    let recorded = &records(COMMANDS)["474-job-status-other-region"];
+    let line = recorded["command"].as_str().unwrap().strip_prefix("nomad ").unwrap();
+    let told = east.cli(&line.split(' ').collect::<Vec<_>>());
+    exercised("cli", command_row(line), "drover_e2e::it::regions::a_request_for_another_region_is_answered_there");
+    let mut wrong = Vec::new();
+    compare_lines("stdout", recorded["stdout"].as_str().unwrap(), &told.out, &mut wrong);
+    compare_lines("stderr", recorded["stderr"].as_str().unwrap(), &told.error, &mut wrong);
+    assert!(told.code == 0 && wrong.is_empty(), "{told:?}: {wrong:?}");
 
     // A job of the other region, by the query, by what is around it, and by what it says; none of them is here.
     let script = "echo hello from $NOMAD_REGION; while true; do sleep 0.1; done";
