@@ -99,6 +99,17 @@ fn logs_of_all_tasks_of_a_job_come_with_whose_they_are() {
     assert_eq!(String::from_utf8_lossy(&completed.stdout), "choir\n");
 }
 
+/// As the recorded commands beside it answer where servers do not encrypt what they gossip.
+#[test]
+fn a_key_for_gossip_is_not_installed_where_there_is_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let agent = Agent::start(directory.path(), Mode::Dev);
+    let ran = agent.cli(&["operator", "gossip", "keyring", "install", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]);
+    assert_eq!((ran.code, ran.out.as_str()), (1, "Installing new gossip encryption key...\n"));
+    assert_eq!(ran.error, "error: Unexpected response code: 500 (1/1 nodes reported failure)\n");
+    told("operator gossip keyring install");
+}
+
 #[test]
 fn a_port_of_an_allocation_is_reached_at_a_local_one() {
     let directory = tempfile::tempdir().unwrap();
