@@ -81,16 +81,8 @@ pub async fn serve<S: crate::access::Guard>(listener: TcpListener, api: Api<S>, 
                 scope.spawn("http connection", async move {
                     match tls {
                         None => connection(stream, remote, api, stop).await,
-                        Some(tls) => {
-                            let clock = api.clock().clone();
-                            let shaken = tokio::select! {
-                                () = stop.cancelled() => None,
-                                shaken = tls.accept(stream, &clock) => shaken,
-                            };
-                            if let Some(stream) = shaken {
-                                connection(stream, remote, api, stop).await;
-                            }
-                        }
+                        // Apart, so that what a handshake needs is no part of every connection.
+                        Some(tls) => Box::pin(secured(tls, stream, remote, api, stop)).await,
                     }
                     drop(slot);
                     metrics::gauge!("nomad.nomad.agent.http.connections").set(limit.open() as f64);
@@ -134,6 +126,19 @@ pub async fn serve_task<S: crate::access::Guard>(task: TaskConnection, api: Api<
     drop(slot);
 }
 
+/// The same after a handshake.
+async fn secured<S: crate::access::Guard>(tls: Tls, stream: TcpStream, remote: IpAddr, api: Api<S>, stop: drover_rt::CancellationToken) {
+    let clock = api.clock().clone();
+    let shaken = tokio::select! {
+        () = stop.cancelled() => None,
+        shaken = tls.accept(stream, &clock) => shaken,
+    };
+    if let Some(stream) = shaken {
+        connection(stream, remote, api, stop).await;
+    }
+}
+
+/// Answers on a connection until either side ends it.
 async fn connection<S, IO>(stream: IO, remote: IpAddr, api: Api<S>, stop: drover_rt::CancellationToken)
 where
     S: crate::access::Guard,

@@ -11,6 +11,10 @@ use tokio::sync::{Semaphore, watch};
 
 /// Events that are held while nobody reads: enough to take up a broken stream, not a copy of everything a burst changed.
 const UNREAD_EVENTS_MAX: usize = 2_048;
+/// How many times as many entries as are held for newcomers a subscriber may be behind: very many come in while it rests.
+const BEHIND: usize = 10;
+/// The same in events.
+const BEHIND_EVENTS_MAX: usize = 16_384;
 
 /// Bytes of events as subscribers are sent them that are kept for the next subscriber; beyond that each makes its own.
 const SHOWN_BYTES_MAX: usize = 16 << 20;
@@ -75,6 +79,17 @@ struct Buffer {
     events: usize,
 }
 
+impl Buffer {
+    /// Whether the oldest entry has to go.
+    fn is_full(&self, capacity: usize, is_read: bool) -> bool {
+        let entries = self.entries.len();
+        match is_read {
+            true => entries > capacity && (entries > capacity.saturating_mul(BEHIND) || self.events > BEHIND_EVENTS_MAX),
+            false => entries > capacity || (self.events > UNREAD_EVENTS_MAX && entries > 1),
+        }
+    }
+}
+
 /// Holds the newest entries of events.
 pub(crate) struct EventBuffer {
     buffer: Mutex<Buffer>,
@@ -123,8 +138,8 @@ impl EventBuffer {
             buffer.events += events.len();
             buffer.entries.push_back((number, Entry::new(index, events, &self.shown)));
             buffer.next += 1;
-            let most = if self.newest.receiver_count() == 0 { UNREAD_EVENTS_MAX } else { usize::MAX };
-            while buffer.entries.len() > self.capacity || (buffer.events > most && buffer.entries.len() > 1) {
+            let is_read = self.newest.receiver_count() > 0;
+            while buffer.is_full(self.capacity, is_read) {
                 if let Some((_, entry)) = buffer.entries.pop_front() {
                     buffer.events -= entry.events.len();
                 }
@@ -141,14 +156,15 @@ impl EventBuffer {
         buffer.events = 0;
     }
 
-    /// The position of the first held entry at or after `index`; the oldest held one for 0 (EVT-005).
+    /// The position of the first held entry at or after `index`; the oldest held one for 0 (EVT-005). What is there only for those who
+    /// are behind counts as gone.
     fn position(&self, index: u64) -> u64 {
         let buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
-        let oldest = || buffer.entries.front().map_or(buffer.next, |(number, _)| *number);
+        let mut held = buffer.entries.iter().skip(buffer.entries.len().saturating_sub(self.capacity));
         if index == 0 {
-            return oldest();
+            return held.next().map_or(buffer.next, |(number, _)| *number);
         }
-        buffer.entries.iter().find(|(_, entry)| entry.index >= index).map_or_else(
+        held.find(|(_, entry)| entry.index >= index).map_or_else(
             || if buffer.entries.is_empty() { buffer.next } else { buffer.entries.back().map_or(buffer.next, |(number, _)| *number) },
             |(number, _)| *number,
         )
@@ -261,11 +277,23 @@ mod tests {
     async fn a_reader_that_falls_behind_is_told_and_memory_stays_bounded() {
         let region = Arc::new(Region::new(2));
         let mut slow = Subscription::new(Arc::clone(&region), 0);
-        for index in 1..=100 {
+        let entries = || region.events.buffer.lock().unwrap().entries.len();
+        for index in 1..=20 {
+            region.events.push(index, vec![event(index)]);
+        }
+        assert_eq!((slow.next().await.unwrap().index, entries()), (1, 20), "it may be a little behind");
+        assert_eq!(Subscription::new(Arc::clone(&region), 0).next().await.unwrap().index, 19, "newcomers get what is held for them");
+        for index in 21..=100 {
             region.events.push(index, vec![event(index)]);
         }
         assert_eq!(slow.next().await.err(), Some(EventLag));
-        assert_eq!(region.events.buffer.lock().unwrap().entries.len(), 2);
+        assert_eq!(entries(), 20);
+        let many = (0..BEHIND_EVENTS_MAX as u64).map(event).collect();
+        region.events.push(101, many);
+        assert_eq!(entries(), 2, "however much there is in each");
+        drop(slow);
+        region.events.push(102, vec![event(102)]);
+        assert_eq!(entries(), 1, "and nothing is held for nobody");
     }
 
     #[proves("EVT-003")]
@@ -293,10 +321,10 @@ mod tests {
         let full = reader.next().await.unwrap();
         assert_eq!(full.shown(0, || Bytes::from_static(b"a")), "a");
         assert_eq!(full.shown(0, || Bytes::from_static(b"b")), "b", "not kept while there is too much");
+        drop((entry, full, reader));
         for index in [7, 8] {
             region.events.push(index, vec![event(index)]);
         }
-        drop((entry, full));
         assert_eq!(region.events.shown.load(Ordering::Relaxed), 0, "what is gone counts no more");
     }
 
