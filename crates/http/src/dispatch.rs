@@ -170,7 +170,7 @@ impl<S: Guard> Api<S> {
                         method: parts.method,
                         path,
                         query,
-                        headers: parts.headers,
+                        headers: copied(&parts.headers),
                         remote,
                         clock: self.inner.clock.clone(),
                         entropy: self.inner.entropy.clone(),
@@ -444,6 +444,22 @@ const LISTED: &str = "/v1/vars";
 const VARY_OF_PREFLIGHT: &str = "Access-Control-Request-Method, Access-Control-Request-Headers";
 
 /// Whether these are the headers of the answer to a preflight.
+/// Headers in memory of their own. Those that come with a request are parts of the buffer that was read, which the connection could not
+/// use again as long as they are held: eight KiB for each request that waits.
+fn copied(headers: &HeaderMap) -> HeaderMap {
+    let copy = |(name, value): (&HeaderName, &HeaderValue)| {
+        let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
+        let mut copy = HeaderValue::from_bytes(value.as_bytes()).ok()?;
+        copy.set_sensitive(value.is_sensitive());
+        Some((name, copy))
+    };
+    let mut out = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers.iter().filter_map(copy) {
+        out.append(name, value);
+    }
+    out
+}
+
 fn is_preflight(cors: &HeaderMap) -> bool {
     cors.contains_key(ACCESS_CONTROL_ALLOW_METHODS) || cors.contains_key(VARY)
 }
