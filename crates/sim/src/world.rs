@@ -315,7 +315,7 @@ impl World {
             }
         }
         // What the last entry leads to is written, too.
-        self.clock.sleep(Duration::from_secs(1)).await;
+        self.clock.sleep(Duration::from_millis(10)).await;
         let state = server.snapshot();
         self.check_promises(&state);
         self.watch.lock().unwrap_or_else(PoisonError::into_inner).add(check_settled(&state));

@@ -292,7 +292,7 @@ pub fn check_settled(state: &Snapshot) -> Vec<Broken> {
 }
 
 /// INV-41 seen from the jobs: a service that has less than it asks for has an evaluation that will see to it, or a deployment
-/// that somebody must decide about. One that failed may have been collected since, and so is left out with its job.
+/// that somebody must decide about. One that failed may have been collected since: its version never became stable.
 fn lost(state: &Snapshot, out: &mut Vec<Broken>) {
     for row in state.jobs().filter(|row| !row.job().stop && row.job().kind == JobType::Service) {
         let Some(slot) = state.job_slot(row.id()) else { continue };
@@ -300,7 +300,7 @@ fn lost(state: &Snapshot, out: &mut Vec<Broken>) {
         let with_deployments = row.job().task_groups.iter().any(|group| group.update.is_some());
         let decided = match state.deployments_of_job(row.id()).next_back() {
             Some(last) => last.job_version != row.job().version || last.status == drover_model::DeploymentStatus::Successful,
-            None => !with_deployments,
+            None => !with_deployments || row.stable_versions().any(|entry| entry.job.version == row.job().version),
         };
         if cared_for || !decided {
             continue;
